@@ -1,0 +1,1 @@
+"""Stores of pieces: volumes on local disks, memory for tests; they do not know each other."""

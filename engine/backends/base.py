@@ -1,0 +1,93 @@
+"""The contract every backend keeps: pieces are written once under fresh storage keys, read by offset, deleted by key."""
+
+from typing import Protocol
+
+from dataclasses import dataclass
+
+from engine.names import BackendName
+from engine.streams import FileRegion
+
+
+class Barrier(Protocol):
+    """What must be synced before a commit may name the piece."""
+
+    def sync(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPiece:
+    """A piece that stands: `stored_bytes` is what it occupies; `barrier` is null when it is durable already."""
+
+    storage_key: str
+    stored_bytes: int
+    barrier: Barrier | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceTail:
+    """What follows the payload: packed CRC32C a block, and the card."""
+
+    block_crcs: bytes
+    card: bytes
+
+
+class PieceWriter(Protocol):
+    """One attempt to write one piece. Exactly one of `finish` and `abort` ends it; `abort` may follow a failed `finish`."""
+
+    def write(self, payload: memoryview, /) -> None:
+        """Append payload; raises BackendError. The buffer may be reused at return."""
+
+    def finish(self, tail: PieceTail, /) -> StoredPiece:
+        """Write the tail and make the piece durable. BackendTimeout: the outcome is unknown."""
+
+    def abort(self) -> None:
+        """Give the attempt up; what was written is dead space or goes to cleanup. Never raises."""
+
+
+class PieceReader(Protocol):
+    """An open piece. Offsets count payload bytes from 0."""
+
+    def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
+        """Fill the whole buffer; raises PieceMissing, PieceCorrupt (short), BackendUnavailable, or WouldBlock with nowait."""
+
+    def region(self, offset: int, length: int, /) -> FileRegion | None:
+        """The same bytes as a file region, unverified; null where they are in no local file."""
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    """A store of pieces, safe for use by many threads.
+
+    `needs_intents` says that a piece must be announced by an intent whose storage key is handed to `open_writer`
+    and `store`; where it is false the backend chooses the key itself and `storage_key` must be None.
+    """
+
+    @property
+    def backend_id(self) -> int: ...
+
+    @property
+    def name(self) -> BackendName: ...
+
+    @property
+    def needs_intents(self) -> bool: ...
+
+    def occupied_bytes(self, payload_bytes: int, card_bytes: int, /) -> int:
+        """What a piece of that payload and card will occupy: the `stored_bytes` to reserve."""
+
+    def store(self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None) -> StoredPiece:
+        """Write a small piece held in memory; its barrier syncs many such pieces at once."""
+
+    def open_writer(self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None) -> PieceWriter:
+        """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable."""
+
+    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+        """Open a piece; raises PieceMissing, BackendUnavailable."""
+
+    def delete(self, storage_key: str, stored_bytes: int, /) -> None:
+        """Delete a piece; one that is not there is done already. Raises BackendUnavailable, BackendTimeout."""
+
+    def check_identity(self) -> None:
+        """Compare the identity object; raises ForeignBackend or BackendUnavailable."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Metadata: rows that decide, behind one `Store` with two engines."""

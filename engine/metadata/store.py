@@ -1,0 +1,65 @@
+"""The protocols every use case is written against: a unit runs on a `Tx`, a `Store` runs units."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+SqlValue = int | float | str | bytes | None
+Row = tuple[SqlValue, ...]
+Params = Mapping[str, SqlValue]
+
+WRITE_TIMEOUT_S = 5.0
+"""How long a caller waits for its unit to begin before it gives up with DatabaseUnavailable."""
+
+
+class Tx(Protocol):
+    """One transaction. Statements are named after their `.sql` file and bound by name."""
+
+    def row(self, statement: str, params: Params) -> Row:
+        """Exactly one row; anything else is a bug of ours."""
+
+    def row_or_none(self, statement: str, params: Params) -> Row | None:
+        """At most one row."""
+
+    def rows(self, statement: str, params: Params) -> list[Row]:
+        """All rows; the statement bounds how many."""
+
+    def run(self, statement: str, params: Params) -> int:
+        """Run for effect; the count of rows changed."""
+
+    def run_many(self, statement: str, params: Sequence[Params]) -> int:
+        """Run once for each entry; the count of rows changed in all."""
+
+    def now_us(self) -> int:
+        """The database's clock, read once a transaction."""
+
+
+class Barrier(Protocol):
+    """Bytes that must be durable before a commit that names them."""
+
+    def sync(self) -> None:
+        """Return once the bytes are on stable storage; raises BackendError if they are not."""
+
+
+class Store(Protocol):
+    """Runs units. A unit is short, makes no call but the transaction's, and may be run again from the start."""
+
+    def read(self, unit: Callable[[Tx], T], /) -> T:
+        """Run a unit that only reads, on one snapshot."""
+
+    def write(
+        self,
+        unit: Callable[[Tx], T],
+        /,
+        *,
+        after: Sequence[Barrier] = (),
+        timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> T:
+        """Sync the barriers, run the unit, commit durably, and return what the unit returned.
+
+        An engine error raised by the unit rolls the unit back, leaves others of its group alone, and is raised here.
+        Raises DatabaseUnavailable when nothing happened, OutcomeUnknown when that cannot be told.
+        """
+
+    def close(self) -> None: ...

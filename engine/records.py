@@ -1,0 +1,412 @@
+"""What the engine's parts say to each other: frozen records of buckets, versions, blobs, pieces and uploads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from engine.names import BackendName, BucketName, ObjectKey
+from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
+
+NULL_VERSION_ID = "null"
+
+
+class Versioning(Enum):
+    """Versioning state of a bucket."""
+
+    OFF = "off"
+    ENABLED = "enabled"
+    SUSPENDED = "suspended"
+
+
+class Sealing(Enum):
+    """Whether blobs are sealed before they are stored."""
+
+    NONE = "none"
+    ALL = "all"
+
+
+class Origin(Enum):
+    """Who made a row: a configuration generation, or a call."""
+
+    CONFIG = "config"
+    API = "api"
+
+
+class BackendState(Enum):
+    """Only an active backend takes placements."""
+
+    ACTIVE = "active"
+    READ_ONLY = "read-only"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    REMOVED = "removed"
+
+
+class VolumeState(Enum):
+    """Life of a volume file; `publish` names only open and closed ones."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    COMPACTING = "compacting"
+    GONE = "gone"
+
+
+class LocationState(Enum):
+    """Whether reads may trust a piece."""
+
+    LIVE = "live"
+    SUSPECT = "suspect"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """The scheme copies(n)."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"copies({self.count})"
+
+
+Scheme = Copies
+
+
+def read_scheme(text: str) -> Scheme:
+    """Parse `copies(n)`; raises ValueError on anything else."""
+    if text.startswith("copies(") and text.endswith(")"):
+        digits = text[len("copies(") : -1]
+        if digits.isascii() and digits.isdigit() and 1 <= int(digits) <= 16:
+            return Copies(count=int(digits))
+    raise ValueError(f"not a scheme: {text!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """A bucket with what its requests need to know. Null overrides mean the deployment's default."""
+
+    bucket_id: int
+    name: BucketName
+    account_id: int
+    account: str
+    created_at_us: int
+    versioning: Versioning
+    object_lock: bool
+    scheme: Scheme | None
+    seal: Sealing | None
+    quota_bytes: int | None
+    revision: int
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRow:
+    """A backend as the database knows it."""
+
+    backend_id: int
+    name: BackendName
+    kind: str
+    node: str | None
+    failure_domain: str
+    identity_id: bytes
+    is_registered: bool
+    state: BackendState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """An immutable run of plaintext, stored once under one scheme. `block_crcs` covers `stored_bytes` of payload."""
+
+    blob_id: bytes
+    size_bytes: int
+    stored_bytes: int
+    content_hash: bytes | None
+    dedup_domain: str | None
+    scheme: Scheme
+    key_id: bytes | None
+    wrapped_dek: bytes | None
+    frame_bytes: int | None
+    block_crcs: bytes
+
+    @property
+    def is_sealed(self) -> bool:
+        return self.key_id is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A stored piece. `stored_bytes` is what it occupies on the backend, card and trailer included."""
+
+    blob_id: bytes
+    piece_index: int
+    backend_id: int
+    storage_key: str
+    stored_bytes: int
+    card_key_id: bytes | None
+    state: LocationState = LocationState.LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBlob:
+    """A blob whose pieces stand, synced or behind a barrier; `intent_ids` are what its S3 pieces were announced by."""
+
+    blob: Blob
+    locations: Sequence[Location]
+    intent_ids: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedBlob:
+    """A blob that exists already and that a copy joins; publish fails with 'the reaper won' if it is gone."""
+
+    blob_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A slice of a blob in a version or part: `length` bytes at `blob_offset` stand at `start_offset` of the object."""
+
+    ordinal: int
+    start_offset: int
+    blob_id: bytes
+    blob_offset: int
+    length: int
+    part_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectHeaders:
+    """What a version carries beside its bytes. `system` holds lower-case names such as cache-control."""
+
+    content_type: str | None = None
+    system: Mapping[str, str] = field(default_factory=dict)
+    user: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str = "STANDARD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A version about to be published. `segments` may name new blobs and joined ones; none for an empty object.
+
+    `if_none_match` asks that the key has no current version, `if_match_etag` that the current one has this ETag
+    (both checked in the publishing transaction).
+    """
+
+    bucket: BucketName
+    key: ObjectKey
+    account_id: int
+    size_bytes: int
+    etag: str
+    headers: ObjectHeaders
+    checksums: Sequence[Checksum]
+    segments: Sequence[Segment]
+    blobs: Sequence[NewBlob]
+    joined: Sequence[JoinedBlob] = ()
+    part_count: int | None = None
+    sse_kind: str | None = None
+    if_none_match: bool = False
+    if_match_etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What publish did. `replaced_version_seq` is the unversioned predecessor that went to the reaper."""
+
+    version_seq: int
+    version_id: str
+    created_at_us: int
+    replaced_version_seq: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What remove did; all null when the key had no current version."""
+
+    version_seq: int | None
+    version_id: str | None
+    is_delete_marker: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A live version as clients see it."""
+
+    version_seq: int
+    bucket_id: int
+    key: ObjectKey
+    version_id: str
+    is_current: bool
+    is_delete_marker: bool
+    size_bytes: int
+    etag: str
+    headers: ObjectHeaders
+    checksums: Sequence[Checksum]
+    part_count: int | None
+    sse_kind: str | None
+    account_id: int
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSlice:
+    """A segment with all that reading it takes."""
+
+    segment: Segment
+    blob: Blob
+    locations: Sequence[Location]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """A version with its first slices; `has_more_slices` when the object has more than were read."""
+
+    bucket: Bucket
+    version: Version
+    slices: Sequence[StoredSlice]
+    has_more_slices: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUpload:
+    """A multipart upload about to begin."""
+
+    upload_id: bytes
+    bucket: BucketName
+    key: ObjectKey
+    account_id: int
+    headers: ObjectHeaders
+    checksum_algorithm: ChecksumAlgorithm | None
+    checksum_type: ChecksumType | None
+    scheme: Scheme
+    is_sealed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An open multipart upload."""
+
+    upload_id: bytes
+    bucket_id: int
+    key: ObjectKey
+    account_id: int
+    account: str
+    headers: ObjectHeaders
+    checksum_algorithm: ChecksumAlgorithm | None
+    checksum_type: ChecksumType | None
+    scheme: Scheme
+    is_sealed: bool
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPart:
+    """A part whose blobs stand; segments are whole blobs in order."""
+
+    upload_id: bytes
+    bucket: BucketName
+    key: ObjectKey
+    part_number: int
+    size_bytes: int
+    etag: str
+    checksums: Sequence[Checksum]
+    segments: Sequence[Segment]
+    blobs: Sequence[NewBlob]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A stored part of an open upload."""
+
+    part_seq: int
+    part_number: int
+    size_bytes: int
+    etag: str
+    checksums: Sequence[Checksum]
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPart:
+    """One entry of a client's Complete list; the ETag stands without quotes."""
+
+    part_number: int
+    etag: str
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedVersion:
+    """One key of a listing."""
+
+    key: ObjectKey
+    size_bytes: int
+    etag: str
+    storage_class: str
+    created_at_us: int
+    checksum_algorithms: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingPage:
+    """A page of a listing in byte order: keys and common prefixes together count against the limit.
+
+    `next_after` is the key or common prefix the next page starts after; null at the end.
+    """
+
+    versions: Sequence[ListedVersion]
+    common_prefixes: Sequence[bytes]
+    next_after: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadsPage:
+    """A page of open uploads, by key and then by upload id."""
+
+    uploads: Sequence[Upload]
+    common_prefixes: Sequence[bytes]
+    next_key: bytes | None
+    next_upload_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupItem:
+    """An exact storage key to delete."""
+
+    cleanup_id: int
+    backend_id: int
+    storage_key: str
+    size_bytes: int
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRow:
+    """A volume file as the database knows it."""
+
+    volume_id: bytes
+    backend_id: int
+    owner_process: bytes | None
+    state: VolumeState
+    size_bytes: int | None
+    dead_bytes: int
+    unlink_after_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Leadership of one job: every write of the job checks `token` in its own transaction."""
+
+    worker: str
+    holder: bytes
+    token: int
+    expires_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one unit of a worker did."""
+
+    done_count: int = 0
+    deferred_count: int = 0
+    has_more: bool = False

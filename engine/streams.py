@@ -1,0 +1,97 @@
+"""How bytes cross the engine's border: bodies come in through `BodySource`, regions go out through `RegionSource`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+
+class ChecksumAlgorithm(Enum):
+    """The additional checksums of S3; the value is the name on the wire."""
+
+    CRC32 = "CRC32"
+    CRC32C = "CRC32C"
+    CRC64NVME = "CRC64NVME"
+    SHA1 = "SHA1"
+    SHA256 = "SHA256"
+
+
+class ChecksumType(Enum):
+    """What a stored checksum covers (S3 API, ChecksumType)."""
+
+    FULL_OBJECT = "FULL_OBJECT"
+    COMPOSITE = "COMPOSITE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checksum:
+    """One additional checksum: raw digest bytes, big-endian for CRCs; `part_count` stands in a composite's `-N`."""
+
+    algorithm: ChecksumAlgorithm
+    digest: bytes
+    type: ChecksumType = ChecksumType.FULL_OBJECT
+    part_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedDigests:
+    """What the sender said about the plaintext; the engine compares before anything becomes visible.
+
+    `md5` comes from Content-MD5, `sha256` from x-amz-content-sha256, `checksum` from a header or a trailer.
+    """
+
+    md5: bytes | None = None
+    sha256: bytes | None = None
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestPlan:
+    """Which digests to compute while the body streams. MD5 is always computed: it is the ETag."""
+
+    sha256: bool = False
+    checksums: Sequence[ChecksumAlgorithm] = field(default=())
+
+
+class BodySource(Protocol):
+    """A request's plaintext, read once from start to end.
+
+    `readinto` fills at most the buffer and returns the count, 0 exactly at the end of the announced size;
+    it raises what the wire found (an incomplete body, a bad chunk signature, a deadline). `finish` is called once
+    after the end and returns what the sender promised, trailers included.
+    """
+
+    size_bytes: int
+    plan: DigestPlan
+
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+    def finish(self) -> ExpectedDigests: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRegion:
+    """Bytes of an open file that were verified just now and may go out by sendfile, before the next region is asked for."""
+
+    fd: int
+    offset: int
+    length: int
+
+
+class WouldBlock(Exception):  # noqa: N818 - it is a fact about now, not an error
+    """The next region is not in memory; ask again from a thread that may wait. Nothing was consumed."""
+
+
+class RegionSource(Protocol):
+    """A response body: verified regions, in order.
+
+    `next_region` returns None exactly once all `remaining_bytes` went out; a memoryview is valid until the next call.
+    With `nowait` it raises `WouldBlock` instead of waiting for a disk or a backend. Any other exception means the
+    body cannot go on: the connection is cut, never ended cleanly. `close` is always called, by the server.
+    """
+
+    remaining_bytes: int
+
+    def next_region(self, *, nowait: bool = False) -> FileRegion | memoryview | None: ...
+
+    def close(self) -> None: ...
