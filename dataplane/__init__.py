@@ -1,0 +1,1 @@
+"""The data plane: S3 over HTTP, streamed between clients and the engine."""

@@ -1,0 +1,1 @@
+"""Kills, delays and corruption; afterwards every acknowledged byte is still readable."""

@@ -1,0 +1,49 @@
+"""kill -9 of the whole tree, or of one process, at random moments under load: what was acknowledged reads back."""
+
+import os
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.load import BUCKET, Client, check
+from tests.support.served import Served, kill
+
+KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "6"))
+SEED = int(os.environ.get("PENSTOCK_CHAOS_SEED", "1"))
+CLIENT_COUNT = 6
+
+
+@pytest.mark.timeout(60 + 30 * KILL_COUNT)
+def test_acknowledged_objects_survive_kills_at_random_moments(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    served = Served(tmp_path, volumes=2)
+    served.start()
+    served.client().create_bucket(Bucket=BUCKET)
+    stop = threading.Event()
+    clients = [Client(served.client(), f"c{n}", SEED * 100 + n, stop) for n in range(CLIENT_COUNT)]
+
+    for kill_index in range(KILL_COUNT):
+        stop = threading.Event()
+        clients = [client.renew(served.client(), stop) for client in clients]
+        for client in clients:
+            client.start()
+        threading.Event().wait(chance.uniform(0.2, 2.0))
+        whole_tree = chance.random() < 0.5
+        if whole_tree:
+            served.kill_tree()
+        else:
+            kill(chance.choice([pid for pid in served.processes() if pid != served.pid]))
+        stop.set()
+        for client in clients:
+            client.join(60)
+        if whole_tree:
+            served.start()
+        else:
+            served.wait_ready()
+        problems = check(served.client(retries={"max_attempts": 5}), clients)
+        assert not problems, f"kill {kill_index} (whole tree: {whole_tree}, seed {SEED}): {problems}"
+
+    assert sum(client.acknowledged_count for client in clients) > KILL_COUNT
+    assert served.stop() == 0

@@ -1,0 +1,1 @@
+"""What several suites share: a served deployment, fault tools."""
