@@ -1,0 +1,1 @@
+"""The operator's command line: it speaks the public gRPC API and nothing else."""

@@ -1,0 +1,1 @@
+"""One file per noun: a command is parse, one call, print."""
