@@ -463,16 +463,19 @@ CREATE INDEX worker_runs_by_worker ON worker_runs (worker, run_id DESC);
 CREATE TABLE operations (
     name TEXT PRIMARY KEY,         -- operations/<id>
     method TEXT NOT NULL,          -- rpc that started it
+    target TEXT NOT NULL,          -- resource it works on
     request TEXT NOT NULL,         -- JSON
-    state TEXT NOT NULL,           -- pending, running, succeeded, failed, cancelled
+    state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')), -- where it stands
     progress TEXT,                 -- JSON
     cursor TEXT,                   -- keyset position
     cancel_requested INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)), -- asked to stop
     warnings TEXT,                 -- JSON array
     result TEXT,                   -- JSON
+    error TEXT,                    -- why it failed; null unless failed
     created_at_us INTEGER NOT NULL, -- when
     finished_at_us INTEGER         -- when it ended
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX operations_open ON operations (target, method) WHERE state IN ('pending', 'running');
 
 CREATE TABLE audit_events (
     event_seq INTEGER PRIMARY KEY AUTOINCREMENT, -- order

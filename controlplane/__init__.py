@@ -1,0 +1,1 @@
+"""The control plane: the gRPC admin API and the background workers."""

@@ -1,0 +1,147 @@
+"""What every call passes: who calls, may they, is the message readable, and what becomes of errors."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from penstock.admin.v1 import roles_pb2
+
+from controlplane.callers import Authenticator, Caller, Role
+from controlplane.status import plain_status, status_of
+from engine.errors import EngineError
+
+UNARY_CALL_MAX_S = 60.0
+"""Longest time a unary call may take when its caller set no deadline, or a longer one."""
+
+_log = logging.getLogger("penstock.control")
+_MALFORMED = object()
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio is partly untyped
+    """Authenticates and authorises by the method that is really dispatched, and translates errors once.
+
+    A method that `roles` does not know is refused to everybody: a service cannot be registered and forgotten.
+    """
+
+    def __init__(self, authenticate: Authenticator, roles: Mapping[str, Role]) -> None:
+        self._authenticate = authenticate
+        self._roles = roles
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        required = self._roles.get(handler_call_details.method, roles_pb2.ROLE_UNSPECIFIED)
+        return _wrap(handler, _Call(self._authenticate, required, handler_call_details.method))
+
+
+class _Call:
+    """One method behind the guard."""
+
+    def __init__(self, authenticate: Authenticator, required: Role, method: str) -> None:
+        self._authenticate = authenticate
+        self._required = required
+        self._method = method
+
+    async def admit(self, request: object, context: Any) -> Caller:
+        """The caller, or the end of the call."""
+        # The look-up of a token is a database read: it belongs on a thread.
+        caller = await asyncio.to_thread(self._authenticate, context.invocation_metadata() or ())
+        if caller is None:
+            code = grpc.StatusCode.UNAUTHENTICATED
+            await refuse(context, plain_status(code, "NO_CALLER", "no valid admin token was given"))
+            raise AssertionError("abort raises")
+        if self._required == roles_pb2.ROLE_UNSPECIFIED or caller.role < self._required:
+            needed = roles_pb2.Role.Name(self._required).removeprefix("ROLE_").lower()
+            code = grpc.StatusCode.PERMISSION_DENIED
+            await refuse(context, plain_status(code, "ROLE", f"{self._method} needs the role {needed}"))
+        if request is _MALFORMED:
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            await refuse(context, plain_status(code, "MALFORMED_MESSAGE", "the request is no message of this method"))
+        return caller
+
+    async def fail(self, error: Exception, context: Any) -> None:
+        if isinstance(error, EngineError):
+            await refuse(context, status_of(error))
+        if isinstance(error, TimeoutError):
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+            await refuse(context, plain_status(code, "DEADLINE", "the call took longer than its deadline"))
+        _log.error("call.failed method=%s", self._method, exc_info=error)
+        await refuse(context, plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log"))
+
+    async def unary(self, behaviour: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any) -> Any:
+        caller = await self.admit(request, context)
+        started_s = time.monotonic()
+        try:
+            async with asyncio.timeout(min(context.time_remaining() or UNARY_CALL_MAX_S, UNARY_CALL_MAX_S)):
+                return await behaviour(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost handler of a call
+            await self.fail(error, context)
+        finally:
+            took_ms = (time.monotonic() - started_s) * 1000
+            _log.info("call.ended method=%s caller=%s duration_ms=%.1f", self._method, caller.name, took_ms)
+
+    async def stream(
+        self, behaviour: Callable[[Any, Any], AsyncIterator[Any]], request: Any, context: Any
+    ) -> AsyncIterator[Any]:
+        await self.admit(request, context)
+        try:
+            async for answer in behaviour(request, context):
+                yield answer
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost handler of a call
+            await self.fail(error, context)
+
+
+async def refuse(context: Any, status: status_pb2.Status) -> None:
+    """End a call with a rich status; never returns."""
+    code = next(each for each in grpc.StatusCode if each.value[0] == status.code)
+    trailers = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(code, status.message, trailing_metadata=trailers)
+
+
+def _wrap(handler: grpc.RpcMethodHandler[Any, Any], call: _Call) -> grpc.RpcMethodHandler[Any, Any]:
+    untyped = cast(Any, handler)
+
+    def read(data: bytes) -> object:
+        try:
+            return untyped.request_deserializer(data)
+        except (DecodeError, RecursionError):
+            return _MALFORMED
+
+    serializers = {"request_deserializer": read, "response_serializer": untyped.response_serializer}
+    if untyped.request_streaming and untyped.response_streaming:
+        # Only reflection is of this kind: its messages come through an iterator, which it reads itself.
+        serializers["request_deserializer"] = untyped.request_deserializer
+
+        async def stream_stream(requests: Any, context: Any) -> AsyncIterator[Any]:
+            async for answer in call.stream(untyped.stream_stream, requests, context):
+                yield answer
+
+        return grpc.stream_stream_rpc_method_handler(stream_stream, **serializers)
+    if untyped.response_streaming:
+
+        async def unary_stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            async for answer in call.stream(untyped.unary_stream, request, context):
+                yield answer
+
+        return grpc.unary_stream_rpc_method_handler(unary_stream, **serializers)
+    if untyped.request_streaming:
+        raise TypeError("a client-streaming method has no guard")
+
+    async def unary_unary(request: Any, context: Any) -> Any:
+        return await call.unary(untyped.unary_unary, request, context)
+
+    return grpc.unary_unary_rpc_method_handler(unary_unary, **serializers)

@@ -1,0 +1,1 @@
+"""One servicer per service of the admin API: message in, engine call, message out."""

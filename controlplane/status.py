@@ -1,0 +1,100 @@
+"""Engine errors as gRPC statuses: one table, complete by test, with a reason that programs can rely on."""
+
+from dataclasses import dataclass
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from engine import errors
+from engine.errors import EngineError
+
+DOMAIN = "penstock"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a fact becomes: canonical code and the reason in ErrorInfo."""
+
+    code: grpc.StatusCode
+    reason: str
+
+
+_C = grpc.StatusCode
+
+STATUSES: dict[type[EngineError], Answer] = {
+    errors.InvalidBucketName: Answer(_C.INVALID_ARGUMENT, "INVALID_BUCKET_NAME"),
+    errors.InvalidKey: Answer(_C.INVALID_ARGUMENT, "INVALID_KEY"),
+    errors.KeyTooLong: Answer(_C.INVALID_ARGUMENT, "KEY_TOO_LONG"),
+    errors.NoSuchBucket: Answer(_C.NOT_FOUND, "NO_SUCH_BUCKET"),
+    errors.NoSuchKey: Answer(_C.NOT_FOUND, "NO_SUCH_KEY"),
+    errors.NoSuchVersion: Answer(_C.NOT_FOUND, "NO_SUCH_VERSION"),
+    errors.NoSuchUpload: Answer(_C.NOT_FOUND, "NO_SUCH_UPLOAD"),
+    errors.BucketExists: Answer(_C.ALREADY_EXISTS, "BUCKET_EXISTS"),
+    errors.BucketNotEmpty: Answer(_C.FAILED_PRECONDITION, "BUCKET_NOT_EMPTY"),
+    errors.DigestMismatch: Answer(_C.INVALID_ARGUMENT, "DIGEST_MISMATCH"),
+    errors.BodySizeMismatch: Answer(_C.INVALID_ARGUMENT, "BODY_SIZE_MISMATCH"),
+    errors.ObjectTooLarge: Answer(_C.INVALID_ARGUMENT, "OBJECT_TOO_LARGE"),
+    errors.RangeNotSatisfiable: Answer(_C.OUT_OF_RANGE, "RANGE_NOT_SATISFIABLE"),
+    errors.PartOrder: Answer(_C.INVALID_ARGUMENT, "PART_ORDER"),
+    errors.InvalidPart: Answer(_C.INVALID_ARGUMENT, "INVALID_PART"),
+    errors.PartTooSmall: Answer(_C.INVALID_ARGUMENT, "PART_TOO_SMALL"),
+    errors.PreconditionFailed: Answer(_C.FAILED_PRECONDITION, "PRECONDITION_FAILED"),
+    errors.ConcurrentWrite: Answer(_C.ABORTED, "CONCURRENT_WRITE"),
+    errors.VersionLocked: Answer(_C.FAILED_PRECONDITION, "VERSION_LOCKED"),
+    errors.NotSupported: Answer(_C.UNIMPLEMENTED, "NOT_SUPPORTED"),
+    errors.BucketQuotaExceeded: Answer(_C.RESOURCE_EXHAUSTED, "BUCKET_QUOTA"),
+    errors.NoSpaceAnywhere: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),
+    errors.Overloaded: Answer(_C.UNAVAILABLE, "OVERLOADED"),
+    errors.BackendsUnavailable: Answer(_C.UNAVAILABLE, "BACKENDS_UNAVAILABLE"),
+    errors.BelowWriteQuorum: Answer(_C.UNAVAILABLE, "BELOW_WRITE_QUORUM"),
+    errors.DatabaseUnavailable: Answer(_C.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+    errors.DatabaseFull: Answer(_C.RESOURCE_EXHAUSTED, "DATABASE_FULL"),
+    errors.OutcomeUnknown: Answer(_C.UNAVAILABLE, "OUTCOME_UNKNOWN"),
+    errors.IntentLost: Answer(_C.UNAVAILABLE, "INTENT_LOST"),
+    errors.PlacementRefused: Answer(_C.UNAVAILABLE, "PLACEMENT_REFUSED"),
+    errors.LeaseLost: Answer(_C.ABORTED, "LEASE_LOST"),
+    errors.BackendError: Answer(_C.UNAVAILABLE, "BACKEND"),
+    errors.BackendUnavailable: Answer(_C.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
+    errors.BackendTimeout: Answer(_C.UNAVAILABLE, "BACKEND_TIMEOUT"),
+    errors.BackendFull: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),
+    errors.PieceMissing: Answer(_C.DATA_LOSS, "PIECE_MISSING"),
+    errors.PieceCorrupt: Answer(_C.DATA_LOSS, "PIECE_CORRUPT"),
+    errors.ForeignBackend: Answer(_C.FAILED_PRECONDITION, "FOREIGN_BACKEND"),
+    errors.CorruptEverywhere: Answer(_C.DATA_LOSS, "CORRUPT_EVERYWHERE"),
+    errors.KeyUnavailable: Answer(_C.FAILED_PRECONDITION, "KEY_UNAVAILABLE"),
+    errors.WrongKey: Answer(_C.FAILED_PRECONDITION, "WRONG_KEY"),
+    errors.SealBroken: Answer(_C.DATA_LOSS, "SEAL_BROKEN"),
+    errors.InvalidConfig: Answer(_C.INVALID_ARGUMENT, "INVALID_CONFIG"),
+    errors.MalformedField: Answer(_C.INVALID_ARGUMENT, "MALFORMED_FIELD"),
+    errors.StartRefused: Answer(_C.FAILED_PRECONDITION, "START_REFUSED"),
+    errors.SchemaTooNew: Answer(_C.FAILED_PRECONDITION, "SCHEMA_TOO_NEW"),
+}
+
+
+def status_of(error: EngineError) -> status_pb2.Status:
+    """The rich status of a fact: canonical code, text, ErrorInfo, and field violations where there are fields."""
+    answer = STATUSES[type(error)]
+    status = status_pb2.Status(code=answer.code.value[0], message=str(error))
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=answer.reason, domain=DOMAIN))
+    violations = _violations(error)
+    if violations:
+        bad = error_details_pb2.BadRequest()
+        for field, description in violations:
+            bad.field_violations.add(field=field, description=description)
+        status.details.add().Pack(bad)
+    return status
+
+
+def plain_status(code: grpc.StatusCode, reason: str, message: str) -> status_pb2.Status:
+    """A status of the server itself, such as a refused caller."""
+    status = status_pb2.Status(code=code.value[0], message=message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    return status
+
+
+def _violations(error: EngineError) -> list[tuple[str, str]]:
+    if isinstance(error, errors.MalformedField):
+        return [(error.field, error.message)]
+    if isinstance(error, errors.InvalidConfig):
+        return [(problem.path, repr(problem)) for problem in error.problems]
+    return []

@@ -1,0 +1,1 @@
+"""The roster of background workers and what runs them under leases."""
