@@ -31,7 +31,9 @@ def generate(request: plugin_pb2.CodeGeneratorRequest, kind: str) -> plugin_pb2.
             if file.name in set(request.file_to_generate) and (kind == "messages" or file.service)
         ]
         if wanted:
-            status = protoc.main(["protoc", f"--descriptor_set_in={described}", f"{OUTPUTS[kind]}={out}", *wanted])
+            status = protoc.main(
+                ["protoc", f"--descriptor_set_in={described}", f"{OUTPUTS[kind]}={out}", *wanted]
+            )
             if status != 0:
                 response.error = f"grpcio-tools' protoc ended with {status}"
                 return response

@@ -1,0 +1,51 @@
+# Every target works on a fresh machine with Python 3.11 or newer; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# The system's own Python is built with profile-guided optimisation on Debian; others are not always.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
+STAMP := $(VENV)/.locked
+DATA ?= data
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with everything that running and testing need
+
+$(STAMP): requirements.lock pyproject.toml tools/setup.sh
+	@PYTHON="$(PYTHON)" tools/setup.sh $(VENV)
+	@touch $(STAMP)
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --generate-hashes --no-emit-index-url --no-annotate --no-header --universal \
+	  --python-version 3.11 --prerelease if-necessary-or-explicit --group dev pyproject.toml -o requirements.lock -q --upgrade
+
+run: setup ## initialise ./data once, then serve S3 on :9000 and the control API on :9001
+	@tools/run.sh $(BIN) $(DATA)
+
+test: setup ## every suite but the long forms
+	$(BIN)/pytest
+
+check: setup ## format, lint, types, imports, proto
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@tools/check_proto.sh $(BIN)
+
+fmt: setup ## format code and protos
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/buf format -w proto
+
+proto: setup ## generate gen/ from proto/
+	@tools/generate_stubs.sh $(BIN)
+
+bench: setup ## measure against the limits of this machine (needs wrk and nginx)
+	$(BIN)/python -m tests.bench.s3_bench
+
+chaos: setup ## kills at random moments, a hundred of them
+	PENSTOCK_CHAOS_KILLS=100 $(BIN)/pytest tests/chaos
+
+.PHONY: help setup lock run test check fmt proto bench chaos
