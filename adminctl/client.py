@@ -58,7 +58,9 @@ class Connection:
             click.echo(json.dumps(MessageToDict(told, preserving_proto_field_name=True)), err=True)
             return
         reason, hints = _details(status)
-        click.echo(f"error: {error.code().name}: {error.details()}{f' ({reason})' if reason else ''}", err=True)
+        click.echo(
+            f"error: {error.code().name}: {error.details()}{f' ({reason})' if reason else ''}", err=True
+        )
         for hint in hints or _hints(error.code(), self.address):
             click.echo(f"  {hint}", err=True)
         if self.is_verbose:
@@ -84,7 +86,9 @@ def _details(status: status_pb2.Status | None) -> tuple[str, list[str]]:
 
 def _hints(code: grpc.StatusCode, address: str) -> list[str]:
     if code is grpc.StatusCode.UNAVAILABLE:
-        return [f"nothing answers at {address}: is `penstock serve` running, and is this its control address?"]
+        return [
+            f"nothing answers at {address}: is `penstock serve` running, and is this its control address?"
+        ]
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return ["give an admin token with --token or PENSTOCK_TOKEN; `init` wrote one to credentials.json"]
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -43,8 +43,14 @@ class LazyNouns(click.Group):
 @click.option("--address", envvar="PENSTOCK_ENDPOINT", help="host:port or unix:PATH of the control plane.")
 @click.option("--token", envvar="PENSTOCK_TOKEN", help="Admin token; better given as PENSTOCK_TOKEN.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True,
-              help="Seconds a call may take.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    help="Seconds a call may take.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show address and trailers of a failed call.")
 @click.pass_context
 def cli(
@@ -56,7 +62,11 @@ def cli(
     from adminctl.client import DEFAULT_ADDRESS, Connection
 
     ctx.obj = Connection(
-        address=address or DEFAULT_ADDRESS, token=token, output=output, timeout_s=timeout_s, is_verbose=verbose
+        address=address or DEFAULT_ADDRESS,
+        token=token,
+        output=output,
+        timeout_s=timeout_s,
+        is_verbose=verbose,
     )
 
 

@@ -15,7 +15,9 @@ FORMATS = ("table", "json")
 
 def print_json(message: Message) -> None:
     """Exactly the message's JSON, field names as in the proto file, defaults included."""
-    fields = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    fields = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
     click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
 
 

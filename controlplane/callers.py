@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from penstock.admin.v1 import roles_pb2
 
-Role = roles_pb2.Role.ValueType
+Role: TypeAlias = "roles_pb2.Role.ValueType"
 Metadata = Sequence[tuple[str, str | bytes]]
 
 

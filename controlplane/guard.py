@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -21,8 +21,13 @@ UNARY_CALL_MAX_S = 60.0
 _log = logging.getLogger("penstock.control")
 _MALFORMED = object()
 
+if TYPE_CHECKING:
+    _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:
+    _Interceptor = grpc.aio.ServerInterceptor
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio is partly untyped
+
+class Guard(_Interceptor):
     """Authenticates and authorises by the method that is really dispatched, and translates errors once.
 
     A method that `roles` does not know is refused to everybody: a service cannot be registered and forgotten.
@@ -36,7 +41,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio is pa
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Any:
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -66,7 +71,9 @@ class _Call:
             await refuse(context, plain_status(code, "ROLE", f"{self._method} needs the role {needed}"))
         if request is _MALFORMED:
             code = grpc.StatusCode.INVALID_ARGUMENT
-            await refuse(context, plain_status(code, "MALFORMED_MESSAGE", "the request is no message of this method"))
+            await refuse(
+                context, plain_status(code, "MALFORMED_MESSAGE", "the request is no message of this method")
+            )
         return caller
 
     async def fail(self, error: Exception, context: Any) -> None:
@@ -76,7 +83,9 @@ class _Call:
             code = grpc.StatusCode.DEADLINE_EXCEEDED
             await refuse(context, plain_status(code, "DEADLINE", "the call took longer than its deadline"))
         _log.error("call.failed method=%s", self._method, exc_info=error)
-        await refuse(context, plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log"))
+        await refuse(
+            context, plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
+        )
 
     async def unary(self, behaviour: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any) -> Any:
         caller = await self.admit(request, context)
@@ -86,7 +95,7 @@ class _Call:
                 return await behaviour(request, context)
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001 - the outermost handler of a call
+        except Exception as error:  # the outermost handler of a call
             await self.fail(error, context)
         finally:
             took_ms = (time.monotonic() - started_s) * 1000
@@ -101,7 +110,7 @@ class _Call:
                 yield answer
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001 - the outermost handler of a call
+        except Exception as error:  # the outermost handler of a call
             await self.fail(error, context)
 
 

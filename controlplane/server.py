@@ -49,7 +49,7 @@ class ControlServer:
         self._health = HealthServicer()
 
     async def listen_unix(self, folder: Path) -> None:
-        """`admin.sock` stands for an admin, `viewer.sock` for a viewer; the folder's mode 0700 decides who may open them."""
+        """`admin.sock` stands for an admin, `viewer.sock` for a viewer; the folder's mode decides who may."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(folder, 0o700)
         for name, role in (("admin.sock", roles_pb2.ROLE_ADMIN), ("viewer.sock", roles_pb2.ROLE_VIEWER)):

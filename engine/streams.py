@@ -71,14 +71,14 @@ class BodySource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRegion:
-    """Bytes of an open file that were verified just now and may go out by sendfile, before the next region is asked for."""
+    """Bytes of an open file, verified just now; they may go out by sendfile until the next region is asked for."""
 
     fd: int
     offset: int
     length: int
 
 
-class WouldBlock(Exception):  # noqa: N818 - it is a fact about now, not an error
+class WouldBlock(Exception):
     """The next region is not in memory; ask again from a thread that may wait. Nothing was consumed."""
 
 

@@ -1,7 +1,9 @@
 """`adminctl backend`: the stores behind the endpoint."""
 
 import click
-from penstock.admin.v1 import backend_pb2, backend_service_pb2 as pb, backend_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import backend_pb2
+from penstock.admin.v1 import backend_service_pb2 as pb
+from penstock.admin.v1 import backend_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection, resource_name
 from adminctl.output import print_fields, print_json, print_table, size, word, yes_no
@@ -28,7 +30,14 @@ def list_backends(connection: Connection) -> None:
         print_json(answer)
         return
     rows = [
-        (each.name, each.kind, _state(each), size(each.capacity.used_bytes), _limit(each), each.problem or "-")
+        (
+            each.name,
+            each.kind,
+            _state(each),
+            size(each.capacity.used_bytes),
+            _limit(each),
+            each.problem or "-",
+        )
         for each in answer.backends
     ]
     print_table(("NAME", "KIND", "STATE", "USED", "LIMIT", "PROBLEM"), rows)

@@ -5,7 +5,8 @@ from typing import TextIO
 
 import click
 from google.protobuf.json_format import MessageToDict
-from penstock.admin.v1 import config_service_pb2 as pb, config_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import config_service_pb2 as pb
+from penstock.admin.v1 import config_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection
 from adminctl.exit_status import ExitStatus

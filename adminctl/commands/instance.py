@@ -1,7 +1,9 @@
 """`adminctl instance`: what runs, and where."""
 
 import click
-from penstock.admin.v1 import system_pb2, system_service_pb2 as pb, system_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import system_pb2
+from penstock.admin.v1 import system_service_pb2 as pb
+from penstock.admin.v1 import system_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection, resource_name
 from adminctl.output import print_json, print_table, when, word, yes_no
@@ -28,7 +30,14 @@ def list_instances(connection: Connection) -> None:
         print_json(answer)
         return
     rows = [
-        (each.name, each.node, each.version, yes_no(each.alive), when(each.start_time), when(each.heartbeat_time))
+        (
+            each.name,
+            each.node,
+            each.version,
+            yes_no(each.alive),
+            when(each.start_time),
+            when(each.heartbeat_time),
+        )
         for each in answer.instances
     ]
     print_table(("NAME", "NODE", "VERSION", "ALIVE", "STARTED", "LAST SEEN"), rows)

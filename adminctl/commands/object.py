@@ -1,7 +1,8 @@
 """`adminctl object`: where objects lie."""
 
 import click
-from penstock.admin.v1 import object_service_pb2 as pb, object_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import object_service_pb2 as pb
+from penstock.admin.v1 import object_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection
 from adminctl.output import print_json, print_table, size, word, yes_no

@@ -1,7 +1,15 @@
 """`adminctl operation`: long-running actions."""
 
 import click
-from penstock.admin.v1 import operation_pb2, operation_service_pb2 as pb, operation_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import (
+    operation_pb2,
+)
+from penstock.admin.v1 import (
+    operation_service_pb2 as pb,
+)
+from penstock.admin.v1 import (
+    operation_service_pb2_grpc as pb_grpc,
+)
 
 from adminctl.client import Connection, resource_name
 from adminctl.output import print_fields, print_json, when, word

@@ -1,7 +1,9 @@
 """`adminctl status`: how the deployment is, at a glance; exit status 3 when something is not well."""
 
 import click
-from penstock.admin.v1 import system_pb2, system_service_pb2 as pb, system_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import system_pb2
+from penstock.admin.v1 import system_service_pb2 as pb
+from penstock.admin.v1 import system_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection
 from adminctl.exit_status import ExitStatus
@@ -21,7 +23,10 @@ def command(connection: Connection) -> None:
         print_json(health)
     else:
         click.echo(f"status: {_word(health.status)}")
-        rows = [(check.name, _word(check.status), how_long(check.latency), check.message) for check in health.checks]
+        rows = [
+            (check.name, _word(check.status), how_long(check.latency), check.message)
+            for check in health.checks
+        ]
         print_table(("CHECK", "STATUS", "TOOK", "MESSAGE"), rows)
     if health.status != system_pb2.HEALTH_STATUS_OK:
         raise click.exceptions.Exit(ExitStatus.PARTIAL)

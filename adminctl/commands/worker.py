@@ -1,7 +1,9 @@
 """`adminctl worker`: background jobs."""
 
 import click
-from penstock.admin.v1 import operation_pb2, worker_service_pb2 as pb, worker_service_pb2_grpc as pb_grpc
+from penstock.admin.v1 import operation_pb2
+from penstock.admin.v1 import worker_service_pb2 as pb
+from penstock.admin.v1 import worker_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection, resource_name
 from adminctl.exit_status import ExitStatus

@@ -1,4 +1,4 @@
-"""The access log: one JSON line a request, written by the process itself, without keys, tokens, signatures or bodies."""
+"""The access log: one JSON line a request, without secrets, tokens, signatures or bodies."""
 
 import json
 import threading

@@ -29,7 +29,7 @@ class OperationMeasures:
 
 
 class Measures:
-    """All measures of a data-plane process. Labels are operations, statuses and fixed words, never names clients choose."""
+    """All measures of a process. Labels are operations, statuses and fixed words, never names clients choose."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
@@ -55,21 +55,33 @@ class Measures:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.shed = Counter("penstock_requests_shed_total", "Requests refused by admission.", registry=registry)
+        self.shed = Counter(
+            "penstock_requests_shed_total", "Requests refused by admission.", registry=registry
+        )
         self.connections = Gauge(
-            "penstock_connections_open", "Open client connections.", registry=registry, multiprocess_mode="livesum"
+            "penstock_connections_open",
+            "Open client connections.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.stalls = Counter(
             "penstock_loop_stalls_total", "Turns of the event loop longer than 5 ms.", registry=registry
         )
         self.pool_full = Counter(
-            "penstock_pool_full_total", "Requests refused because a pool was full.", ["pool"], registry=registry
+            "penstock_pool_full_total",
+            "Requests refused because a pool was full.",
+            ["pool"],
+            registry=registry,
         )
         self.corrupt_reads = Counter(
-            "penstock_corrupt_pieces_total", "Pieces found bad while reading; another one served.", registry=registry
+            "penstock_corrupt_pieces_total",
+            "Pieces found bad while reading; another one served.",
+            registry=registry,
         )
         self.log_dropped = Counter(
-            "penstock_access_log_dropped_total", "Access log lines that could not be written.", registry=registry
+            "penstock_access_log_dropped_total",
+            "Access log lines that could not be written.",
+            registry=registry,
         )
         self._by_operation: dict[str, OperationMeasures] = {}
 

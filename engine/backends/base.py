@@ -1,8 +1,7 @@
-"""The contract every backend keeps: pieces are written once under fresh storage keys, read by offset, deleted by key."""
-
-from typing import Protocol
+"""The contract of every backend: pieces are written once under fresh keys, read by offset, deleted by key."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from engine.names import BackendName
 from engine.streams import FileRegion
@@ -48,7 +47,7 @@ class PieceReader(Protocol):
     """An open piece. Offsets count payload bytes from 0."""
 
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
-        """Fill the whole buffer; raises PieceMissing, PieceCorrupt (short), BackendUnavailable, or WouldBlock with nowait."""
+        """Fill the whole buffer; raises PieceMissing, PieceCorrupt (short), BackendUnavailable, WouldBlock."""
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         """The same bytes as a file region, unverified; null where they are in no local file."""
@@ -75,10 +74,14 @@ class Backend(Protocol):
     def occupied_bytes(self, payload_bytes: int, card_bytes: int, /) -> int:
         """What a piece of that payload and card will occupy: the `stored_bytes` to reserve."""
 
-    def store(self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None) -> StoredPiece:
+    def store(
+        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+    ) -> StoredPiece:
         """Write a small piece held in memory; its barrier syncs many such pieces at once."""
 
-    def open_writer(self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None) -> PieceWriter:
+    def open_writer(
+        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+    ) -> PieceWriter:
         """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable."""
 
     def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:

@@ -43,7 +43,10 @@ def accept_operation(tx: Tx, *, name: str, method: str, target: str) -> Operatio
     if waiting is not None:
         return _read(waiting)
     now_us = tx.now_us()
-    tx.run("insert_operation", {"name": name, "method": method, "target": target, "request": "{}", "now_us": now_us})
+    tx.run(
+        "insert_operation",
+        {"name": name, "method": method, "target": target, "request": "{}", "now_us": now_us},
+    )
     return _read(tx.row("find_operation", {"name": name}))
 
 

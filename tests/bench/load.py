@@ -91,8 +91,9 @@ def nginx(root: Path) -> Iterator[tuple[str, Callable[[], list[int]]]]:
         config.write_text(
             f"daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1; user root;\n"
             "events { worker_connections 1024; }\n"
-            f"http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; client_body_temp_path {folder};"
-            f" proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
+            f"http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;\n"
+            f" client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};\n"
+            f" uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
             f" server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n"
         )
         process = subprocess.Popen(["nginx", "-c", str(config), "-p", folder])
@@ -113,7 +114,13 @@ def _script(requests: Sequence[Request]) -> str:
         lines.append(
             f'requests[{index}] = wrk.format("{request.method}", "{request.path}", {{{headers}}}, {body})'
         )
-    lines += ["local next = 0", "request = function()", "  next = next % #requests + 1", "  return requests[next]", "end"]
+    lines += [
+        "local next = 0",
+        "request = function()",
+        "  next = next % #requests + 1",
+        "  return requests[next]",
+        "end",
+    ]
     return "\n".join(lines)
 
 

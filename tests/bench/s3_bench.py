@@ -73,7 +73,13 @@ def _small_reads(report: Report, served: Served, seconds: int) -> None:
         os.chmod(root, 0o755)
         Path(root, "small").write_bytes(os.urandom(KIB))
         with nginx(Path(root)) as (url, pids):
-            limit = wrk(url, [Request(method="GET", path="/small", headers={})], pids, connections=32, duration_s=seconds)
+            limit = wrk(
+                url,
+                [Request(method="GET", path="/small", headers={})],
+                pids,
+                connections=32,
+                duration_s=seconds,
+            )
     for connections in (1, 32, 256):
         requests = [_signed(served, "GET", f"/{BUCKET}/small/{index}") for index in range(64)]
         figure = _load(served, requests, connections=connections, seconds=seconds)
@@ -116,7 +122,13 @@ def _large(report: Report, served: Served, seconds: int, folder: Path) -> None:
         os.chmod(folder, 0o755)
         Path(root, "large").write_bytes(os.urandom(size_bytes))
         with nginx(Path(root)) as (url, pids):
-            limit = wrk(url, [Request(method="GET", path="/large", headers={})], pids, connections=2, duration_s=seconds)
+            limit = wrk(
+                url,
+                [Request(method="GET", path="/large", headers={})],
+                pids,
+                connections=2,
+                duration_s=seconds,
+            )
     limit_per_core = size_bytes / (limit.cpu_us / 1e6)
     report.row(
         "GET 64 MiB plain, blocks verified",
@@ -138,7 +150,11 @@ def _large(report: Report, served: Served, seconds: int, folder: Path) -> None:
 def _listing(report: Report, served: Served, seconds: int, key_count: int) -> None:
     _fill(served, key_count)
     requests = [
-        _signed(served, "GET", f"/{BUCKET}?list-type=2&max-keys=1000&prefix=list%2F&start-after=list%2F{start:08d}")
+        _signed(
+            served,
+            "GET",
+            f"/{BUCKET}?list-type=2&max-keys=1000&prefix=list%2F&start-after=list%2F{start:08d}",
+        )
         for start in range(0, key_count - 1000, max(1, key_count // 50))
     ]
     figure = _load(served, requests, connections=1, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Clients that put, overwrite, delete and upload in parts while somebody kills the server, and remember every answer."""
+"""Clients that put, delete and upload in parts while somebody kills the server, and remember every answer."""
 
 import random
 import threading
