@@ -1,5 +1,7 @@
 """What every call passes: who calls, may they, is the message readable, and what becomes of errors."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import time

@@ -31,7 +31,7 @@ class PieceTail:
 
 
 class PieceWriter(Protocol):
-    """One attempt to write one piece. Exactly one of `finish` and `abort` ends it; `abort` may follow a failed `finish`."""
+    """One attempt to write one piece. `finish` or `abort` ends it; `abort` may follow a failed `finish`."""
 
     def write(self, payload: memoryview, /) -> None:
         """Append payload; raises BackendError. The buffer may be reused at return."""

@@ -1,0 +1,115 @@
+"""The identity object of a volume backend: written once into an empty directory, compared ever after."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.backends.volume.files import TEMPORARY_SUFFIX, sync_directory
+from engine.errors import BackendUnavailable, ForeignBackend
+from engine.names import BackendName
+
+IDENTITY_NAME = "penstock-backend.json"
+_FORMAT = 1
+_SIZE_MAX_BYTES = 4096
+
+# What a fresh file system or a mount point holds before anybody wrote to it.
+_NOBODYS = frozenset({"lost+found"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose directory it is. `node` is the machine a volume belongs to."""
+
+    backend: BackendName
+    deployment_id: bytes
+    identity_id: bytes
+    node: str | None
+
+
+def init_identity(directory: Path, identity: Identity, *, created_at_us: int) -> None:
+    """Write the identity into an empty directory, made if it is not there; one that is ours already is left as it is.
+
+    Only for a backend that is being registered. Raises ForeignBackend when somebody's files are there,
+    BackendUnavailable when the directory cannot be read or written. Repeating it is safe.
+    """
+    try:
+        _make_directory(directory)
+        if (directory / IDENTITY_NAME).exists():
+            check_identity(directory, identity)
+            return
+        _refuse_others(directory, identity)
+        _create(directory, identity, created_at_us)
+    except OSError as error:
+        raise BackendUnavailable(f"{directory}: {error.strerror}", backend=identity.backend) from error
+    check_identity(directory, identity)
+
+
+def check_identity(directory: Path, identity: Identity) -> None:
+    """Compare what stands in the directory; raises ForeignBackend, BackendUnavailable."""
+    path = directory / IDENTITY_NAME
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(_SIZE_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ForeignBackend(
+            f"{path} is missing: is the disk mounted? It is never written again", backend=identity.backend
+        ) from None
+    except OSError as error:
+        raise BackendUnavailable(f"{path}: {error.strerror}", backend=identity.backend) from error
+    expected = (_FORMAT, identity.deployment_id.hex(), identity.identity_id.hex(), identity.node)
+    if _read(raw) != expected:
+        raise ForeignBackend(f"{path} names another deployment, backend or node", backend=identity.backend)
+
+
+def _read(raw: bytes) -> tuple[object, object, object, object] | None:
+    try:
+        stored = json.loads(raw)
+    except ValueError:
+        return None
+    if not isinstance(stored, dict):
+        return None
+    return stored.get("format"), stored.get("deployment_id"), stored.get("backend_id"), stored.get("node")
+
+
+def _make_directory(directory: Path) -> None:
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(path.parent)
+
+
+def _refuse_others(directory: Path, identity: Identity) -> None:
+    names = (
+        name for name in os.listdir(directory) if name not in _NOBODYS and not name.endswith(TEMPORARY_SUFFIX)
+    )
+    first = next(names, None)
+    if first is not None:
+        raise ForeignBackend(f"{directory} is not empty: it holds {first!r}", backend=identity.backend)
+
+
+def _create(directory: Path, identity: Identity, created_at_us: int) -> None:
+    document = {
+        "format": _FORMAT,
+        "deployment_id": identity.deployment_id.hex(),
+        "backend_id": identity.identity_id.hex(),
+        "node": identity.node,
+        "created": datetime.fromtimestamp(created_at_us / 1_000_000, tz=UTC).isoformat(),
+    }
+    temporary = directory / f".identity-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        with open(fd, "wb") as file:
+            file.write(json.dumps(document, indent=2).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link never replaces: of two that register at once one finds the other's and compares.
+        try:
+            os.link(temporary, directory / IDENTITY_NAME)
+        except FileExistsError:
+            pass
+    finally:
+        os.unlink(temporary)
+    sync_directory(directory)

@@ -1,0 +1,73 @@
+"""Reading a piece of a volume: whole buffers by preadv, or the place in the file for sendfile."""
+
+import errno
+import os
+
+from engine.backends.volume.descriptors import Descriptor, DescriptorCache
+from engine.errors import BackendUnavailable, PieceCorrupt
+from engine.names import BackendName
+from engine.streams import FileRegion, WouldBlock
+
+# What RWF_NOWAIT answers when the bytes are not in memory, or when the file system cannot tell.
+_NOT_NOW = (errno.EAGAIN, errno.EOPNOTSUPP)
+
+
+class VolumePieceReader:
+    """An open piece: pins its file's descriptor until closed. Bytes are not verified here."""
+
+    __slots__ = ("_backend", "_descriptor", "_descriptors", "_is_closed", "_payload_bytes", "_start")
+
+    def __init__(
+        self,
+        *,
+        backend: BackendName,
+        descriptors: DescriptorCache,
+        descriptor: Descriptor,
+        payload_start: int,
+        payload_bytes: int,
+    ) -> None:
+        self._backend = backend
+        self._descriptors = descriptors
+        self._descriptor = descriptor
+        self._start = payload_start
+        self._payload_bytes = payload_bytes
+        self._is_closed = False
+
+    def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
+        """Fill the whole buffer from payload byte `offset`; raises PieceCorrupt (short), BackendUnavailable, WouldBlock."""
+        self._check_span(offset, len(buffer))
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(
+                    self._descriptor.fd,
+                    [buffer[done:]],
+                    self._start + offset + done,
+                    os.RWF_NOWAIT if nowait else 0,
+                )
+            except OSError as error:
+                if nowait and error.errno in _NOT_NOW:
+                    raise WouldBlock from None
+                raise BackendUnavailable(
+                    f"reading failed: {error.strerror}", backend=self._backend
+                ) from error
+            if nowait and done + count < len(buffer):
+                raise WouldBlock
+            if count == 0:
+                raise PieceCorrupt("the file ends within the piece", backend=self._backend)
+            done += count
+
+    def region(self, offset: int, length: int, /) -> FileRegion:
+        """Where those payload bytes lie; the descriptor stays open until the reader is closed."""
+        self._check_span(offset, length)
+        return FileRegion(fd=self._descriptor.fd, offset=self._start + offset, length=length)
+
+    def close(self) -> None:
+        """Give the descriptor back; a second call does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._descriptors.unpin(self._descriptor)
+
+    def _check_span(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0 or offset + length > self._payload_bytes:
+            raise ValueError(f"bytes {offset} to {offset + length} of a payload of {self._payload_bytes}")
