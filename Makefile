@@ -45,7 +45,10 @@ proto: setup ## generate gen/ from proto/
 bench: setup ## measure against the limits of this machine (needs wrk and nginx)
 	$(BIN)/python -m tests.bench.s3_bench
 
+test-clients: setup ## real clients at full size; a missing one is a failure
+	PENSTOCK_CLIENTS=long $(BIN)/pytest tests/clients
+
 chaos: setup ## kills at random moments, a hundred of them
 	PENSTOCK_CHAOS_KILLS=100 $(BIN)/pytest tests/chaos
 
-.PHONY: help setup lock run test check fmt proto bench chaos
+.PHONY: help setup lock run test check fmt proto bench chaos test-clients

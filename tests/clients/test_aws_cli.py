@@ -1,0 +1,63 @@
+"""aws s3: big files byte-equal there and back, and a second sync that copies nothing."""
+
+import filecmp
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import IS_LONG
+from tests.clients.running import run
+
+FILE_BYTES = 1024**3 if IS_LONG else 48 * 1024**2
+FILE_COUNT = 2000 if IS_LONG else 60
+
+
+def write_file(path: Path, size_bytes: int) -> None:
+    with path.open("wb") as file:
+        left = size_bytes
+        while left:
+            left -= file.write(os.urandom(min(left, 8 * 1024**2)))
+
+
+@pytest.mark.timeout(1200)
+def test_a_big_file_comes_back_byte_equal(
+    tmp_path: Path, client_environment: dict[str, str], tool: Callable[[str], str]
+) -> None:
+    aws = tool("aws")
+    write_file(tmp_path / "there", FILE_BYTES)
+    run([aws, "s3", "mb", "s3://aws-big"], client_environment)
+
+    run([aws, "s3", "cp", str(tmp_path / "there"), "s3://aws-big/file"], client_environment)
+    run([aws, "s3", "cp", "s3://aws-big/file", str(tmp_path / "back")], client_environment)
+
+    assert filecmp.cmp(tmp_path / "there", tmp_path / "back", shallow=False)
+    run([aws, "s3", "rb", "s3://aws-big", "--force"], client_environment)
+
+
+@pytest.mark.timeout(1200)
+def test_a_second_sync_copies_nothing(
+    tmp_path: Path, client_environment: dict[str, str], tool: Callable[[str], str]
+) -> None:
+    aws = tool("aws")
+    source = tmp_path / "source"
+    for index in range(FILE_COUNT):
+        path = source / f"d{index % 7}" / f"file {index} ü+%.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(index * 13 % 5000))
+    run([aws, "s3", "mb", "s3://aws-sync"], client_environment)
+
+    first = run([aws, "s3", "sync", str(source), "s3://aws-sync/tree"], client_environment)
+    second = run([aws, "s3", "sync", str(source), "s3://aws-sync/tree"], client_environment)
+    run([aws, "s3", "sync", "s3://aws-sync/tree", str(tmp_path / "back")], client_environment)
+
+    assert first.count("upload:") == FILE_COUNT
+    assert "upload:" not in second
+    names = [str(path.relative_to(source)) for path in source.rglob("*.bin")]
+    same, different, missing = filecmp.cmpfiles(source, tmp_path / "back", names, shallow=False)
+    assert (len(same), different, missing) == (FILE_COUNT, [], [])
+    listed = run([aws, "s3", "ls", "--recursive", "s3://aws-sync/"], client_environment)
+    assert len(listed.splitlines()) == FILE_COUNT
+    run([aws, "s3", "rm", "--recursive", "--only-show-errors", "s3://aws-sync/"], client_environment)
+    run([aws, "s3", "rb", "s3://aws-sync"], client_environment)
