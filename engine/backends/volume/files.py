@@ -75,7 +75,8 @@ def create_volume(
 ) -> LockedVolume:
     """Make a volume file, durable with its directory entry, and hold its lock. Raises OSError.
 
-    It is complete before it gets its name, so no crash leaves a volume without a header; a name that exists is an error.
+    It is complete before it gets its name, so no crash leaves a volume without a header.
+    A name that exists is an error.
     """
     header = VolumeHeader(
         volume_id=volume_id,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from engine.units import BLOCK_BYTES
+from engine.units import BLOCK_BYTES, KIB
 
 FORMAT_VERSION = 1
 FILE_BLOCK_BYTES = 4096
@@ -19,6 +19,9 @@ FIRST_RECORD_OFFSET = 2 * VOLUME_HEADER_BYTES
 RECORD_HEADER_BYTES = 64
 TRAILER_BYTES = 64
 CRC_BYTES = 4
+
+CARD_BYTES_MAX = 64 * KIB
+"""No card is longer; it bounds what a scan reads for a trailer that may be a forgery."""
 
 VOLUME_MAGIC = b"PNSTVOL\n"
 RECORD_MAGIC = b"PNSTREC\n"
@@ -37,7 +40,7 @@ _STORAGE_KEY = re.compile(r"([0-9a-f]{32}):([0-9a-f]{10})")
 OFFSET_MAX = 16**10 - 1
 
 
-class NotARecord(Exception):  # noqa: N818 - a fact about bytes, answered by whoever looks
+class NotARecord(Exception):
     """The bytes are no header or trailer of this volume at this offset."""
 
 
@@ -150,7 +153,8 @@ def write_tail(key: VolumeKey, offset: int, header: RecordHeader, *, block_crcs:
     """Everything after the payload of the record at `offset`: checksums, card, padding, trailer."""
     plain = _TRAILER.pack(TRAILER_MAGIC, FORMAT_VERSION, len(card), header.payload_bytes, header.extent_bytes)
     room = tail_bytes(header) - TRAILER_BYTES
-    assert len(block_crcs) == crc_bytes(header.payload_bytes) and len(block_crcs) + len(card) <= room
+    assert len(block_crcs) == crc_bytes(header.payload_bytes)
+    assert len(block_crcs) + len(card) <= room
     return (block_crcs + card).ljust(room, b"\0") + plain + key.mac(b"T", offset, plain, block_crcs, card)
 
 
@@ -160,14 +164,15 @@ def read_trailer(raw: bytes) -> Trailer:
         raise NotARecord
     _, version, card_bytes, payload_bytes, extent_bytes = _TRAILER.unpack_from(raw)
     trailer = Trailer(payload_bytes=payload_bytes, extent_bytes=extent_bytes, card_bytes=card_bytes)
-    fits = extent_bytes % ALIGNMENT_BYTES == 0 and extent_bytes >= extent_of(payload_bytes, card_bytes)
+    least, most = extent_of(payload_bytes, card_bytes), extent_of(payload_bytes, CARD_BYTES_MAX)
+    fits = extent_bytes % ALIGNMENT_BYTES == 0 and least <= extent_bytes <= most
     if version != FORMAT_VERSION or not fits:
         raise NotARecord
     return trailer
 
 
 def read_tail(key: VolumeKey, offset: int, raw: bytes) -> tuple[Trailer, bytes, bytes]:
-    """Trailer, block checksums and card from all the bytes after the payload; raises NotARecord unless the MAC holds."""
+    """Trailer, block checksums and card from all bytes after the payload; raises NotARecord unless the MAC holds."""
     trailer = read_trailer(raw[-TRAILER_BYTES:])
     crcs = crc_bytes(trailer.payload_bytes)
     header = RecordHeader(payload_bytes=trailer.payload_bytes, extent_bytes=trailer.extent_bytes)

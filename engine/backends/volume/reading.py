@@ -34,7 +34,10 @@ class VolumePieceReader:
         self._is_closed = False
 
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
-        """Fill the whole buffer from payload byte `offset`; raises PieceCorrupt (short), BackendUnavailable, WouldBlock."""
+        """Fill the whole buffer from payload byte `offset`.
+
+        Raises PieceCorrupt (short), BackendUnavailable, WouldBlock with nowait.
+        """
         self._check_span(offset, len(buffer))
         done = 0
         while done < len(buffer):

@@ -20,7 +20,7 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def reserve_blocks(fd: int, offset: int, length: int) -> None:
-    """Allocate blocks for the range, the file's size unchanged; raises OSError (ENOSPC). Without support it does nothing."""
+    """Allocate blocks for the range, the file's size unchanged; nothing where that is not supported. Raises OSError."""
     try:
         _call(lambda: _libc.fallocate(fd, _FALLOC_FL_KEEP_SIZE, offset, length))
     except OSError as error:

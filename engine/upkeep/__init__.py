@@ -1,0 +1,1 @@
+"""Use cases for operators and workers: bounded units that may be interrupted and repeated."""
