@@ -66,6 +66,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.SealBroken: Answer(_C.DATA_LOSS, "SEAL_BROKEN"),
     errors.InvalidConfig: Answer(_C.INVALID_ARGUMENT, "INVALID_CONFIG"),
     errors.MalformedField: Answer(_C.INVALID_ARGUMENT, "MALFORMED_FIELD"),
+    errors.NoSuchResource: Answer(_C.NOT_FOUND, "NO_SUCH_RESOURCE"),
     errors.StartRefused: Answer(_C.FAILED_PRECONDITION, "START_REFUSED"),
     errors.SchemaTooNew: Answer(_C.FAILED_PRECONDITION, "SCHEMA_TOO_NEW"),
 }

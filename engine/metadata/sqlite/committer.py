@@ -1,0 +1,256 @@
+"""Group commit: one thread gathers waiting units, syncs what they wait for, and commits them together."""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from engine.clock import Clock
+from engine.errors import DatabaseFull, DatabaseUnavailable, EngineError, OutcomeUnknown, Overloaded
+from engine.metadata.sqlite.connections import SqliteTx
+from engine.metadata.statements import Statements
+from engine.metadata.store import Barrier, Tx
+
+GROUP_COUNT_MAX = 64
+GROUP_WORK_S = 0.020
+"""A group takes no further unit once it has worked this long."""
+
+QUEUE_COUNT_MAX = 4096
+SETTLE_TIMEOUT_S = 60.0
+"""Longest wait for a unit that runs; after it the outcome is unknown."""
+
+LOCK_TIMEOUT_S = 30.0
+_LOCK_POLL_S = 0.001
+
+_log = logging.getLogger("penstock.metadata")
+
+
+class _State(Enum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SETTLED = "settled"
+
+
+class _Waiting:
+    """A unit on its way: queued, running or settled."""
+
+    __slots__ = ("barriers", "error", "result", "settled", "state", "unit")
+
+    def __init__(self, unit: Callable[[Tx], Any], barriers: Sequence[Barrier]) -> None:
+        self.unit = unit
+        self.barriers = barriers
+        self.state = _State.QUEUED
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.settled = threading.Lock()
+        self.settled.acquire()
+
+
+class Committer:
+    """The one writer of a process.
+
+    A file lock shared by the processes makes them take turns before SQLite does, which costs a third of the time
+    that SQLite's own busy handler would.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        statements: Statements,
+        clock: Clock,
+        lock_path: Path,
+        *,
+        committed: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._clock = clock
+        self._committed = committed
+        self._lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._guard = threading.Lock()
+        self._arrived = threading.Condition(self._guard)
+        self._queue: deque[_Waiting] = deque()
+        self._is_closing = False
+        self.group_sizes: deque[int] = deque(maxlen=1024)
+        self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
+        self._thread.start()
+
+    def run(self, unit: Callable[[Tx], Any], barriers: Sequence[Barrier], timeout_s: float) -> Any:
+        """Queue a unit and wait until it is settled; see `Store.write`."""
+        waiting = _Waiting(unit, barriers)
+        with self._guard:
+            if self._is_closing:
+                raise DatabaseUnavailable("the metadata store is closing")
+            if len(self._queue) >= QUEUE_COUNT_MAX:
+                raise Overloaded(what="the queue of metadata writes")
+            self._queue.append(waiting)
+            self._arrived.notify()
+        if not waiting.settled.acquire(timeout=timeout_s):
+            with self._guard:
+                if waiting.state is _State.QUEUED:
+                    self._queue.remove(waiting)
+                    raise DatabaseUnavailable(
+                        f"the metadata database did not begin the write within {timeout_s} s"
+                    )
+            if not waiting.settled.acquire(timeout=SETTLE_TIMEOUT_S):
+                raise OutcomeUnknown("the metadata database did not tell whether it committed")
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.result
+
+    def close(self) -> None:
+        """Settle what is queued, then end."""
+        with self._guard:
+            self._is_closing = True
+            self._arrived.notify()
+        self._thread.join()
+        os.close(self._lock_fd)
+
+    def _loop(self) -> None:
+        while True:
+            with self._guard:
+                while not self._queue and not self._is_closing:
+                    self._arrived.wait()
+                if not self._queue:
+                    return
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_COUNT_MAX))]
+                for waiting in group:
+                    waiting.state = _State.RUNNING
+            self.group_sizes.append(len(group))
+            try:
+                self._run_group(group)
+            except BaseException as error:  # a committer that dies would hang every writer
+                _log.exception("committer.failed")
+                for waiting in group:
+                    if waiting.state is not _State.SETTLED:
+                        waiting.error = OutcomeUnknown(f"the committer failed: {error!r}")
+            for waiting in group:
+                waiting.state = _State.SETTLED
+                waiting.settled.release()
+
+    def _run_group(self, group: list[_Waiting]) -> None:
+        ready = self._sync_barriers(group)
+        if not ready:
+            return
+        try:
+            self._lock()
+        except TimeoutError:
+            for waiting in ready:
+                waiting.error = DatabaseUnavailable(
+                    f"another process held the write lock for {LOCK_TIMEOUT_S} s"
+                )
+            return
+        try:
+            if not self._commit_together(ready):
+                for waiting in ready:
+                    waiting.result, waiting.error = None, None
+                    self._commit_together([waiting], is_alone=True)
+        finally:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        self._committed()
+
+    def _sync_barriers(self, group: list[_Waiting]) -> list[_Waiting]:
+        """Sync each barrier once; a unit whose barrier fails gets that error and is not run."""
+        failed: dict[int, EngineError] = {}
+        synced: set[int] = set()
+        ready = []
+        for waiting in group:
+            for barrier in waiting.barriers:
+                if id(barrier) in synced:
+                    continue
+                if id(barrier) not in failed:
+                    try:
+                        barrier.sync()
+                    except EngineError as error:
+                        failed[id(barrier)] = error
+                    else:
+                        synced.add(id(barrier))
+                        continue
+                waiting.error = failed[id(barrier)]
+                break
+            else:
+                ready.append(waiting)
+        return ready
+
+    def _commit_together(self, group: list[_Waiting], *, is_alone: bool = False) -> bool:
+        """One transaction over the group. False: SQLite ended it and nothing of it happened, so run them one by one."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            for waiting in group:
+                waiting.error = _translated(error)
+            return True
+        try:
+            for waiting in group:
+                self._run_unit(waiting)
+        except apsw.Error as error:
+            self._roll_back()
+            if is_alone:
+                group[0].error = _translated(error)
+                return True
+            return False
+        try:
+            connection.execute("COMMIT")
+        except apsw.IOError:
+            # The commit record may be in the log and become visible at the next recovery.
+            self._roll_back()
+            for waiting in group:
+                waiting.error = OutcomeUnknown("the disk failed while the metadata was committed")
+        except apsw.Error as error:
+            self._roll_back()
+            if is_alone:
+                group[0].error = _translated(error)
+                return True
+            return False
+        return True
+
+    def _run_unit(self, waiting: _Waiting) -> None:
+        connection = self._connection
+        connection.execute("SAVEPOINT unit")
+        try:
+            waiting.result = waiting.unit(SqliteTx(connection, self._statements, self._clock))
+        except apsw.ConstraintError as error:
+            # A constraint is the schema's refusal of this unit alone; the use case should have asked first.
+            waiting.error = error
+        except apsw.Error:
+            raise
+        except Exception as error:  # any failure of a unit belongs to its caller
+            waiting.error = error
+        if waiting.error is not None:
+            if not connection.in_transaction:
+                raise apsw.AbortError("SQLite ended the transaction")
+            connection.execute("ROLLBACK TO unit")
+        connection.execute("RELEASE unit")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except apsw.Error:
+                _log.exception("committer.rollback_failed")
+
+    def _lock(self) -> None:
+        deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline_s:
+                    raise TimeoutError from None
+                time.sleep(_LOCK_POLL_S)
+
+
+def _translated(error: apsw.Error) -> EngineError:
+    if isinstance(error, apsw.FullError):
+        return DatabaseFull("the disk of the metadata database is full; nothing was changed")
+    return DatabaseUnavailable(f"the metadata database refused: {error}")

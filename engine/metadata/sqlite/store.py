@@ -1,0 +1,161 @@
+"""The store on SQLite: reads on a small pool of connections, writes through one committer per process."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from engine.clock import Clock, SystemClock
+from engine.errors import DatabaseUnavailable
+from engine.metadata.migrate import migrate
+from engine.metadata.sqlite.committer import Committer
+from engine.metadata.sqlite.connections import SqliteTx, check_file_system, check_version, open_connection
+from engine.metadata.statements import load_statements
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Tx
+
+T = TypeVar("T")
+
+FOLDER = Path(__file__).parent
+READER_COUNT_MAX = 16
+CHECKPOINT_PAGES = 1000
+"""The write-ahead log is copied back once it has grown by this many pages."""
+
+
+class SqliteStore:
+    """Implements `engine.metadata.store.Store`. Made after a fork, used by any thread."""
+
+    def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
+        check_version(apsw.sqlitelibversion())
+        check_file_system(path.parent)
+        self._path = path
+        self._clock = clock or SystemClock()
+        self._statements = load_statements(FOLDER)
+        self._live_fd, self.was_unclean = _mark_live(path)
+        writer = open_connection(path, is_reader=False)
+        migrate(writer, FOLDER / "migrations", path.with_name(path.name + "-migration"))
+        writer.set_wal_hook(self._wal_grew)
+        self._readers: list[apsw.Connection] = []
+        self._reader_slots = threading.BoundedSemaphore(READER_COUNT_MAX)
+        self._wal_pages = 0
+        self._checkpointed_pages = 0
+        self._checkpoint_due = threading.Event()
+        self._is_closing = False
+        self._checkpointer = threading.Thread(target=self._checkpoints, name="checkpointer", daemon=True)
+        self._checkpointer.start()
+        self._writer = writer
+        self.committer = Committer(
+            writer,
+            self._statements,
+            self._clock,
+            path.with_name(path.name + "-commit"),
+            committed=self._consider_checkpoint,
+        )
+
+    def read(self, unit: Callable[[Tx], T], /) -> T:
+        if not self._reader_slots.acquire(timeout=WRITE_TIMEOUT_S):
+            raise DatabaseUnavailable("no connection to read with became free")
+        try:
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = open_connection(self._path, is_reader=True)
+            try:
+                connection.execute("BEGIN")
+                try:
+                    return unit(SqliteTx(connection, self._statements, self._clock))
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("COMMIT")
+            finally:
+                self._readers.append(connection)
+        except (apsw.BusyError, apsw.IOError, apsw.CantOpenError, apsw.FullError) as error:
+            raise DatabaseUnavailable(f"the metadata database cannot be read: {error}") from error
+        finally:
+            self._reader_slots.release()
+
+    def write(
+        self,
+        unit: Callable[[Tx], T],
+        /,
+        *,
+        after: Sequence[Barrier] = (),
+        timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> T:
+        result: T = self.committer.run(unit, after, timeout_s)
+        return result
+
+    def close(self) -> None:
+        """Settle what is queued and leave a clean database. No read may be under way."""
+        self.committer.close()
+        self._is_closing = True
+        self._checkpoint_due.set()
+        self._checkpointer.join()
+        for connection in self._readers:
+            connection.close()
+        self._writer.close()
+        _mark_stopped(self._live_fd)
+
+    def quick_check(self) -> list[str]:
+        """Look through the whole database on a connection of its own; what is wrong with it, nothing when all is well."""
+        connection = open_connection(self._path, is_reader=True)
+        try:
+            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]
+        finally:
+            connection.close()
+        return [] if found == ["ok"] else found
+
+    def _wal_grew(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _consider_checkpoint(self) -> None:
+        if self._wal_pages < self._checkpointed_pages:
+            self._checkpointed_pages = 0
+        if self._wal_pages - self._checkpointed_pages >= CHECKPOINT_PAGES:
+            self._checkpointed_pages = self._wal_pages
+            self._checkpoint_due.set()
+
+    def _checkpoints(self) -> None:
+        """Copy the log back, passively: it waits for nobody and stops nobody."""
+        connection = open_connection(self._path, is_reader=False)
+        try:
+            while True:
+                self._checkpoint_due.wait()
+                self._checkpoint_due.clear()
+                if self._is_closing:
+                    return
+                try:
+                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                except apsw.Error:
+                    # The next group asks again; a log that cannot be copied back shows as its size.
+                    continue
+        finally:
+            connection.close()
+
+
+def _mark_live(path: Path) -> tuple[int, bool]:
+    """Hold a mark that the database is in use; true when whoever held it last did not stop cleanly."""
+    fd = os.open(path.with_name(path.name + "-live"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        was_unclean = False
+    else:
+        was_unclean = os.fstat(fd).st_size > 0
+        os.pwrite(fd, b"open\n", 0)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd, was_unclean
+
+
+def _mark_stopped(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        os.ftruncate(fd, 0)
+    os.close(fd)
