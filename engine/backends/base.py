@@ -85,10 +85,13 @@ class Backend(Protocol):
         """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable."""
 
     def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
-        """Open a piece; raises PieceMissing, BackendUnavailable."""
+        """Open a piece; raises PieceMissing, BackendUnavailable, and Overloaded at a bound on open files."""
 
     def delete(self, storage_key: str, stored_bytes: int, /) -> None:
-        """Delete a piece; one that is not there is done already. Raises BackendUnavailable, BackendTimeout."""
+        """Delete a piece; one that is not there is done already. Raises BackendUnavailable, BackendTimeout.
+
+        PieceCorrupt: what stands under the key cannot be told to be ours, and nothing was touched.
+        """
 
     def check_identity(self) -> None:
         """Compare the identity object; raises ForeignBackend or BackendUnavailable."""

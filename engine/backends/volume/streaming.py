@@ -228,11 +228,16 @@ class StreamWriter:
         """Give the attempt up and its blocks back to the file system; the extent is dead space. Never raises."""
         if not self._is_open:
             return
+        stop = self._offset + self._header.extent_bytes
         start = align(self._offset + RECORD_HEADER_BYTES, FILE_BLOCK_BYTES)
-        stop = (self._offset + self._header.extent_bytes) // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES
         try:
-            if stop > start:
-                punch_hole(self._fd, start, stop - start)
+            # Blocks set aside behind the end of file cannot be punched. A zero at the extent's end moves it, whereas
+            # ftruncate could cut off what another stream has just written.
+            if os.fstat(self._fd).st_size < stop:
+                os.pwrite(self._fd, b"\0", stop - 1)
+            whole = stop // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES - start
+            if whole > 0:
+                punch_hole(self._fd, start, whole)
         except OSError:
             pass  # The space comes back with compaction.
         self._end()
