@@ -67,7 +67,7 @@ def check_identity(directory: Path, identity: Identity) -> None:
 def _read(raw: bytes) -> tuple[object, object, object, object] | None:
     try:
         stored = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(stored, dict):
         return None
