@@ -46,6 +46,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.NoSpaceAnywhere: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),
     errors.Overloaded: Answer(_C.UNAVAILABLE, "OVERLOADED"),
     errors.BackendsUnavailable: Answer(_C.UNAVAILABLE, "BACKENDS_UNAVAILABLE"),
+    errors.NotEnoughDomains: Answer(_C.UNAVAILABLE, "NOT_ENOUGH_DOMAINS"),
     errors.BelowWriteQuorum: Answer(_C.UNAVAILABLE, "BELOW_WRITE_QUORUM"),
     errors.DatabaseUnavailable: Answer(_C.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
     errors.DatabaseFull: Answer(_C.RESOURCE_EXHAUSTED, "DATABASE_FULL"),

@@ -216,6 +216,15 @@ class BackendsUnavailable(EngineError):
     may_repeat = True
 
 
+class NotEnoughDomains(BackendsUnavailable):
+    """The scheme asks for more failure domains than there are, the ones that are down counted in."""
+
+    def __init__(self, *, wanted_count: int, domain_count: int) -> None:
+        super().__init__(f"{wanted_count} failure domains are asked for, {domain_count} may take pieces")
+        self.wanted_count = wanted_count
+        self.domain_count = domain_count
+
+
 class BelowWriteQuorum(EngineError):
     """Fewer pieces stand than the write quorum asks for."""
 
@@ -360,6 +369,14 @@ class MalformedField(EngineError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class NoSuchResource(EngineError):
+    """No resource of that name. `name` is its resource name, such as `backends/near`."""
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(f"no {name}")
+        self.name = name
 
 
 class StartRefused(EngineError):

@@ -1,0 +1,1 @@
+"""The use cases of clients on the real database and real backends."""

@@ -1,0 +1,1 @@
+"""Placement policy, without a backend in sight."""
