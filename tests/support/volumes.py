@@ -1,10 +1,12 @@
 """A volume backend on a directory of a test, with a ledger in memory."""
 
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.backends.volume.backend import VolumeBackend
+from engine.backends.volume.disk import Buffer, LinuxDisk
 from engine.backends.volume.identity import Identity, init_identity
 from engine.names import BackendName
 
@@ -58,3 +60,39 @@ def make_volume_backend(path: Path, ledger: MemoryLedger | None = None, **option
         node="node-1",
         **settings,
     )
+
+
+class FailingDisk(LinuxDisk):
+    """A real disk that can be watched and made to fail: `on_call(name)` runs before each call and may raise."""
+
+    def __init__(self, on_call: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_call = on_call
+
+    def write(self, fd: int, parts: Sequence[Buffer], offset: int, /) -> int:
+        self._on_call("write")
+        return super().write(fd, parts, offset)
+
+    def sync(self, fd: int, /) -> None:
+        self._on_call("sync")
+        super().sync(fd)
+
+    def sync_directory(self, directory: Path, /) -> None:
+        self._on_call("sync_directory")
+        super().sync_directory(directory)
+
+    def start_writeback(self, fd: int, offset: int, length: int, /) -> None:
+        self._on_call("start_writeback")
+        super().start_writeback(fd, offset, length)
+
+    def finish_writeback(self, fd: int, offset: int, length: int, /) -> None:
+        self._on_call("finish_writeback")
+        super().finish_writeback(fd, offset, length)
+
+    def reserve(self, fd: int, offset: int, length: int, /) -> None:
+        self._on_call("reserve")
+        super().reserve(fd, offset, length)
+
+    def punch(self, fd: int, offset: int, length: int, /) -> bool:
+        self._on_call("punch")
+        return super().punch(fd, offset, length)

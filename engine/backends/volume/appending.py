@@ -3,9 +3,9 @@
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.backends.volume.disk import Disk
 from engine.backends.volume.faults import backend_fault, is_no_room
 from engine.backends.volume.files import LockedVolume
 from engine.backends.volume.format import (
@@ -17,7 +17,6 @@ from engine.backends.volume.format import (
     write_storage_key,
     write_tail,
 )
-from engine.backends.volume.writing import write_all
 from engine.errors import BackendError, BackendTimeout
 from engine.names import BackendName
 from engine.units import MIB
@@ -34,8 +33,6 @@ SYNC_WAIT_S = 60.0
 """How long a caller waits for another thread's sync or writes before it calls the outcome unknown."""
 
 _ZEROS = bytes(FILL_BYTES)
-
-SyncData = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +70,13 @@ class AppendVolume:
         *,
         backend: BackendName,
         size_max_bytes: int,
-        sync_data: SyncData = os.fdatasync,
+        disk: Disk,
         fill_bytes: int = FILL_BYTES,
     ) -> None:
         self._locked = locked
         self._backend = backend
         self._size_max_bytes = size_max_bytes
-        self._sync_data = sync_data
+        self._disk = disk
         self._fill_bytes = min(fill_bytes, FILL_BYTES)
 
         self._lock = threading.Lock()
@@ -119,7 +116,7 @@ class AppendVolume:
                 raise filling
             head = write_record_header(self._locked.key, offset, header)
             tail = write_tail(self._locked.key, offset, header, block_crcs=block_crcs, card=card)
-            write_all(self._locked.fd, (head, payload, tail), offset)
+            self._disk.write(self._locked.fd, (head, payload, tail), offset)
         except OSError as error:
             self._stop_after(error)
             raise backend_fault(error, backend=self._backend, doing="appending failed") from error
@@ -152,7 +149,7 @@ class AppendVolume:
                 raise
         failure: OSError | None = None
         try:
-            self._sync_data(self._locked.fd)
+            self._disk.sync(self._locked.fd)
         except OSError as error:
             failure = error
         with self._lock:
@@ -201,11 +198,8 @@ class AppendVolume:
         # Under the lock, because zeros written later could fall on another thread's record.
         if self._fill_bytes == 0 or self._tail <= self._filled_through:
             return None
-        stop = align(self._tail, FILE_BLOCK_BYTES) + self._fill_bytes
         try:
-            write_all(
-                self._locked.fd, (memoryview(_ZEROS)[: min(stop - self._tail, FILL_BYTES)],), self._tail
-            )
+            self._disk.write(self._locked.fd, (memoryview(_ZEROS)[: self._fill_bytes],), self._tail)
         except OSError as error:
             # Without room the filling is given up, the append itself may still fit.
             self._fill_bytes = 0

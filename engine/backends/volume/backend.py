@@ -1,15 +1,15 @@
 """The volume backend: a local directory of append-only files behind the backend contract."""
 
 import logging
-import os
 import threading
 import time
 from collections import deque
 from pathlib import Path
 
 from engine.backends.base import PieceReader, PieceTail, PieceWriter, StoredPiece
-from engine.backends.volume.appending import FILL_BYTES, AppendVolume, SyncData
+from engine.backends.volume.appending import FILL_BYTES, AppendVolume
 from engine.backends.volume.descriptors import DescriptorCache
+from engine.backends.volume.disk import Disk, LinuxDisk
 from engine.backends.volume.faults import backend_fault
 from engine.backends.volume.files import volume_path
 from engine.backends.volume.format import (
@@ -71,7 +71,7 @@ class VolumeBackend:
         descriptors: DescriptorCache | None = None,
         clock: Clock | None = None,
         ids: Ids = uuid7,
-        sync_data: SyncData = os.fdatasync,
+        disk: Disk | None = None,
     ) -> None:
         """`descriptors` is shared by all volume backends of a process. Nothing is opened yet."""
         self._backend_id = backend_id
@@ -83,10 +83,11 @@ class VolumeBackend:
         )
         self._size_max_bytes = size_max_bytes
         self._fill_bytes = fill_bytes
-        self._sync_data = sync_data
+        self._disk = disk or LinuxDisk()
         self._owns_descriptors = descriptors is None
         self._descriptors = descriptors or DescriptorCache()
         self._taker = VolumeTaker(
+            disk=self._disk,
             directory=path,
             identity=self._identity,
             ledger=ledger,
@@ -192,7 +193,7 @@ class VolumeBackend:
         """
         volume_id, offset = self._place(storage_key)
         try:
-            free_payload(self._path, volume_id, offset, stored_bytes)
+            free_payload(self._disk, self._path, volume_id, offset, stored_bytes)
         except NotARecord:
             _log.error("volume.delete_refused", extra={"backend": self._name, "storage_key": storage_key})
             raise PieceCorrupt(f"no record of ours stands at {storage_key}", backend=self._name) from None
@@ -249,7 +250,7 @@ class VolumeBackend:
                 self._taker.take(),
                 backend=self._name,
                 size_max_bytes=self._size_max_bytes,
-                sync_data=self._sync_data,
+                disk=self._disk,
                 fill_bytes=self._fill_bytes,
             )
             return self._appending
@@ -269,7 +270,7 @@ class VolumeBackend:
                 backend=self._name,
                 size_max_bytes=self._size_max_bytes,
                 on_drained=self._stream_volume_drained,
-                sync_data=self._sync_data,
+                disk=self._disk,
             )
             return self._streaming
         finally:

@@ -1,6 +1,5 @@
 """The directory of a volume backend: making, opening, locking, listing and unlinking volume files."""
 
-import errno
 import fcntl
 import os
 import re
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.backends.volume.disk import Disk
 from engine.backends.volume.format import (
     FIRST_RECORD_OFFSET,
     SEED_BYTES,
@@ -71,7 +71,7 @@ def _walk(directory: Path) -> Iterator[VolumeFile]:
 
 
 def create_volume(
-    directory: Path, *, volume_id: bytes, identity_id: bytes, created_at_us: int
+    disk: Disk, directory: Path, *, volume_id: bytes, identity_id: bytes, created_at_us: int
 ) -> LockedVolume:
     """Make a volume file, durable with its directory entry, and hold its lock. Raises OSError.
 
@@ -90,14 +90,12 @@ def create_volume(
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            head = write_volume_header(header)
-            if os.pwrite(fd, head, 0) != len(head):
-                raise OSError(errno.ENOSPC, "no room for a volume header")
-            os.fsync(fd)
+            disk.write(fd, (write_volume_header(header),), 0)
+            disk.sync(fd)
             os.link(temporary, path)
         finally:
             os.unlink(temporary)
-        sync_directory(directory)
+        disk.sync_directory(directory)
     except BaseException:
         os.close(fd)
         raise
@@ -154,10 +152,10 @@ def read_key(fd: int, volume_id: bytes) -> VolumeKey:
     return read_header(fd, volume_id).key
 
 
-def unlink_volume(directory: Path, locked: LockedVolume) -> None:
+def unlink_volume(disk: Disk, directory: Path, locked: LockedVolume) -> None:
     """Remove a locked volume's name, durably; readers that have it open keep reading. Raises OSError."""
     os.unlink(locked.path)
-    sync_directory(directory)
+    disk.sync_directory(directory)
 
 
 def list_leftovers(directory: Path, *, older_than_s: float) -> list[Path]:
@@ -172,15 +170,6 @@ def list_leftovers(directory: Path, *, older_than_s: float) -> list[Path]:
                 except FileNotFoundError:
                     continue
     return found
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names added to or removed from the directory durable. Raises OSError."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def device_id(path: Path) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.backends.volume.files import TEMPORARY_SUFFIX, sync_directory
+from engine.backends.volume.disk import Disk, LinuxDisk
+from engine.backends.volume.files import TEMPORARY_SUFFIX
 from engine.errors import BackendUnavailable, ForeignBackend
 from engine.names import BackendName
 
@@ -29,19 +30,22 @@ class Identity:
     node: str | None
 
 
-def init_identity(directory: Path, identity: Identity, *, created_at_us: int) -> None:
+def init_identity(
+    directory: Path, identity: Identity, *, created_at_us: int, disk: Disk | None = None
+) -> None:
     """Write the identity into an empty directory, made if it is not there; one that is ours already is left as it is.
 
     Only for a backend that is being registered. Raises ForeignBackend when somebody's files are there,
     BackendUnavailable when the directory cannot be read or written. Repeating it is safe.
     """
+    disk = disk or LinuxDisk()
     try:
-        _make_directory(directory)
+        _make_directory(disk, directory)
         if (directory / IDENTITY_NAME).exists():
             check_identity(directory, identity)
             return
         _refuse_others(directory, identity)
-        _create(directory, identity, created_at_us)
+        _create(disk, directory, identity, created_at_us)
     except OSError as error:
         raise BackendUnavailable(f"{directory}: {error.strerror}", backend=identity.backend) from error
     check_identity(directory, identity)
@@ -74,11 +78,11 @@ def _read(raw: bytes) -> tuple[object, object, object, object] | None:
     return stored.get("format"), stored.get("deployment_id"), stored.get("backend_id"), stored.get("node")
 
 
-def _make_directory(directory: Path) -> None:
+def _make_directory(disk: Disk, directory: Path) -> None:
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
-        sync_directory(path.parent)
+        disk.sync_directory(path.parent)
 
 
 def _refuse_others(directory: Path, identity: Identity) -> None:
@@ -90,7 +94,7 @@ def _refuse_others(directory: Path, identity: Identity) -> None:
         raise ForeignBackend(f"{directory} is not empty: it holds {first!r}", backend=identity.backend)
 
 
-def _create(directory: Path, identity: Identity, created_at_us: int) -> None:
+def _create(disk: Disk, directory: Path, identity: Identity, created_at_us: int) -> None:
     document = {
         "format": _FORMAT,
         "deployment_id": identity.deployment_id.hex(),
@@ -112,4 +116,4 @@ def _create(directory: Path, identity: Identity, created_at_us: int) -> None:
             pass
     finally:
         os.unlink(temporary)
-    sync_directory(directory)
+    disk.sync_directory(directory)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.backends.volume.disk import Disk
 from engine.backends.volume.files import read_key, volume_path
 from engine.backends.volume.format import (
     FILE_BLOCK_BYTES,
@@ -18,7 +19,6 @@ from engine.backends.volume.format import (
     read_tail,
     tail_bytes,
 )
-from engine.backends.volume.syscalls import punch_hole
 from engine.units import KIB
 
 PUNCH_MIN_BYTES = 64 * KIB
@@ -67,7 +67,7 @@ def read_record_tail(fd: int, key: VolumeKey, offset: int, header: RecordHeader)
     )
 
 
-def free_payload(directory: Path, volume_id: bytes, offset: int, stored_bytes: int) -> int:
+def free_payload(disk: Disk, directory: Path, volume_id: bytes, offset: int, stored_bytes: int) -> int:
     """Punch the file blocks that lie wholly inside the record's payload; the bytes given back.
 
     Nothing is done when the file is gone, and no other record's block is ever touched. Safe to repeat.
@@ -83,7 +83,7 @@ def free_payload(directory: Path, volume_id: bytes, offset: int, stored_bytes: i
             stop = (
                 (offset + RECORD_HEADER_BYTES + header.payload_bytes) // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES
             )
-            if stop - start < PUNCH_MIN_BYTES or not punch_hole(fd, start, stop - start):
+            if stop - start < PUNCH_MIN_BYTES or not disk.punch(fd, start, stop - start):
                 return 0
             return stop - start
     except FileNotFoundError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from engine.backends.base import PieceTail, StoredPiece
-from engine.backends.volume.appending import SyncData
+from engine.backends.volume.disk import Disk
 from engine.backends.volume.faults import backend_fault, is_no_room
 from engine.backends.volume.files import LockedVolume
 from engine.backends.volume.format import (
@@ -22,8 +22,6 @@ from engine.backends.volume.format import (
     write_storage_key,
     write_tail,
 )
-from engine.backends.volume.syscalls import finish_writeback, punch_hole, reserve_blocks, start_writeback
-from engine.backends.volume.writing import write_all
 from engine.errors import BackendUnavailable
 from engine.names import BackendName
 from engine.units import MIB
@@ -45,14 +43,14 @@ class StreamVolume:
         backend: BackendName,
         size_max_bytes: int,
         on_drained: Callable[["StreamVolume", int], None],
-        sync_data: SyncData = os.fdatasync,
+        disk: Disk,
     ) -> None:
         """`on_drained(volume, size_bytes)` is called once, when a retired volume's last stream has ended."""
         self._locked = locked
         self._backend = backend
         self._size_max_bytes = size_max_bytes
         self._on_drained = on_drained
-        self._sync_data = sync_data
+        self._disk = disk
 
         self._lock = threading.Lock()
         self._tail = align(locked.size_bytes, FILE_BLOCK_BYTES)
@@ -94,7 +92,7 @@ class StreamVolume:
             offset=offset,
             header=header,
             card_bytes_max=card_bytes_max,
-            sync_data=self._sync_data,
+            disk=self._disk,
         )
         writer.begin()
         return writer
@@ -154,14 +152,14 @@ class StreamWriter:
         offset: int,
         header: RecordHeader,
         card_bytes_max: int,
-        sync_data: SyncData,
+        disk: Disk,
     ) -> None:
         self._volume = volume
         self._fd = fd
         self._offset = offset
         self._header = header
         self._card_bytes_max = card_bytes_max
-        self._sync_data = sync_data
+        self._disk = disk
         self._position = offset + RECORD_HEADER_BYTES
         self._payload_stop = self._position + header.payload_bytes
         self._started_through = offset
@@ -170,8 +168,8 @@ class StreamWriter:
     def begin(self) -> None:
         """Allocate the extent's blocks and write the header, so that a full disk is known before a byte is received."""
         try:
-            reserve_blocks(self._fd, self._offset, self._header.extent_bytes)
-            write_all(
+            self._disk.reserve(self._fd, self._offset, self._header.extent_bytes)
+            self._disk.write(
                 self._fd, (write_record_header(self._volume.key, self._offset, self._header),), self._offset
             )
         except OSError as error:
@@ -185,7 +183,7 @@ class StreamWriter:
                 f"more than the {self._header.payload_bytes} payload bytes the extent was reserved for"
             )
         try:
-            self._position = write_all(self._fd, (payload,), self._position)
+            self._position = self._disk.write(self._fd, (payload,), self._position)
         except OSError as error:
             self._fail(error, is_suspect=not is_no_room(error))
         try:
@@ -208,11 +206,11 @@ class StreamWriter:
             rest = write_tail(
                 self._volume.key, self._offset, self._header, block_crcs=tail.block_crcs, card=tail.card
             )
-            write_all(self._fd, (rest,), self._position)
+            self._disk.write(self._fd, (rest,), self._position)
         except OSError as error:
             self._fail(error, is_suspect=not is_no_room(error))
         try:
-            self._sync_data(self._fd)
+            self._disk.sync(self._fd)
         except OSError as error:
             self._fail(error, is_suspect=True)
         # Another stream's failed sync may have been about our pages, whatever our own one answered.
@@ -234,19 +232,19 @@ class StreamWriter:
             # Blocks set aside behind the end of file cannot be punched. A zero at the extent's end moves it, whereas
             # ftruncate could cut off what another stream has just written.
             if os.fstat(self._fd).st_size < stop:
-                os.pwrite(self._fd, b"\0", stop - 1)
+                self._disk.write(self._fd, (b"\0",), stop - 1)
             whole = stop // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES - start
             if whole > 0:
-                punch_hole(self._fd, start, whole)
+                self._disk.punch(self._fd, start, whole)
         except OSError:
             pass  # The space comes back with compaction.
         self._end()
 
     def _write_back_stride(self) -> None:
-        start_writeback(self._fd, self._started_through, WRITEBACK_STRIDE_BYTES)
+        self._disk.start_writeback(self._fd, self._started_through, WRITEBACK_STRIDE_BYTES)
         before = self._started_through - WRITEBACK_STRIDE_BYTES
         if before >= self._offset:
-            finish_writeback(self._fd, before, WRITEBACK_STRIDE_BYTES)
+            self._disk.finish_writeback(self._fd, before, WRITEBACK_STRIDE_BYTES)
         self._started_through += WRITEBACK_STRIDE_BYTES
 
     def _check_open(self) -> None:

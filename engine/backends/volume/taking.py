@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 
+from engine.backends.volume.disk import Disk
 from engine.backends.volume.faults import backend_fault
 from engine.backends.volume.files import LockedVolume, create_volume, list_volume_files, lock_volume
 from engine.backends.volume.format import NotARecord
@@ -24,6 +25,7 @@ class VolumeTaker:
     def __init__(
         self,
         *,
+        disk: Disk,
         directory: Path,
         identity: Identity,
         ledger: VolumeLedger,
@@ -32,6 +34,7 @@ class VolumeTaker:
         size_max_bytes: int,
         free_min_bytes: int,
     ) -> None:
+        self._disk = disk
         self._directory = directory
         self._identity = identity
         self._ledger = ledger
@@ -98,6 +101,7 @@ class VolumeTaker:
 
     def _create(self) -> LockedVolume:
         locked = create_volume(
+            self._disk,
             self._directory,
             volume_id=self._ids(),
             identity_id=self._identity.identity_id,

@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,24 +12,30 @@ import pytest
 
 from engine.backends.base import StoredPiece
 from engine.backends.volume.backend import VolumeBackend
-from engine.backends.volume.format import FILE_BLOCK_BYTES, read_storage_key
+from engine.backends.volume.disk import Buffer, LinuxDisk
+from engine.backends.volume.format import FILE_BLOCK_BYTES, FIRST_RECORD_OFFSET, read_storage_key
 from engine.errors import BackendFull, BackendUnavailable
 from tests.support.pieces import payload_of, read_all, settle, tail_of
 from tests.support.volumes import MemoryLedger, make_volume_backend
 
 
-class Syncs:
-    """A sync that counts, and fails when told to; real otherwise."""
+class Syncs(LinuxDisk):
+    """A disk that counts its syncs, and fails them when told to; real otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_sync: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
         self.count = 0
         self.failing_with: int | None = None
+        self._before_sync = before_sync
 
-    def __call__(self, fd: int) -> None:
-        self.count += 1
-        if self.failing_with is not None:
-            raise OSError(self.failing_with, os.strerror(self.failing_with))
-        os.fdatasync(fd)
+    def sync(self, fd: int, /) -> None:
+        # The header of a new file has a sync of its own.
+        if os.fstat(fd).st_size > FIRST_RECORD_OFFSET:
+            self.count += 1
+            self._before_sync()
+            if self.failing_with is not None:
+                raise OSError(self.failing_with, os.strerror(self.failing_with))
+        super().sync(fd)
 
 
 def store(backend: VolumeBackend, size_bytes: int = 1000, *, seed: int = 0) -> StoredPiece:
@@ -48,7 +54,7 @@ def sync(piece: StoredPiece) -> None:
 
 def test_one_sync_settles_all_appends_before_it(tmp_path: Path) -> None:
     syncs = Syncs()
-    backend = make_volume_backend(tmp_path, sync_data=syncs)
+    backend = make_volume_backend(tmp_path, disk=syncs)
     pieces = [store(backend, seed=number) for number in range(20)]
 
     for piece in pieces:
@@ -60,14 +66,13 @@ def test_one_sync_settles_all_appends_before_it(tmp_path: Path) -> None:
 
 def test_barriers_that_meet_share_a_sync(tmp_path: Path) -> None:
     inside, release = threading.Event(), threading.Event()
-    counts: list[int] = []
 
-    def slow_sync(fd: int) -> None:
-        counts.append(fd)
+    def wait_inside() -> None:
         inside.set()
         assert release.wait(20)
 
-    backend = make_volume_backend(tmp_path, sync_data=slow_sync)
+    syncs = Syncs(wait_inside)
+    backend = make_volume_backend(tmp_path, disk=syncs)
     first = store(backend)
     with ThreadPoolExecutor(max_workers=9) as pool:
         leader = pool.submit(sync, first)
@@ -78,7 +83,7 @@ def test_barriers_that_meet_share_a_sync(tmp_path: Path) -> None:
         for future in (leader, *followers):
             future.result()
 
-    assert len(counts) == 2
+    assert syncs.count == 2
     backend.close()
 
 
@@ -115,6 +120,47 @@ def test_no_file_block_is_shared_by_appends_that_different_syncs_settle(tmp_path
     backend.close()
 
 
+class SlowWrite(Syncs):
+    """A disk whose write of one record stops half way until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self.slow_payload_bytes = 0
+        self.synced_too_early: list[bool] = []
+
+    def write(self, fd: int, parts: Sequence[Buffer], offset: int, /) -> int:
+        if len(parts) == 3 and len(parts[1]) == self.slow_payload_bytes:
+            self.began.set()
+            assert self.go_on.wait(20)
+        return super().write(fd, parts, offset)
+
+    def sync(self, fd: int, /) -> None:
+        self.synced_too_early.append(self.began.is_set() and not self.go_on.is_set())
+        super().sync(fd)
+
+
+def test_a_sync_waits_for_the_writes_of_its_epoch_that_are_under_way(tmp_path: Path) -> None:
+    # Otherwise such a write would go into a file block that the sync has just made acknowledged.
+    disk = SlowWrite()
+    backend = make_volume_backend(tmp_path, disk=disk)
+    quick = store(backend, 500)
+    disk.slow_payload_bytes = 777
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        slow = pool.submit(store, backend, 777)
+        assert disk.began.wait(20)
+        synced = pool.submit(sync, quick)
+        # A write of the next epoch is not held up by the sync that waits: wait until it lands in a fresh block.
+        while place(store(backend, 10))[1] % FILE_BLOCK_BYTES != 0:
+            pass
+        disk.go_on.set()
+        synced.result()
+        slow.result()
+
+    assert True not in disk.synced_too_early
+    backend.close()
+
+
 @pytest.mark.parametrize(
     ("number", "expected"),
     [(errno.EIO, BackendUnavailable), (errno.ENOSPC, BackendFull)],
@@ -124,7 +170,7 @@ def test_a_failed_sync_fails_what_it_covered_and_is_never_tried_again(
     tmp_path: Path, number: int, expected: type[Exception]
 ) -> None:
     syncs, ledger = Syncs(), MemoryLedger()
-    backend = make_volume_backend(tmp_path, ledger, sync_data=syncs)
+    backend = make_volume_backend(tmp_path, ledger, disk=syncs)
     acknowledged = settle(store(backend, seed=1))
     doomed = [store(backend, seed=2), store(backend, seed=3)]
     syncs.failing_with = number
@@ -147,7 +193,7 @@ def test_a_failed_sync_fails_what_it_covered_and_is_never_tried_again(
 
 def test_after_a_failed_sync_writes_go_to_another_file_and_the_ledger_knows(tmp_path: Path) -> None:
     syncs, ledger = Syncs(), MemoryLedger()
-    backend = make_volume_backend(tmp_path, ledger, sync_data=syncs)
+    backend = make_volume_backend(tmp_path, ledger, disk=syncs)
     doomed = store(backend)
     syncs.failing_with = errno.EIO
     with pytest.raises(BackendUnavailable):
@@ -165,12 +211,12 @@ def test_after_a_failed_sync_writes_go_to_another_file_and_the_ledger_knows(tmp_
 def test_a_sync_that_fails_while_others_wait_fails_them_too(tmp_path: Path) -> None:
     inside, release = threading.Event(), threading.Event()
 
-    def failing_sync(fd: int) -> None:
+    def fail_inside() -> None:
         inside.set()
         assert release.wait(20)
         raise OSError(errno.EIO, "bad disk")
 
-    backend = make_volume_backend(tmp_path, sync_data=failing_sync)
+    backend = make_volume_backend(tmp_path, disk=Syncs(fail_inside))
     pieces = [store(backend, seed=number) for number in range(4)]
     with ThreadPoolExecutor(max_workers=4) as pool:
         futures = [pool.submit(sync, piece) for piece in pieces]
@@ -185,7 +231,7 @@ def test_a_sync_that_fails_while_others_wait_fails_them_too(tmp_path: Path) -> N
 def test_the_ledger_is_never_called_from_a_barrier(tmp_path: Path) -> None:
     # A barrier runs inside the ledger's own commit: a call from there would wait for itself.
     syncs, ledger = Syncs(), MemoryLedger()
-    backend = make_volume_backend(tmp_path, ledger, sync_data=syncs)
+    backend = make_volume_backend(tmp_path, ledger, disk=syncs)
     piece = store(backend)
     ledger.failing_with = AssertionError("called from a barrier")
     syncs.failing_with = errno.EIO
@@ -228,7 +274,7 @@ def test_a_full_volume_is_closed_and_another_one_opened(tmp_path: Path) -> None:
 
 def test_appends_not_yet_synced_are_settled_when_their_volume_is_closed(tmp_path: Path) -> None:
     syncs = Syncs()
-    backend = make_volume_backend(tmp_path, size_max_bytes=30_000, fill_bytes=0, sync_data=syncs)
+    backend = make_volume_backend(tmp_path, size_max_bytes=30_000, fill_bytes=0, disk=syncs)
     early = store(backend, 15_000)
     store(backend, 15_000)
     store(backend, 15_000)

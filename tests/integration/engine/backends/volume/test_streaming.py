@@ -14,7 +14,7 @@ from engine.backends.volume.streaming import WRITEBACK_STRIDE_BYTES
 from engine.errors import BackendFull, BackendUnavailable
 from engine.units import MIB
 from tests.support.pieces import payload_of, read_all, settle, tail_of
-from tests.support.volumes import MemoryLedger, make_volume_backend
+from tests.support.volumes import FailingDisk, MemoryLedger, make_volume_backend
 
 
 def stream(backend: VolumeBackend, payload: bytes, *, chunk_bytes: int = 256 * 1024) -> StoredPiece:
@@ -67,17 +67,14 @@ def test_a_long_stream_reads_back_across_its_strides(tmp_path: Path) -> None:
 
 
 def test_a_stream_is_synced_before_finish_returns(tmp_path: Path) -> None:
-    synced: list[int] = []
-
-    def sync(fd: int) -> None:
-        synced.append(fd)
-        os.fdatasync(fd)
-
-    backend = make_volume_backend(tmp_path, sync_data=sync)
+    calls: list[str] = []
+    backend = make_volume_backend(tmp_path, disk=FailingDisk(calls.append))
+    stream(backend, payload_of(1000))
+    calls.clear()
 
     stream(backend, payload_of(1000))
 
-    assert len(synced) == 1
+    assert calls == ["reserve", "write", "write", "write", "sync"]
     backend.close()
 
 
@@ -108,13 +105,12 @@ def test_a_failed_sync_fails_every_stream_of_the_file_and_closes_it(
 ) -> None:
     failing: list[int] = []
 
-    def sync(fd: int) -> None:
-        if failing:
+    def fail_sync(call: str) -> None:
+        if failing and call == "sync":
             raise OSError(failing[0], os.strerror(failing[0]))
-        os.fdatasync(fd)
 
     ledger = MemoryLedger()
-    backend = make_volume_backend(tmp_path, ledger, sync_data=sync)
+    backend = make_volume_backend(tmp_path, ledger, disk=FailingDisk(fail_sync))
     payload = payload_of(10_000)
     before = stream(backend, payload)
     doomed, neighbour = backend.open_writer(10_000, 300), backend.open_writer(10_000, 300)

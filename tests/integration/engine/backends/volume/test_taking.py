@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.backends.volume.backend import VolumeBackend
+from engine.backends.volume.disk import LinuxDisk
 from engine.backends.volume.files import create_volume, list_leftovers, list_volume_files
 from engine.backends.volume.format import FILE_BLOCK_BYTES, FIRST_RECORD_OFFSET, read_storage_key
 from engine.backends.volume.identity import IDENTITY_NAME
@@ -170,7 +171,9 @@ def test_a_file_under_another_files_name_is_not_taken(tmp_path: Path) -> None:
 
 def test_a_file_of_another_backend_is_not_taken(tmp_path: Path) -> None:
     backend = make_volume_backend(tmp_path)
-    stranger = create_volume(tmp_path, volume_id=uuid7(), identity_id=b"another backend!", created_at_us=1)
+    stranger = create_volume(
+        LinuxDisk(), tmp_path, volume_id=uuid7(), identity_id=b"another backend!", created_at_us=1
+    )
     stranger.close()
 
     taken_id, _ = append(backend)
@@ -209,10 +212,12 @@ def test_a_directory_that_was_never_registered_is_refused_and_stays_empty(tmp_pa
 
 def test_a_volume_id_is_never_made_twice(tmp_path: Path) -> None:
     volume_id = uuid7()
-    create_volume(tmp_path, volume_id=volume_id, identity_id=IDENTITY_ID, created_at_us=1).close()
+    create_volume(
+        LinuxDisk(), tmp_path, volume_id=volume_id, identity_id=IDENTITY_ID, created_at_us=1
+    ).close()
 
     with pytest.raises(FileExistsError):
-        create_volume(tmp_path, volume_id=volume_id, identity_id=IDENTITY_ID, created_at_us=2)
+        create_volume(LinuxDisk(), tmp_path, volume_id=volume_id, identity_id=IDENTITY_ID, created_at_us=2)
 
     assert list_leftovers(tmp_path, older_than_s=float("inf")) == []
 
