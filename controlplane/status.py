@@ -53,6 +53,8 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.OutcomeUnknown: Answer(_C.UNAVAILABLE, "OUTCOME_UNKNOWN"),
     errors.IntentLost: Answer(_C.UNAVAILABLE, "INTENT_LOST"),
     errors.PlacementRefused: Answer(_C.UNAVAILABLE, "PLACEMENT_REFUSED"),
+    errors.BackendQuotaExceeded: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),
+    errors.BlobGone: Answer(_C.ABORTED, "BLOB_GONE"),
     errors.LeaseLost: Answer(_C.ABORTED, "LEASE_LOST"),
     errors.BackendError: Answer(_C.UNAVAILABLE, "BACKEND"),
     errors.BackendUnavailable: Answer(_C.UNAVAILABLE, "BACKEND_UNAVAILABLE"),

@@ -197,6 +197,17 @@ class NoSpaceAnywhere(EngineError):
         self.wanted_bytes = wanted_bytes
 
 
+class BackendQuotaExceeded(EngineError):
+    """A backend has no room for a piece any more: place it elsewhere and run again."""
+
+    may_repeat = True
+
+    def __init__(self, *, backend_id: int, wanted_bytes: int) -> None:
+        super().__init__(f"backend {backend_id} has no room for {wanted_bytes} bytes")
+        self.backend_id = backend_id
+        self.wanted_bytes = wanted_bytes
+
+
 # --- what may pass with time ---
 
 
@@ -266,6 +277,16 @@ class PlacementRefused(EngineError):
     def __init__(self, *, storage_keys: tuple[str, ...]) -> None:
         super().__init__("pieces stand where no placement is taken any more: " + ", ".join(storage_keys))
         self.storage_keys = storage_keys
+
+
+class BlobGone(EngineError):
+    """A blob that was to be shared is gone: the reaper was first. Read again, or store the bytes anew."""
+
+    may_repeat = True
+
+    def __init__(self, *, blob_id: bytes) -> None:
+        super().__init__(f"blob {blob_id.hex()} is gone")
+        self.blob_id = blob_id
 
 
 class LeaseLost(EngineError):

@@ -100,7 +100,7 @@ class SqliteStore:
         _mark_stopped(self._live_fd)
 
     def quick_check(self) -> list[str]:
-        """Look through the whole database on a connection of its own; what is wrong with it, nothing when all is well."""
+        """Look through the whole database; what is wrong with it, nothing when all is well."""
         connection = open_connection(self._path, is_reader=True)
         try:
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]

@@ -1,0 +1,131 @@
+"""Rows of buckets."""
+
+from typing import cast
+
+from engine.errors import BucketExists, BucketNotEmpty, NoSuchBucket
+from engine.metadata import journal, quota
+from engine.metadata.store import Row, Tx
+from engine.names import BucketName
+from engine.records import Bucket, Origin, Scheme, Sealing, Versioning, read_scheme
+
+OPEN_UPLOAD_COUNT_MAX = 500
+"""Open uploads that go with a bucket in one transaction; a bucket with more is emptied by aborting them first."""
+
+
+def create_bucket(
+    tx: Tx,
+    *,
+    name: BucketName,
+    account_id: int,
+    origin: Origin,
+    scheme: Scheme | None = None,
+    seal: Sealing | None = None,
+    quota_bytes: int | None = None,
+) -> Bucket:
+    """Make a bucket; raises BucketExists, which says whether it is the caller's own."""
+    taken = tx.row_or_none("find_bucket", {"name": name})
+    if taken is not None:
+        raise BucketExists(bucket=name, owned_by_caller=taken[2] == account_id)
+    row = tx.row(
+        "insert_bucket",
+        {
+            "name": name,
+            "account_id": account_id,
+            "now_us": tx.now_us(),
+            "versioning": Versioning.OFF.value,
+            "scheme": None if scheme is None else str(scheme),
+            "seal": None if seal is None else seal.value,
+            "quota_bytes": quota_bytes,
+            "origin": origin.value,
+        },
+    )
+    quota.ensure_subject(tx, quota.bucket_subject(cast(int, row[0])), quota_bytes)
+    bucket = find_bucket(tx, name)
+    journal.append(tx, "bucket", {"name": name, "account": bucket.account, "id": bucket.bucket_id})
+    return bucket
+
+
+def find_bucket(tx: Tx, name: str) -> Bucket:
+    """Raises NoSuchBucket."""
+    row = tx.row_or_none("find_bucket", {"name": name})
+    if row is None:
+        raise NoSuchBucket(bucket=name)
+    return read_bucket(row)
+
+
+def list_buckets(tx: Tx, *, account_id: int | None, after: str, count_max: int) -> list[Bucket]:
+    """Buckets of an account, or of all, in the order of names."""
+    return [
+        read_bucket(row)
+        for row in tx.rows("list_buckets", {"account_id": account_id, "after": after, "count_max": count_max})
+    ]
+
+
+def update_settings(
+    tx: Tx, bucket: Bucket, *, scheme: Scheme | None, seal: Sealing | None, quota_bytes: int | None
+) -> None:
+    """What a configuration generation says about a bucket; nothing happens when it says what is so already."""
+    if (bucket.scheme, bucket.seal, bucket.quota_bytes) == (scheme, seal, quota_bytes):
+        return
+    tx.run(
+        "update_bucket_settings",
+        {
+            "bucket_id": bucket.bucket_id,
+            "scheme": None if scheme is None else str(scheme),
+            "seal": None if seal is None else seal.value,
+            "quota_bytes": quota_bytes,
+        },
+    )
+    quota.set_limit(tx, quota.bucket_subject(bucket.bucket_id), quota_bytes)
+    journal.append(tx, "bucket", {"name": bucket.name, "account": bucket.account, "id": bucket.bucket_id})
+
+
+def delete_bucket(tx: Tx, name: str) -> None:
+    """Raises NoSuchBucket and BucketNotEmpty. Open uploads hold no object: they are aborted with the bucket."""
+    from engine.metadata.uploads import abort_open_upload
+
+    bucket = find_bucket(tx, name)
+    if tx.row_or_none("has_live_version", {"bucket_id": bucket.bucket_id}) is not None:
+        raise BucketNotEmpty(bucket=name)
+    open_uploads = tx.rows(
+        "list_open_upload_ids", {"bucket_id": bucket.bucket_id, "count_max": OPEN_UPLOAD_COUNT_MAX + 1}
+    )
+    if len(open_uploads) > OPEN_UPLOAD_COUNT_MAX:
+        raise BucketNotEmpty(bucket=name)
+    for (upload_id,) in open_uploads:
+        abort_open_upload(tx, cast(bytes, upload_id), bucket.bucket_id)
+    tx.run("delete_bucket", {"bucket_id": bucket.bucket_id})
+    quota.forget_subject(tx, quota.bucket_subject(bucket.bucket_id))
+    journal.append(tx, "bucket_deleted", {"name": name, "id": bucket.bucket_id})
+
+
+def read_bucket(row: Row) -> Bucket:
+    """From the twelve columns that `find_bucket` and its like select."""
+    (
+        bucket_id,
+        name,
+        account_id,
+        account,
+        created_at_us,
+        versioning,
+        lock,
+        scheme,
+        seal,
+        limit,
+        revision,
+        origin,
+    ) = row
+    return Bucket(
+        bucket_id=cast(int, bucket_id),
+        name=BucketName(cast(str, name)),
+        account_id=cast(int, account_id),
+        account=cast(str, account),
+        created_at_us=cast(int, created_at_us),
+        versioning=Versioning(versioning),
+        object_lock=bool(lock),
+        scheme=None if scheme is None else read_scheme(cast(str, scheme)),
+        seal=None if seal is None else Sealing(seal),
+        quota_bytes=cast("int | None", limit),
+        revision=cast(int, revision),
+        origin=Origin(origin),
+    )

@@ -1,0 +1,122 @@
+"""The cleanup queue: exact storage keys to delete, tried again with growing pauses, buried after the last try."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from engine.metadata import quota
+from engine.metadata.store import Row, Tx
+from engine.metadata.volumes import volume_of
+from engine.records import CleanupItem
+from engine.units import DAY_S, MINUTE_S
+
+ATTEMPT_COUNT_MAX = 10
+BACKOFF_FIRST_S = MINUTE_S
+BACKOFF_MAX_S = DAY_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupDepth:
+    """How much waits. `oldest_due_us` is null when nothing does."""
+
+    queued_count: int
+    due_count: int
+    dead_count: int
+    queued_bytes: int
+    oldest_due_us: int | None
+
+
+def enqueue(
+    tx: Tx, *, backend_id: int, storage_key: str, size_bytes: int, reason: str, not_before_us: int
+) -> None:
+    """Ask for a deletion. The caller has moved the bytes to the backend's orphans."""
+    tx.run(
+        "upsert_cleanup",
+        {
+            "backend_id": backend_id,
+            "storage_key": storage_key,
+            "size_bytes": size_bytes,
+            "reason": reason,
+            "not_before_us": not_before_us,
+        },
+    )
+
+
+def claim_due(tx: Tx, *, process_id: bytes, count_max: int, ignore_grace: bool = False) -> list[CleanupItem]:
+    """Take due rows to work on; nobody else gets them until they are settled, postponed or stale."""
+    rows = tx.rows(
+        "claim_cleanup",
+        {
+            "process_id": process_id,
+            "now_us": tx.now_us(),
+            "count_max": count_max,
+            "ignore_grace": int(ignore_grace),
+        },
+    )
+    return [_read(row) for row in rows]
+
+
+def settle_deleted(tx: Tx, items: Sequence[CleanupItem]) -> None:
+    """The pieces are gone. Settling again is harmless."""
+    for item in items:
+        row = tx.row_or_none("delete_cleanup", {"cleanup_id": item.cleanup_id})
+        if row is None:
+            continue
+        quota.free_orphan(tx, quota.backend_subject(item.backend_id), size_bytes=item.size_bytes)
+        volume_id = volume_of(item.storage_key)
+        if volume_id is not None:
+            tx.run("add_volume_dead_bytes", {"volume_id": volume_id, "bytes": item.size_bytes})
+
+
+def postpone(tx: Tx, item: CleanupItem, error: str) -> None:
+    """A try failed: the next one after 1 m × 2^n, at most a day; the tenth failure buries the row."""
+    if item.attempts + 1 >= ATTEMPT_COUNT_MAX:
+        tx.run("bury_cleanup", {"cleanup_id": item.cleanup_id, "error": error, "now_us": tx.now_us()})
+        tx.row_or_none("delete_cleanup", {"cleanup_id": item.cleanup_id})
+        return
+    pause_s = min(BACKOFF_FIRST_S * 2**item.attempts, BACKOFF_MAX_S)
+    next_retry_us = tx.now_us() + pause_s * 1_000_000
+    tx.run(
+        "postpone_cleanup", {"cleanup_id": item.cleanup_id, "next_retry_us": next_retry_us, "error": error}
+    )
+
+
+def return_stale_claims(tx: Tx, *, older_than_us: int) -> int:
+    """Claims of processes that died are open again."""
+    return tx.run("return_stale_cleanup", {"before_us": older_than_us})
+
+
+def list_dead(tx: Tx, *, after: int, count_max: int) -> list[CleanupItem]:
+    return [_read(row) for row in tx.rows("list_cleanup_dead", {"after": after, "count_max": count_max})]
+
+
+def requeue(tx: Tx, cleanup_id: int) -> bool:
+    """Give a dead letter all its tries again; false when there is none of that id."""
+    if not tx.run("requeue_cleanup", {"cleanup_id": cleanup_id, "now_us": tx.now_us()}):
+        return False
+    tx.run("delete_cleanup_dead", {"cleanup_id": cleanup_id})
+    return True
+
+
+def depth(tx: Tx) -> CleanupDepth:
+    queued, due, queued_bytes, oldest = tx.row("read_cleanup_depth", {"now_us": tx.now_us()})
+    (dead,) = tx.row("count_cleanup_dead", {})
+    return CleanupDepth(
+        queued_count=cast(int, queued),
+        due_count=cast(int, due),
+        dead_count=cast(int, dead),
+        queued_bytes=cast(int, queued_bytes),
+        oldest_due_us=cast("int | None", oldest),
+    )
+
+
+def _read(row: Row) -> CleanupItem:
+    cleanup_id, backend_id, storage_key, size_bytes, reason, attempts = row
+    return CleanupItem(
+        cleanup_id=cast(int, cleanup_id),
+        backend_id=cast(int, backend_id),
+        storage_key=cast(str, storage_key),
+        size_bytes=cast(int, size_bytes),
+        reason=cast(str, reason),
+        attempts=cast(int, attempts),
+    )

@@ -1,0 +1,91 @@
+"""How records lie in columns: headers, checksums and blobs, read and written in one place."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import cast
+
+from engine.metadata.store import SqlValue
+from engine.records import Blob, ObjectHeaders, read_scheme
+from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
+
+_NO_HEADERS = ObjectHeaders()
+
+
+def write_headers(headers: ObjectHeaders) -> dict[str, SqlValue]:
+    """Columns content_type, headers, user_metadata and storage_class."""
+    return {
+        "content_type": headers.content_type,
+        "headers": json.dumps(dict(headers.system)) if headers.system else None,
+        "user_metadata": json.dumps(dict(headers.user), ensure_ascii=False) if headers.user else None,
+        "storage_class": headers.storage_class,
+    }
+
+
+def read_headers(
+    content_type: SqlValue, headers: SqlValue, user_metadata: SqlValue, storage_class: SqlValue
+) -> ObjectHeaders:
+    if content_type is None and headers is None and user_metadata is None and storage_class == "STANDARD":
+        return _NO_HEADERS
+    return ObjectHeaders(
+        content_type=cast("str | None", content_type),
+        system={} if headers is None else json.loads(cast(str, headers)),
+        user={} if user_metadata is None else json.loads(cast(str, user_metadata)),
+        storage_class=cast(str, storage_class),
+    )
+
+
+def write_checksums(checksums: Sequence[Checksum]) -> str | None:
+    if not checksums:
+        return None
+    return json.dumps(
+        [
+            {
+                "algorithm": each.algorithm.value,
+                "type": each.type.value,
+                "digest": base64.b64encode(each.digest).decode("ascii"),
+                "part_count": each.part_count,
+            }
+            for each in checksums
+        ]
+    )
+
+
+def read_checksums(column: SqlValue) -> tuple[Checksum, ...]:
+    if column is None:
+        return ()
+    return tuple(
+        Checksum(
+            algorithm=ChecksumAlgorithm(each["algorithm"]),
+            type=ChecksumType(each["type"]),
+            digest=base64.b64decode(each["digest"]),
+            part_count=each["part_count"],
+        )
+        for each in json.loads(cast(str, column))
+    )
+
+
+def read_blob(
+    blob_id: SqlValue,
+    size_bytes: SqlValue,
+    stored_bytes: SqlValue,
+    scheme: SqlValue,
+    key_id: SqlValue,
+    wrapped_dek: SqlValue,
+    frame_bytes: SqlValue,
+    block_crcs: SqlValue,
+    content_hash: SqlValue,
+    dedup_domain: SqlValue,
+) -> Blob:
+    return Blob(
+        blob_id=cast(bytes, blob_id),
+        size_bytes=cast(int, size_bytes),
+        stored_bytes=cast(int, stored_bytes),
+        content_hash=cast("bytes | None", content_hash),
+        dedup_domain=cast("str | None", dedup_domain),
+        scheme=read_scheme(cast(str, scheme)),
+        key_id=cast("bytes | None", key_id),
+        wrapped_dek=cast("bytes | None", wrapped_dek),
+        frame_bytes=cast("int | None", frame_bytes),
+        block_crcs=cast(bytes, block_crcs),
+    )

@@ -1,0 +1,107 @@
+"""Complete: the parts of an upload become segments of a version in one transaction; no byte is copied."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from engine.errors import BucketQuotaExceeded, InvalidPart, NoSuchUpload
+from engine.metadata import quota
+from engine.metadata.buckets import find_bucket
+from engine.metadata.publish import check_conditions, insert_version
+from engine.metadata.store import SqlValue, Tx
+from engine.metadata.uploads import find_upload
+from engine.names import BucketName, ObjectKey
+from engine.records import NewVersion, Part, Published
+from engine.streams import Checksum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteOrder:
+    """An upload to complete with exactly these parts, as read before; `parts_digest` is of the client's list."""
+
+    upload_id: bytes
+    bucket: BucketName
+    key: ObjectKey
+    parts: Sequence[Part]
+    parts_digest: bytes
+    etag: str
+    checksums: Sequence[Checksum]
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """The answer of a Complete that happened before."""
+
+    parts_digest: bytes
+    result: str
+
+
+def find_result(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> StoredResult | None:
+    """What an upload was completed with; null when it was not. Raises NoSuchBucket."""
+    bucket_id = find_bucket(tx, bucket).bucket_id
+    row = tx.row_or_none(
+        "find_finished_upload", {"upload_id": upload_id, "bucket_id": bucket_id, "object_key": key}
+    )
+    if row is None:
+        return None
+    return StoredResult(parts_digest=cast(bytes, row[0]), result=cast(str, row[1]))
+
+
+def complete(tx: Tx, order: CompleteOrder) -> Published:
+    """Publish the version. Raises NoSuchUpload, InvalidPart (a part changed since), VersionLocked.
+
+    The listed parts stay referenced by the version; the reaper walks the upload and frees only what nothing names.
+    """
+    upload = find_upload(tx, upload_id=order.upload_id, bucket=order.bucket, key=order.key)
+    bucket = find_bucket(tx, order.bucket)
+    offset = 0
+    listed: list[list[int]] = []
+    for part in order.parts:
+        row = tx.row_or_none(
+            "find_live_part", {"upload_id": order.upload_id, "part_number": part.part_number}
+        )
+        if row is None or row[0] != part.part_seq:
+            raise InvalidPart(part_number=part.part_number)
+        listed.append([part.part_seq, part.part_number, offset])
+        offset += part.size_bytes
+    held = tx.row("sum_live_parts", {"upload_id": order.upload_id})
+    new = NewVersion(
+        bucket=order.bucket,
+        key=order.key,
+        account_id=upload.account_id,
+        size_bytes=offset,
+        etag=order.etag,
+        headers=upload.headers,
+        checksums=order.checksums,
+        segments=(),
+        blobs=(),
+        part_count=len(order.parts),
+    )
+    named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": order.key}
+    current = tx.row_or_none("find_current_for_write", named)
+    check_conditions(new, current)
+    published = insert_version(tx, bucket, new, current, blob_id=None)
+    tx.run("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
+    subject = quota.bucket_subject(bucket.bucket_id)
+    quota.give_back(tx, subject, size_bytes=cast(int, held[1]))
+    if not quota.take(tx, subject, size_bytes=offset, objects=1):
+        raise BucketQuotaExceeded(bucket=bucket.name, wanted_bytes=offset)
+    changed = tx.run(
+        "finish_upload",
+        {
+            "upload_id": order.upload_id,
+            "state": "completed",
+            "parts_digest": order.parts_digest,
+            "result": order.result,
+            "now_us": tx.now_us(),
+        },
+    )
+    if not changed:
+        raise NoSuchUpload(upload_id=order.upload_id.hex())
+    tx.run(
+        "insert_retired",
+        {"kind": "upload", "target_seq": None, "target_id": order.upload_id, "now_us": tx.now_us()},
+    )
+    return published

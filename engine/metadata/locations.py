@@ -1,0 +1,56 @@
+"""Moving and judging pieces: compare and set of a location, and marks that reads found it bad."""
+
+from engine.metadata import cleanup, quota
+from engine.metadata.store import Tx
+from engine.records import Location, LocationState
+
+
+def switch_location(tx: Tx, old: Location, new: Location, *, reason: str, not_before_us: int) -> bool:
+    """The piece lies elsewhere now; the old one goes to cleanup. False: it was moved or freed meanwhile.
+
+    Then the fresh copy is the caller's to clean up. Raises nothing for lack of room: the bytes are there.
+    """
+    changed = tx.run(
+        "switch_location",
+        {
+            "blob_id": old.blob_id,
+            "piece_index": old.piece_index,
+            "old_backend_id": old.backend_id,
+            "old_storage_key": old.storage_key,
+            "backend_id": new.backend_id,
+            "storage_key": new.storage_key,
+            "stored_bytes": new.stored_bytes,
+            "card_key_id": new.card_key_id,
+            "now_us": tx.now_us(),
+        },
+    )
+    if not changed:
+        return False
+    fresh, stale = quota.backend_subject(new.backend_id), quota.backend_subject(old.backend_id)
+    quota.orphan(tx, stale, size_bytes=old.stored_bytes, objects=1)
+    quota.add_orphan(tx, fresh, size_bytes=new.stored_bytes)
+    # What was just added as an orphan is used: together the two steps add used bytes past a limit.
+    quota.orphan(tx, fresh, size_bytes=-new.stored_bytes, objects=-1)
+    cleanup.enqueue(
+        tx,
+        backend_id=old.backend_id,
+        storage_key=old.storage_key,
+        size_bytes=old.stored_bytes,
+        reason=reason,
+        not_before_us=not_before_us,
+    )
+    return True
+
+
+def mark_location(tx: Tx, location: Location, state: LocationState) -> bool:
+    """What a read or a scan found; false when the piece moved meanwhile."""
+    changed = tx.run(
+        "set_location_state",
+        {
+            "blob_id": location.blob_id,
+            "piece_index": location.piece_index,
+            "storage_key": location.storage_key,
+            "state": state.value,
+        },
+    )
+    return changed == 1

@@ -1,0 +1,35 @@
+"""What points at a blob: the one list. Liveness is "some row points at it"; there is no counter beside it."""
+
+from collections.abc import Iterable
+
+from engine.metadata import cleanup, quota
+from engine.metadata.store import Tx
+
+REFERRING_TABLES = ("object_versions", "object_segments", "multipart_part_segments")
+"""Tables whose rows keep a blob alive; `is_blob_referenced` asks each of them. Locations belong to the blob itself."""
+
+
+def free_unreferenced(tx: Tx, blob_ids: Iterable[bytes], *, not_before_us: int, reason: str) -> int:
+    """Delete those blobs that nothing points at; their pieces go to the cleanup queue with their bytes as orphans.
+
+    How many were deleted. Blobs are taken in the order of their ids, so that two callers never wait for each other.
+    """
+    freed = 0
+    for blob_id in sorted(set(blob_ids)):
+        if tx.row_or_none("is_blob_referenced", {"blob_id": blob_id}) is not None:
+            continue
+        for backend_id, storage_key, stored_bytes in tx.rows("delete_blob_locations", {"blob_id": blob_id}):
+            assert isinstance(backend_id, int)
+            assert isinstance(storage_key, str)
+            assert isinstance(stored_bytes, int)
+            quota.orphan(tx, quota.backend_subject(backend_id), size_bytes=stored_bytes, objects=1)
+            cleanup.enqueue(
+                tx,
+                backend_id=backend_id,
+                storage_key=storage_key,
+                size_bytes=stored_bytes,
+                reason=reason,
+                not_before_us=not_before_us,
+            )
+        freed += tx.run("delete_blob", {"blob_id": blob_id})
+    return freed

@@ -1,0 +1,235 @@
+"""Multipart uploads under way: their rows and their parts."""
+
+from typing import cast
+
+from engine.errors import BucketQuotaExceeded, NoSuchUpload
+from engine.metadata import journal, quota
+from engine.metadata.buckets import find_bucket
+from engine.metadata.columns import read_checksums, read_headers, write_checksums, write_headers
+from engine.metadata.listing import successor
+from engine.metadata.publish import insert_blobs
+from engine.metadata.store import Row, SqlValue, Tx
+from engine.names import BucketName, ObjectKey
+from engine.records import NewPart, NewUpload, Part, Upload, UploadsPage, read_scheme
+from engine.streams import ChecksumAlgorithm, ChecksumType
+
+LAST_ID = b"\xff" * 16
+"""After every upload id."""
+
+
+def create_upload(tx: Tx, new: NewUpload) -> None:
+    """Begin an upload; raises NoSuchBucket."""
+    bucket = find_bucket(tx, new.bucket)
+    tx.run(
+        "insert_upload",
+        {
+            "upload_id": new.upload_id,
+            "bucket_id": bucket.bucket_id,
+            "object_key": new.key,
+            "account_id": new.account_id,
+            **write_headers(new.headers),
+            "checksum_algorithm": None if new.checksum_algorithm is None else new.checksum_algorithm.value,
+            "checksum_type": None if new.checksum_type is None else new.checksum_type.value,
+            "scheme": str(new.scheme),
+            "is_sealed": int(new.is_sealed),
+            "now_us": tx.now_us(),
+        },
+    )
+
+
+def find_upload(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> Upload:
+    """The open upload of that id for that key of that bucket; raises NoSuchBucket, NoSuchUpload."""
+    bucket_id = find_bucket(tx, bucket).bucket_id
+    row = tx.row_or_none(
+        "find_open_upload", {"upload_id": upload_id, "bucket_id": bucket_id, "object_key": key}
+    )
+    if row is None:
+        raise NoSuchUpload(upload_id=upload_id.hex())
+    return _read_upload(row)
+
+
+def put_part(tx: Tx, new: NewPart) -> Part:
+    """Store a part; one of the same number gives way to it. Raises NoSuchUpload and what placing blobs may raise."""
+    upload = find_upload(tx, upload_id=new.upload_id, bucket=new.bucket, key=new.key)
+    insert_blobs(tx, new.blobs)
+    subject = quota.bucket_subject(upload.bucket_id)
+    before = tx.row_or_none("find_live_part", {"upload_id": new.upload_id, "part_number": new.part_number})
+    if before is not None:
+        tx.run("retire_part", {"part_seq": before[0]})
+        tx.run(
+            "insert_retired",
+            {"kind": "part", "target_seq": before[0], "target_id": None, "now_us": tx.now_us()},
+        )
+        quota.give_back(tx, subject, size_bytes=cast(int, before[1]))
+    if not quota.take(tx, subject, size_bytes=new.size_bytes):
+        raise BucketQuotaExceeded(bucket=new.bucket, wanted_bytes=new.size_bytes)
+    (part_seq,) = tx.row(
+        "insert_part",
+        {
+            "upload_id": new.upload_id,
+            "part_number": new.part_number,
+            "size_bytes": new.size_bytes,
+            "etag": new.etag,
+            "checksums": write_checksums(new.checksums),
+            "now_us": tx.now_us(),
+        },
+    )
+    for segment in new.segments:
+        tx.run(
+            "insert_part_segment",
+            {
+                "part_seq": part_seq,
+                "ordinal": segment.ordinal,
+                "start_offset": segment.start_offset,
+                "blob_id": segment.blob_id,
+                "length": segment.length,
+            },
+        )
+    return Part(
+        part_seq=cast(int, part_seq),
+        part_number=new.part_number,
+        size_bytes=new.size_bytes,
+        etag=new.etag,
+        checksums=new.checksums,
+        created_at_us=tx.now_us(),
+    )
+
+
+def list_parts(tx: Tx, upload_id: bytes, *, after: int, count_max: int) -> list[Part]:
+    """Standing parts after a number, in order."""
+    rows = tx.rows("list_live_parts", {"upload_id": upload_id, "after": after, "count_max": count_max})
+    return [
+        Part(
+            part_seq=cast(int, part_seq),
+            part_number=cast(int, part_number),
+            size_bytes=cast(int, size_bytes),
+            etag=cast(str, etag),
+            checksums=read_checksums(checksums),
+            created_at_us=cast(int, created_at_us),
+        )
+        for part_seq, part_number, size_bytes, etag, checksums, created_at_us in rows
+    ]
+
+
+def list_uploads(
+    tx: Tx,
+    *,
+    bucket: BucketName,
+    prefix: bytes,
+    delimiter: bytes,
+    after_key: bytes,
+    after_upload_id: bytes,
+    count_max: int,
+) -> UploadsPage:
+    """A page of open uploads by key and upload id; common prefixes as in listings. Raises NoSuchBucket."""
+    bucket_id = find_bucket(tx, bucket).bucket_id
+    before = successor(prefix)
+    position = (after_key, after_upload_id) if after_key >= prefix and after_key else (prefix, b"")
+    uploads: list[Upload] = []
+    prefixes: list[bytes] = []
+    last: tuple[bytes, bytes] = (b"", b"")
+    while True:
+        params: dict[str, SqlValue] = {
+            "bucket_id": bucket_id,
+            "after_key": position[0],
+            "after_upload_id": position[1],
+            "before": before,
+            "count_max": count_max + 1,
+        }
+        for row in tx.rows("list_open_uploads", params):
+            if len(uploads) + len(prefixes) == count_max:
+                return UploadsPage(
+                    uploads=uploads, common_prefixes=prefixes, next_key=last[0], next_upload_id=last[1]
+                )
+            upload = _read_upload(row)
+            cut = upload.key.find(delimiter, len(prefix)) if delimiter else -1
+            if cut >= 0:
+                common = upload.key[: cut + len(delimiter)]
+                prefixes.append(common)
+                last = (common, LAST_ID)
+                position = (successor(common), b"")
+                break
+            uploads.append(upload)
+            last = (upload.key, upload.upload_id)
+        else:
+            return UploadsPage(uploads=uploads, common_prefixes=prefixes, next_key=None, next_upload_id=None)
+
+
+def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int) -> bool:
+    """Abort an open upload; its parts wait for the reaper. False when it was not open."""
+    held = tx.row("sum_live_parts", {"upload_id": upload_id})
+    changed = tx.run(
+        "finish_upload",
+        {
+            "upload_id": upload_id,
+            "state": "aborted",
+            "parts_digest": None,
+            "result": None,
+            "now_us": tx.now_us(),
+        },
+    )
+    if not changed:
+        return False
+    quota.give_back(tx, quota.bucket_subject(bucket_id), size_bytes=cast(int, held[1]))
+    tx.run(
+        "insert_retired",
+        {"kind": "upload", "target_seq": None, "target_id": upload_id, "now_us": tx.now_us()},
+    )
+    journal.append(tx, "upload_aborted", {"upload": upload_id.hex(), "bucket": bucket_id})
+    return True
+
+
+def abort(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> None:
+    """Abort the open upload of that key; raises NoSuchBucket, NoSuchUpload."""
+    upload = find_upload(tx, upload_id=upload_id, bucket=bucket, key=key)
+    abort_open_upload(tx, upload_id, upload.bucket_id)
+
+
+def expire_open(tx: Tx, *, before_us: int, count_max: int) -> int:
+    """Abort uploads that began before a time; how many."""
+    rows = tx.rows("list_stale_uploads", {"before_us": before_us, "count_max": count_max})
+    return sum(
+        abort_open_upload(tx, cast(bytes, upload_id), cast(int, bucket_id)) for upload_id, bucket_id in rows
+    )
+
+
+def expire_finished(tx: Tx, *, before_us: int, count_max: int) -> int:
+    """Forget uploads that ended before a time and whose parts the reaper has walked; how many were looked at."""
+    rows = tx.rows("list_finished_uploads", {"before_us": before_us, "count_max": count_max})
+    forgotten = 0
+    for (upload_id,) in rows:
+        if tx.row_or_none("has_upload_parts", {"upload_id": upload_id}) is None:
+            forgotten += tx.run("delete_upload", {"upload_id": upload_id})
+    return forgotten
+
+
+def _read_upload(row: Row) -> Upload:
+    (
+        upload_id,
+        bucket_id,
+        key,
+        account_id,
+        account,
+        content_type,
+        headers,
+        user_metadata,
+        storage_class,
+        checksum_algorithm,
+        checksum_type,
+        scheme,
+        is_sealed,
+        created_at_us,
+    ) = row
+    return Upload(
+        upload_id=cast(bytes, upload_id),
+        bucket_id=cast(int, bucket_id),
+        key=ObjectKey(cast(bytes, key)),
+        account_id=cast(int, account_id),
+        account=cast(str, account),
+        headers=read_headers(content_type, headers, user_metadata, storage_class),
+        checksum_algorithm=None if checksum_algorithm is None else ChecksumAlgorithm(checksum_algorithm),
+        checksum_type=None if checksum_type is None else ChecksumType(checksum_type),
+        scheme=read_scheme(cast(str, scheme)),
+        is_sealed=bool(is_sealed),
+        created_at_us=cast(int, created_at_us),
+    )
