@@ -58,8 +58,8 @@ def take(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> bool:
     for stripe in _stripes(tx, subject):
         if tx.run("take_quota", {**params, "stripe": stripe}):
             return True
-    stripe = _gather_room(tx, subject, size_bytes)
-    return stripe is not None and bool(tx.run("take_quota", {**params, "stripe": stripe}))
+    gathered = _gather_room(tx, subject, size_bytes)
+    return gathered is not None and bool(tx.run("take_quota", {**params, "stripe": gathered}))
 
 
 def give_back(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> None:

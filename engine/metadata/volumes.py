@@ -44,6 +44,12 @@ def list_volumes(tx: Tx, backend_id: int) -> list[VolumeRow]:
     return [_read(row) for row in tx.rows("list_volumes", {"backend_id": backend_id})]
 
 
+def takes_pieces(tx: Tx, volume_id: bytes) -> bool:
+    """Whether a location may come to name the volume: it is open or closed, not compacting or gone."""
+    row = tx.row_or_none("find_volume_state", {"volume_id": volume_id})
+    return row is not None and VolumeState(row[0]) in (VolumeState.OPEN, VolumeState.CLOSED)
+
+
 def set_volume_state(
     tx: Tx,
     volume_id: bytes,
@@ -85,7 +91,11 @@ def live_locations(
 
 def has_locations(tx: Tx, *, backend_id: int, volume_id: bytes) -> bool:
     """Whether any row names a piece in the volume."""
-    bounds: dict[str, SqlValue] = {"backend_id": backend_id, "after": f"{volume_id.hex()}:", "before": f"{volume_id.hex()};"}
+    bounds: dict[str, SqlValue] = {
+        "backend_id": backend_id,
+        "after": f"{volume_id.hex()}:",
+        "before": f"{volume_id.hex()};",
+    }
     return tx.row_or_none("has_location_in_range", bounds) is not None
 
 

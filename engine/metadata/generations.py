@@ -1,0 +1,55 @@
+"""Generations of the configuration: validated states, numbered from 1, never changed."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from engine.metadata.store import Tx
+from engine.records import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One state of the configuration. `document` is canonical JSON, secrets as references or sealed."""
+
+    generation: int
+    document: str
+    file_digest: bytes | None
+    origin: Origin
+    author: str
+    created_at_us: int
+
+
+def current(tx: Tx) -> Generation | None:
+    """The newest generation; null before the first start."""
+    row = tx.row_or_none("find_newest_generation", {})
+    if row is None:
+        return None
+    generation, document, file_digest, origin, author, created_at_us = row
+    return Generation(
+        generation=cast(int, generation),
+        document=cast(str, document),
+        file_digest=cast("bytes | None", file_digest),
+        origin=Origin(origin),
+        author=cast(str, author),
+        created_at_us=cast(int, created_at_us),
+    )
+
+
+def commit_generation(
+    tx: Tx, *, document: str, file_digest: bytes | None, origin: Origin, author: str
+) -> int:
+    """Number and keep a new state; its number."""
+    newest = current(tx)
+    generation = 1 if newest is None else newest.generation + 1
+    tx.run(
+        "insert_generation",
+        {
+            "generation": generation,
+            "document": document,
+            "file_digest": file_digest,
+            "origin": origin.value,
+            "author": author,
+            "now_us": tx.now_us(),
+        },
+    )
+    return generation

@@ -1,0 +1,131 @@
+"""Who may do what: identities with their access keys, and admin tokens."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from engine.errors import ConfigProblem, InvalidConfig
+from engine.metadata import journal
+from engine.metadata.store import SqlValue, Tx
+from engine.records import Origin
+
+_NEVER_US = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKeyRow:
+    """An access key and whose it is. The secret is sealed under the ring key `key_id`."""
+
+    access_key_id: str
+    sealed_secret: bytes
+    key_id: bytes
+    identity: str
+    account_id: int
+    account: str
+    role: str
+    buckets: tuple[str, ...] | None
+    is_disabled: bool
+    expires_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminTokenRow:
+    """A token that may be used now."""
+
+    name: str
+    role: str
+
+
+def apply_identity(
+    tx: Tx,
+    *,
+    name: str,
+    account_id: int,
+    role: str,
+    buckets: Sequence[str] | None,
+    access_key_id: str,
+    sealed_secret: bytes,
+    key_id: bytes,
+) -> None:
+    """An identity as a generation names it; raises InvalidConfig when the API made one of that name."""
+    limited = None if buckets is None else json.dumps(list(buckets))
+    row = tx.row_or_none("find_identity", {"name": name})
+    if row is None:
+        (identity_id,) = tx.row(
+            "insert_identity",
+            {
+                "name": name,
+                "account_id": account_id,
+                "role": role,
+                "buckets": limited,
+                "origin": Origin.CONFIG.value,
+                "now_us": tx.now_us(),
+            },
+        )
+    else:
+        identity_id = row[0]
+        if row[1] != Origin.CONFIG.value:
+            problem = ConfigProblem(
+                path="identities", line=None, message=f"{name!r} was made through the API"
+            )
+            raise InvalidConfig(problems=(problem,))
+        params = {"identity_id": identity_id, "account_id": account_id, "role": role, "buckets": limited}
+        tx.run("update_identity", params)
+    tx.run(
+        "upsert_access_key",
+        {
+            "access_key_id": access_key_id,
+            "identity_id": identity_id,
+            "sealed_secret": sealed_secret,
+            "key_id": key_id,
+            "now_us": tx.now_us(),
+        },
+    )
+    tx.run("disable_other_access_keys", {"identity_id": identity_id, "access_key_id": access_key_id})
+    journal.append(
+        tx, "identity", {"name": name, "account": account_id, "role": role, "access_key": access_key_id}
+    )
+
+
+def disable_missing(tx: Tx, *, identities: Sequence[str], tokens: Sequence[str]) -> None:
+    """What the configuration names no more is switched off, never deleted."""
+    tx.run("disable_other_identities", {"names": json.dumps(list(identities))})
+    tx.run("disable_other_admin_tokens", {"names": json.dumps(list(tokens))})
+
+
+def find_access_key(tx: Tx, access_key_id: str) -> AccessKeyRow | None:
+    row = tx.row_or_none("find_access_key", {"access_key_id": access_key_id, "never": _NEVER_US})
+    if row is None:
+        return None
+    found_id, sealed, key_id, identity, account_id, account, role, buckets, is_disabled, expires_at_us = row
+    return AccessKeyRow(
+        access_key_id=cast(str, found_id),
+        sealed_secret=cast(bytes, sealed),
+        key_id=cast(bytes, key_id),
+        identity=cast(str, identity),
+        account_id=cast(int, account_id),
+        account=cast(str, account),
+        role=cast(str, role),
+        buckets=None if buckets is None else tuple(json.loads(cast(str, buckets))),
+        is_disabled=bool(is_disabled),
+        expires_at_us=cast(int, expires_at_us),
+    )
+
+
+def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
+    """A token as a generation names it."""
+    params: dict[str, SqlValue] = {
+        "name": name,
+        "role": role,
+        "sha256": sha256,
+        "origin": Origin.CONFIG.value,
+        "now_us": tx.now_us(),
+    }
+    tx.run("upsert_admin_token", params)
+
+
+def find_admin_token(tx: Tx, sha256: bytes) -> AdminTokenRow | None:
+    """By the token's hash; null when it is unknown, disabled or expired by the database's clock."""
+    row = tx.row_or_none("find_admin_token", {"sha256": sha256, "now_us": tx.now_us()})
+    return None if row is None else AdminTokenRow(name=cast(str, row[0]), role=cast(str, row[1]))

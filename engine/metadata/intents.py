@@ -1,0 +1,74 @@
+"""Intents: pieces about to be written to a backend that does not forget, named before a byte leaves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from engine.metadata.store import Tx
+
+INTENT_TTL_S = 600
+"""An intent that was not renewed for so long is recovered, whoever holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A storage key that somebody may have written, or may yet write."""
+
+    intent_id: bytes
+    backend_id: int
+    storage_key: str
+
+
+def announce(tx: Tx, *, instance_id: bytes, intents: Sequence[Intent]) -> None:
+    """Name pieces before they are written."""
+    for each in intents:
+        tx.run(
+            "insert_intent",
+            {
+                "intent_id": each.intent_id,
+                "backend_id": each.backend_id,
+                "storage_key": each.storage_key,
+                "instance_id": instance_id,
+                "now_us": tx.now_us(),
+            },
+        )
+
+
+def renew(tx: Tx, instance_id: bytes) -> int:
+    """An instance still holds its intents; how many."""
+    return tx.run("renew_intents", {"instance_id": instance_id, "now_us": tx.now_us()})
+
+
+def claim_dead(
+    tx: Tx, *, process_id: bytes, dead_after_s: float, count_max: int, ttl_s: float = INTENT_TTL_S
+) -> list[Intent]:
+    """Take intents of dead instances, or not renewed for `ttl_s`, to delete what they name."""
+    now_us = tx.now_us()
+    rows = tx.rows(
+        "claim_dead_intents",
+        {
+            "process_id": process_id,
+            "now_us": now_us,
+            "expired_us": now_us - int(ttl_s * 1_000_000),
+            "dead_us": now_us - int(dead_after_s * 1_000_000),
+            "stale_us": now_us - int(ttl_s * 1_000_000),
+            "count_max": count_max,
+        },
+    )
+    return [
+        Intent(
+            intent_id=cast(bytes, intent_id),
+            backend_id=cast(int, backend_id),
+            storage_key=cast(str, storage_key),
+        )
+        for intent_id, backend_id, storage_key in rows
+    ]
+
+
+def forget(tx: Tx, intent_id: bytes) -> None:
+    """What it named is settled; forgetting again is harmless."""
+    tx.run("forget_intent", {"intent_id": intent_id})
+
+
+def count(tx: Tx) -> int:
+    return cast(int, tx.row("count_intents", {})[0])

@@ -1,0 +1,129 @@
+"""Who runs: instances and their processes, with signs of life by the database's clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from engine.metadata.store import Row, Tx
+from engine.units import DAY_S
+
+HEARTBEAT_S = 2
+DEAD_AFTER_S = 15
+"""A process that gave no sign of life for so long is dead."""
+
+FORGET_AFTER_S = DAY_S
+_FORGET_COUNT_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRow:
+    """A process as the database knows it."""
+
+    process_id: bytes
+    plane: str
+    pid: int
+    generation: int | None
+    last_error: str | None
+    started_at_us: int
+    heartbeat_at_us: int
+    is_alive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRow:
+    """An instance as the database knows it."""
+
+    instance_id: bytes
+    node: str
+    version: str
+    started_at_us: int
+    heartbeat_at_us: int
+    is_alive: bool
+    processes: Sequence[ProcessRow]
+
+
+def register(
+    tx: Tx,
+    *,
+    instance_id: bytes,
+    process_id: bytes,
+    node: str,
+    version: str,
+    plane: str,
+    pid: int,
+    generation: int | None,
+) -> None:
+    """A process starts; the first one of an instance brings the instance. Those long dead are forgotten."""
+    now_us = tx.now_us()
+    tx.run(
+        "upsert_instance", {"instance_id": instance_id, "node": node, "version": version, "now_us": now_us}
+    )
+    tx.run(
+        "insert_process",
+        {
+            "process_id": process_id,
+            "instance_id": instance_id,
+            "plane": plane,
+            "pid": pid,
+            "generation": generation,
+            "now_us": now_us,
+        },
+    )
+    before_us = now_us - FORGET_AFTER_S * 1_000_000
+    tx.run("forget_processes", {"before_us": before_us, "count_max": _FORGET_COUNT_MAX})
+    tx.run("forget_instances", {"before_us": before_us})
+
+
+def beat(tx: Tx, process_id: bytes, *, generation: int | None) -> None:
+    """A sign of life, and the generation the process runs."""
+    tx.run("beat_process", {"process_id": process_id, "generation": generation, "now_us": tx.now_us()})
+    tx.run("beat_instance", {"process_id": process_id, "now_us": tx.now_us()})
+
+
+def stop(tx: Tx, process_id: bytes) -> None:
+    """A clean stop."""
+    tx.run("stop_process", {"process_id": process_id, "now_us": tx.now_us()})
+    tx.run("stop_instance", {"process_id": process_id, "now_us": tx.now_us()})
+
+
+def list_instances(tx: Tx, *, before: bytes = b"\xff" * 16, count_max: int) -> list[InstanceRow]:
+    """Instances older than an id, the one started last first."""
+    rows = tx.rows("list_instances", {"before": before, "count_max": count_max})
+    return [_read_instance(tx, row) for row in rows]
+
+
+def find_instance(tx: Tx, instance_id: bytes) -> InstanceRow | None:
+    row = tx.row_or_none("find_instance", {"instance_id": instance_id})
+    return None if row is None else _read_instance(tx, row)
+
+
+def _read_instance(tx: Tx, row: Row) -> InstanceRow:
+    instance_id, node, version, started_at_us, heartbeat_at_us, stopped_at_us = row
+    processes = [
+        ProcessRow(
+            process_id=cast(bytes, process_id),
+            plane=cast(str, plane),
+            pid=cast(int, pid),
+            generation=cast("int | None", generation),
+            last_error=cast("str | None", last_error),
+            started_at_us=cast(int, started),
+            heartbeat_at_us=cast(int, heartbeat),
+            is_alive=stopped is None and _is_recent(tx, cast(int, heartbeat)),
+        )
+        for process_id, plane, pid, generation, last_error, started, heartbeat, stopped in tx.rows(
+            "list_processes", {"instance_id": instance_id}
+        )
+    ]
+    return InstanceRow(
+        instance_id=cast(bytes, instance_id),
+        node=cast(str, node),
+        version=cast(str, version),
+        started_at_us=cast(int, started_at_us),
+        heartbeat_at_us=cast(int, heartbeat_at_us),
+        is_alive=stopped_at_us is None and _is_recent(tx, cast(int, heartbeat_at_us)),
+        processes=processes,
+    )
+
+
+def _is_recent(tx: Tx, heartbeat_at_us: int) -> bool:
+    return tx.now_us() - heartbeat_at_us < DEAD_AFTER_S * 1_000_000
