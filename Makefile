@@ -5,17 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The system's own Python is built with profile-guided optimisation on Debian; others are not always.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
-STAMP := $(VENV)/.locked
 DATA ?= data
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## make .venv with everything that running and testing need
-
-$(STAMP): requirements.lock pyproject.toml tools/setup.sh
+setup: ## make .venv with everything that running and testing need
 	@PYTHON="$(PYTHON)" tools/setup.sh $(VENV)
-	@touch $(STAMP)
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --generate-hashes --no-emit-index-url --no-annotate --no-header --universal \
