@@ -9,6 +9,11 @@ REFERRING_TABLES = ("object_versions", "object_segments", "multipart_part_segmen
 """Tables whose rows keep a blob alive; `is_blob_referenced` asks each of them. Locations belong to the blob itself."""
 
 
+def is_referenced(tx: Tx, blob_id: bytes) -> bool:
+    """Whether any row points at the blob, those that wait for the reaper included."""
+    return tx.row_or_none("is_blob_referenced", {"blob_id": blob_id}) is not None
+
+
 def free_unreferenced(tx: Tx, blob_ids: Iterable[bytes], *, not_before_us: int, reason: str) -> int:
     """Delete those blobs that nothing points at; their pieces go to the cleanup queue with their bytes as orphans.
 

@@ -24,6 +24,7 @@ from engine.backends.volume.identity import Identity, check_identity
 from engine.backends.volume.ledger import VolumeLedger
 from engine.backends.volume.reading import VolumePieceReader
 from engine.backends.volume.records import StoredRecord, free_payload, read_record
+from engine.backends.volume.shelf import VolumeShelf
 from engine.backends.volume.streaming import StreamVolume, StreamWriter
 from engine.backends.volume.taking import VolumeTaker
 from engine.clock import Clock, Ids, SystemClock, uuid7
@@ -216,6 +217,11 @@ class VolumeBackend:
             ) from None
         except OSError as error:
             raise backend_fault(error, backend=self._name, doing="reading failed") from error
+
+    @property
+    def shelf(self) -> VolumeShelf:
+        """The files themselves, for compaction, the sweep and fsck."""
+        return VolumeShelf(backend=self._name, directory=self._path, disk=self._disk)
 
     def check_identity(self) -> None:
         """Raises ForeignBackend, BackendUnavailable."""

@@ -1,0 +1,210 @@
+"""Fsck of one volume backend: its files against its rows, its records against the locations that name them."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from engine.backends.volume.format import NotARecord, read_storage_key
+from engine.backends.volume.records import StoredRecord
+from engine.backends.volume.scan import FoundGap, FoundRecord, FoundState, FoundTorn
+from engine.errors import BackendUnavailable, PieceCorrupt
+from engine.metadata import facts
+from engine.metadata.store import Store
+from engine.metadata.versions import find_blob, read_locations
+from engine.metadata.volumes import list_volumes, live_locations
+from engine.records import Location, LocationState, VolumeState
+from engine.upkeep.compaction import CompactableBackend
+from engine.upkeep.fsck_report import FsckTally, Problem
+
+PAGE_COUNT_MAX = 500
+
+CheckCard = Callable[[bytes, Location, FsckTally], None]
+
+
+class VolumeCheck:
+    """One pass over one backend. Holds the locations of one file at a time in memory, some 250,000 at most."""
+
+    def __init__(
+        self,
+        store: Store,
+        backend: CompactableBackend,
+        tally: FsckTally,
+        *,
+        check_card: CheckCard,
+        verify_payloads: bool,
+    ) -> None:
+        self._store = store
+        self._backend = backend
+        self._tally = tally
+        self._check_card = check_card
+        self._verify_payloads = verify_payloads
+
+    def run(self) -> None:
+        """Raises BackendUnavailable."""
+        rows = {
+            row.volume_id: row
+            for row in self._store.read(partial(list_volumes, backend_id=self._backend.backend_id))
+        }
+        files = [file.volume_id for file in self._backend.shelf.files()]
+        for volume_id in files:
+            self._tally.volume_count += 1
+            if volume_id not in rows:
+                self._tally.find(Problem.FILE_WITHOUT_ROW, f"volume {volume_id.hex()}", self._backend.name)
+            self._check_file(volume_id)
+        for volume_id in sorted(rows.keys() - set(files)):
+            named = self._locations(volume_id)
+            if rows[volume_id].state is not VolumeState.GONE or named:
+                self._tally.find(Problem.ROW_WITHOUT_FILE, f"volume {volume_id.hex()}", self._backend.name)
+            self._miss(named.values())
+        self._check_strays(set(files) | rows.keys())
+
+    def _check_file(self, volume_id: bytes) -> None:
+        named = self._locations(volume_id)
+        queued = self._queued(volume_id)
+        seen: set[int] = set()
+        try:
+            for found in self._backend.shelf.scan(volume_id):
+                if isinstance(found, FoundGap):
+                    if found.is_zero:
+                        self._tally.zero_bytes += found.length
+                    else:
+                        self._tally.unknown_bytes += found.length
+                elif isinstance(found, FoundTorn):
+                    self._see_torn(found, named, seen)
+                else:
+                    self._see_record(volume_id, found, named, queued)
+                    seen.add(found.record.offset)
+        except (PieceCorrupt, BackendUnavailable) as error:
+            self._tally.find(Problem.VOLUME_UNREADABLE, f"volume {volume_id.hex()}", str(error))
+            return
+        self._miss(location for offset, location in named.items() if offset not in seen)
+
+    def _see_torn(self, torn: FoundTorn, named: dict[int, Location], seen: set[int]) -> None:
+        self._tally.torn_count += 1
+        self._tally.torn_bytes += torn.length
+        location = named.get(torn.offset)
+        if location is not None:
+            seen.add(torn.offset)
+            self._tally.location_count += 1
+            self._find(Problem.RECORD_DAMAGED, location, "no trailer verifies")
+
+    def _see_record(
+        self, volume_id: bytes, found: FoundRecord, named: dict[int, Location], queued: set[int]
+    ) -> None:
+        record = found.record
+        location = named.get(record.offset)
+        if location is None:
+            # A location made since the file's were read is taken for dead space, which is only counted.
+            is_queued = record.offset in queued
+            self._tally.queued_record_count += is_queued
+            self._tally.queued_bytes += record.extent_bytes if is_queued else 0
+            self._tally.dead_record_count += not is_queued
+            self._tally.dead_bytes += 0 if is_queued else record.extent_bytes
+            return
+        self._tally.location_count += 1
+        self._tally.suspect_count += location.state is not LocationState.LIVE
+        self._tally.live_record_count += 1
+        self._tally.live_bytes += record.extent_bytes
+        if found.state is FoundState.HEADER_DAMAGED:
+            self._find(Problem.RECORD_DAMAGED, location, "no header verifies")
+        blob = self._store.read(partial(find_blob, blob_id=location.blob_id))
+        if blob is None:
+            return
+        stored = (record.payload_bytes, record.extent_bytes, record.block_crcs)
+        if stored != (blob.stored_bytes, location.stored_bytes, blob.block_crcs):
+            self._find(Problem.RECORD_DIFFERS, location, f"of volume {volume_id.hex()}")
+        self._check_card(record.card, location, self._tally)
+        if self._verify_payloads:
+            self._check_payload(volume_id, record, location)
+
+    def _check_payload(self, volume_id: bytes, record: StoredRecord, location: Location) -> None:
+        try:
+            for block in self._backend.shelf.blocks(volume_id, record):
+                self._tally.verified_bytes += len(block)
+        except PieceCorrupt as error:
+            self._find(Problem.BLOCK_DAMAGED, location, str(error))
+
+    def _check_strays(self, known: set[bytes]) -> None:
+        """Locations in volumes that have neither file nor row, or under keys that are none of a volume."""
+        after = ""
+        while True:
+            page = self._store.read(
+                partial(
+                    facts.list_locations,
+                    backend_id=self._backend.backend_id,
+                    after=after,
+                    count_max=PAGE_COUNT_MAX,
+                )
+            )
+            if not page:
+                return
+            after = page[-1].storage_key
+            for location in page:
+                volume_id = _volume_id(location.storage_key)
+                if volume_id is None or volume_id not in known:
+                    self._miss([location])
+                    continue
+                # Everything in a known volume was looked at with its file: go on behind it.
+                after = max(after, f"{volume_id.hex()};")
+
+    def _locations(self, volume_id: bytes) -> dict[int, Location]:
+        named: dict[int, Location] = {}
+        after: str | None = None
+        while True:
+            page = self._store.read(
+                partial(
+                    live_locations,
+                    backend_id=self._backend.backend_id,
+                    volume_id=volume_id,
+                    after=after,
+                    count_max=PAGE_COUNT_MAX,
+                )
+            )
+            if not page:
+                return named
+            for location in page:
+                try:
+                    named[read_storage_key(location.storage_key)[1]] = location
+                except NotARecord:
+                    self._miss([location])
+            after = page[-1].storage_key
+
+    def _queued(self, volume_id: bytes) -> set[int]:
+        queued: set[int] = set()
+        after = f"{volume_id.hex()}:"
+        while True:
+            page = self._store.read(
+                partial(
+                    facts.list_cleanup_keys,
+                    backend_id=self._backend.backend_id,
+                    after=after,
+                    count_max=PAGE_COUNT_MAX,
+                )
+            )
+            ours = [key for key in page if _volume_id(key) == volume_id]
+            queued.update(read_storage_key(key)[1] for key in ours)
+            if not page or len(ours) < len(page):
+                return queued
+            after = page[-1]
+
+    def _miss(self, locations: Iterable[Location]) -> None:
+        for location in locations:
+            self._tally.location_count += 1
+            self._find(Problem.RECORD_MISSING, location, self._backend.name)
+
+    def _find(self, problem: Problem, location: Location, detail: str) -> None:
+        # What moved or was freed since its row was read is nobody's loss.
+        if self._still_stands(location):
+            self._tally.find(problem, location.storage_key, detail)
+
+    def _still_stands(self, location: Location) -> bool:
+        now = self._store.read(partial(read_locations, blob_id=location.blob_id))
+        return any(
+            (each.backend_id, each.storage_key) == (location.backend_id, location.storage_key) for each in now
+        )
+
+
+def _volume_id(storage_key: str) -> bytes | None:
+    try:
+        return read_storage_key(storage_key)[0]
+    except NotARecord:
+        return None
