@@ -1,0 +1,1 @@
+"""Digests and checksums: computed once as bytes pass, compared before they count."""

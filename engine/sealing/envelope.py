@@ -1,0 +1,34 @@
+"""The envelope of a blob: a fresh data key, wrapped by the ring, and the frames it seals."""
+
+import os
+from dataclasses import dataclass
+
+from engine.sealing.frames import FrameOpener, FrameSealer
+from engine.sealing.keyring import DEK_BYTES, KeyRing
+from engine.units import FRAME_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What a blob's row keeps of its sealing."""
+
+    key_id: bytes
+    wrapped_dek: bytes
+    frame_bytes: int
+
+
+def seal_blob(ring: KeyRing, blob_id: bytes, size_bytes: int) -> tuple[Envelope, FrameSealer]:
+    """A fresh data key for one blob and one run of plaintext."""
+    dek = os.urandom(DEK_BYTES)
+    envelope = Envelope(
+        key_id=ring.primary.key_id, wrapped_dek=ring.primary.wrap_dek(dek, blob_id), frame_bytes=FRAME_BYTES
+    )
+    return envelope, FrameSealer(dek, blob_id, size_bytes)
+
+
+def open_blob(ring: KeyRing, envelope: Envelope, blob_id: bytes, size_bytes: int) -> FrameOpener:
+    """Raises KeyUnavailable, SealBroken."""
+    if envelope.frame_bytes != FRAME_BYTES:
+        raise ValueError(f"frames of {envelope.frame_bytes} bytes are of no known format")
+    dek = ring.key(envelope.key_id).unwrap_dek(envelope.wrapped_dek, blob_id)
+    return FrameOpener(dek, blob_id, size_bytes)
