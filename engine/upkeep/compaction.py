@@ -5,7 +5,7 @@ or whose row is not open. So once a volume is compacting its locations only grow
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -33,6 +33,12 @@ from engine.units import MIB
 
 DEAD_FRACTION_MIN = 0.5
 """A volume is worth copying once this part of its file is dead. One without live pieces is always given up."""
+
+DEAD_HINT_MIN = 0.2
+"""Below this part of counted dead bytes nobody looks closer."""
+
+WEIGHED_COUNT_MAX = 8
+"""Volumes whose live bytes are added up in one unit, those with the most counted dead bytes first."""
 
 UNIT_COUNT_MAX = 100
 """Records moved in one unit."""
@@ -90,7 +96,7 @@ class VolumeCompactor:
         self._grace_us = grace_us
         self._dead_fraction_min = dead_fraction_min
         self._unit_count_max = unit_count_max
-        # Volumes that this run can do no more about: damaged ones, and where the disk is full.
+        # Volumes that this run does no more about: mostly alive, damaged, or with no room for the copies.
         self._put_off: set[bytes] = set()
         self.damaged_count = 0
 
@@ -113,31 +119,46 @@ class VolumeCompactor:
                     held.close()
         return Progress()
 
-    def _candidates(self, backend: CompactableBackend) -> list[VolumeRow]:
+    def _candidates(self, backend: CompactableBackend) -> Iterator[VolumeRow]:
         """What was begun first, then what holds nothing, then what is mostly dead."""
         sizes = {file.volume_id: file.size_bytes for file in backend.shelf.files()}
         rows = [
             row
-            for row in self._store.read(lambda tx: list_volumes(tx, backend.backend_id))
+            for row in self._store.read(partial(list_volumes, backend_id=backend.backend_id))
             if row.volume_id not in self._put_off and row.volume_id in sizes
         ]
-        begun = [row for row in rows if row.state is VolumeState.COMPACTING]
+        yield from (row for row in rows if row.state is VolumeState.COMPACTING)
         idle = [row for row in rows if row.state in (VolumeState.CLOSED, VolumeState.OPEN)]
-        empty_ids = self._store.read(
-            lambda tx: {
-                row.volume_id
-                for row in idle
-                if not has_locations(tx, backend_id=backend.backend_id, volume_id=row.volume_id)
-            }
-        )
-        empty = [row for row in idle if row.volume_id in empty_ids]
-        mostly_dead = [
-            row
-            for row in idle
-            if row.volume_id not in empty_ids
-            and row.dead_bytes >= self._dead_fraction_min * max(1, sizes[row.volume_id])
-        ]
-        return begun + empty + mostly_dead
+        holding: list[VolumeRow] = []
+        for row in idle:
+            if self._store.read(
+                partial(has_locations, backend_id=backend.backend_id, volume_id=row.volume_id)
+            ):
+                holding.append(row)
+            else:
+                yield row
+        # What cleanup counted leaves out padding and streams given up: it says where to look, the live bytes decide.
+        holding.sort(key=lambda row: row.dead_bytes / sizes[row.volume_id], reverse=True)
+        for row in holding[:WEIGHED_COUNT_MAX]:
+            if row.dead_bytes < DEAD_HINT_MIN * sizes[row.volume_id]:
+                return
+            live_bytes = self._live_bytes(backend, row.volume_id)
+            if live_bytes <= (1 - self._dead_fraction_min) * sizes[row.volume_id]:
+                yield row
+            else:
+                self._put_off.add(row.volume_id)
+
+    def _live_bytes(self, backend: CompactableBackend, volume_id: bytes) -> int:
+        live_bytes = 0
+        after: str | None = None
+        while True:
+            page = self._store.read(
+                partial(live_locations, backend_id=backend.backend_id, volume_id=volume_id, after=after)
+            )
+            if not page:
+                return live_bytes
+            live_bytes += sum(location.stored_bytes for location in page)
+            after = page[-1].storage_key
 
     def _work_on(self, backend: CompactableBackend, row: VolumeRow, held: HeldVolume) -> Progress:
         if row.state is not VolumeState.COMPACTING and not self._begin(row, held):
