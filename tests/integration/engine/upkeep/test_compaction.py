@@ -255,6 +255,7 @@ def test_a_record_that_does_not_verify_keeps_its_file_and_raises_an_alarm(
     deployment.sweeper().work()
 
     assert compactor.damaged_count == 1
+    assert VolumeState.COMPACTING in states(deployment)
     assert [record.message for record in caplog.records].count("volume.compaction_stopped") == 2
     assert deployment.volume_files().count(file_of(deployment, bad)) == 1
     assert deployment.location(bad_key).storage_key == bad.storage_key
@@ -262,6 +263,24 @@ def test_a_record_that_does_not_verify_keeps_its_file_and_raises_an_alarm(
     assert all_read_back(deployment, {key: payload for key, payload in kept.items() if key != bad_key})
     report = deployment.fsck()
     assert Problem.PIECES_MISSING in {finding.problem for finding in report.findings}
+
+
+def test_a_record_that_is_not_the_one_the_metadata_means_is_not_moved(deployment: TestDeployment) -> None:
+    contents = fill(deployment, count=3)
+    other = deployment.location("key-1").storage_key
+    deployment.delete("key-1")
+    deployment.delete("key-2")
+    deployment.reap()
+    deployment.clean_up()
+    deployment.move(deployment.location("key-0"), other)
+    compactor = deployment.compactor()
+
+    while compactor.work().has_more:
+        pass
+
+    assert compactor.damaged_count == 1
+    assert deployment.location("key-0").storage_key == other
+    assert len(contents) == 3
 
 
 def test_a_damaged_volume_header_stops_compaction_of_that_file_alone(deployment: TestDeployment) -> None:
