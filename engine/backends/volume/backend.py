@@ -69,6 +69,7 @@ class VolumeBackend:
         size_max_bytes: int = VOLUME_SIZE_MAX_BYTES,
         free_min_bytes: int = FREE_MIN_BYTES,
         fill_bytes: int = FILL_BYTES,
+        full_holdoff_s: float = FULL_HOLDOFF_S,
         descriptors: DescriptorCache | None = None,
         clock: Clock | None = None,
         ids: Ids = uuid7,
@@ -102,6 +103,7 @@ class VolumeBackend:
         self._appending: AppendVolume | None = None
         self._streaming: StreamVolume | None = None
         self._is_closed = False
+        self._full_holdoff_s = full_holdoff_s
         self._full_until_s = 0.0
         # Closings the ledger has not taken yet. A sync runs below the ledger's own commit and must not call it.
         self._unreported: deque[tuple[bytes, int]] = deque(maxlen=_UNREPORTED_COUNT_MAX)
@@ -143,7 +145,7 @@ class VolumeBackend:
             try:
                 appended = volume.append(payload, block_crcs=tail.block_crcs, card=tail.card)
             except BackendFull:
-                self._full_until_s = time.monotonic() + FULL_HOLDOFF_S
+                self._full_until_s = time.monotonic() + self._full_holdoff_s
                 raise
             if appended is not None:
                 return StoredPiece(
