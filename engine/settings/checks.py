@@ -1,0 +1,121 @@
+"""What must hold between values that are each fine by themselves."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+
+from engine.settings.access import BucketSettings
+from engine.settings.keyfile import key_file_problem, key_material_problem
+from engine.settings.live import LiveSettings
+from engine.settings.node import FileKeys, NodeSettings
+from engine.settings.source import Path
+
+Found = tuple[Path, str]
+"""Where, and what is wrong."""
+
+
+def node_problems(settings: NodeSettings) -> Iterator[Found]:
+    """Problems of node settings; reads the key file."""
+    listen = settings.listen
+    if not listen.control.is_loopback:
+        yield (
+            ("listen", "control"),
+            (
+                f"{listen.control} is reachable by others, and TLS is not built yet: listen on 127.0.0.1 or [::1]"
+            ),
+        )
+    taken: dict[int, str] = {}
+    for name, address in (("s3", listen.s3), ("control", listen.control), ("metrics", listen.metrics)):
+        if address.port and address.port in taken:
+            yield ("listen", name), f"port {address.port} is taken by listen.{taken[address.port]}"
+        taken.setdefault(address.port, name)
+    if isinstance(settings.keys, FileKeys):
+        problem = key_file_problem(settings.keys.path)
+        if problem is not None:
+            yield ("keys", "path"), problem
+    else:
+        problem = key_material_problem(settings.keys.material.reveal().encode())
+        if problem is not None:
+            yield ("keys", "material"), problem
+
+
+def live_problems(settings: LiveSettings, *, node: str) -> Iterator[Found]:
+    """Problems of the live part, its failure domains filled in."""
+    yield from _repeated("backends", "name", (each.name for each in settings.backends))
+    yield from _repeated("identities", "name", (each.name for each in settings.identities))
+    yield from _repeated("identities", "access_key_id", (each.access_key_id for each in settings.identities))
+    yield from _repeated("admin_tokens", "name", (each.name for each in settings.admin_tokens))
+    yield from _repeated("admin_tokens", "sha256", (each.sha256 for each in settings.admin_tokens))
+    yield from _repeated("buckets", "name", (each.name for each in settings.buckets))
+    yield from _misplaced_backends(settings, node)
+    yield from _impossible_schemes(settings)
+    for index, identity in enumerate(settings.identities):
+        if identity.role == "superuser" and identity.buckets:
+            yield ("identities", index, "buckets"), "a superuser is held to no buckets: make it a writer"
+    storage = settings.storage
+    if storage.inline_buffer_bytes > storage.chunk_bytes:
+        yield ("storage", "inline_buffer_bytes"), "more than chunk_bytes"
+
+
+def _repeated(section: str, field: str, values: Iterable[str]) -> Iterator[Found]:
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        if value in first:
+            yield (section, index, field), f"{value!r} stands already in {section}[{first[value]}]"
+        first.setdefault(value, index)
+
+
+def _misplaced_backends(settings: LiveSettings, node: str) -> Iterator[Found]:
+    paths: dict[PurePath, int] = {}
+    for index, each in enumerate(settings.backends):
+        if each.kind == "memory" and not settings.debug.allowed:
+            yield (
+                ("backends", index, "kind"),
+                "a backend in memory loses its bytes: it asks for debug.allowed: true",
+            )
+        if each.path is None:
+            continue
+        if each.node != node:
+            yield (
+                ("backends", index, "node"),
+                (
+                    f"this node is {node!r}; a volume of another node is served by a Penstock there, as an S3 backend"
+                ),
+            )
+        path = each.path.resolve()
+        for other, other_index in paths.items():
+            if path == other or path in other.parents or other in path.parents:
+                yield ("backends", index, "path"), f"{path} and that of backends[{other_index}] overlap"
+        paths[path] = index
+
+
+def _impossible_schemes(settings: LiveSettings) -> Iterator[Found]:
+    by_domain: dict[str, list[str]] = {}
+    for each in settings.backends:
+        by_domain.setdefault(each.failure_domain, []).append(each.name)
+    asked: list[tuple[Path, int]] = [(("storage", "default_scheme"), settings.storage.default_scheme.count)]
+    asked += [(("buckets", index, "scheme"), count) for index, count in _bucket_copies(settings.buckets)]
+    for path, count in asked:
+        if count > len(by_domain):
+            yield (
+                path,
+                (
+                    f"copies({count}) asks for {count} failure domains, there {_are(by_domain)}; "
+                    "give a backend its own failure_domain if it fails apart from the others"
+                ),
+            )
+    quorum = settings.storage.write_quorum
+    if quorum is not None and quorum > settings.storage.default_scheme.count:
+        yield ("storage", "write_quorum"), f"more than the copies of {settings.storage.default_scheme}"
+
+
+def _bucket_copies(buckets: Iterable[BucketSettings]) -> Iterator[tuple[int, int]]:
+    for index, bucket in enumerate(buckets):
+        if bucket.scheme is not None:
+            yield index, bucket.scheme.count
+
+
+def _are(by_domain: Mapping[str, list[str]]) -> str:
+    shared = [names for names in by_domain.values() if len(names) > 1]
+    together = "; ".join(f"{', '.join(names)} share one" for names in shared)
+    count = f"is {len(by_domain)}" if len(by_domain) == 1 else f"are {len(by_domain)}"
+    return f"{count} ({together})" if together else count

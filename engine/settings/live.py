@@ -1,0 +1,72 @@
+"""The part of the configuration that a generation holds: everything but the node's own settings."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr
+
+from engine.settings.access import AdminTokenSettings, BucketSettings, IdentitySettings
+from engine.settings.quantities import Absent, one_of
+from engine.settings.running import AdmissionSettings, DebugSettings, TelemetrySettings, WorkersSettings
+from engine.settings.section import Section
+from engine.settings.source import Path
+from engine.settings.storage import BackendSettings, StorageSettings
+from engine.settings.texts import RegionName
+
+
+class LiveSettings(Section):
+    """One validated state of everything that is not a node's own."""
+
+    region: RegionName = "us-east-1"
+    """Region that clients sign for and that GetBucketLocation answers."""
+
+    storage: StorageSettings = StorageSettings()
+    """How objects are stored."""
+
+    backends: tuple[BackendSettings, ...] = Field(min_length=1)
+    """Stores, in the order in which `routing: pack` fills them."""
+
+    routing: Annotated[Literal["pack", "spread"], one_of("pack", "spread", planned=("weighted", "cost"))] = (
+        "spread"
+    )
+    """`pack` fills one backend after the other, `spread` the emptiest first."""
+
+    identities: tuple[IdentitySettings, ...] = ()
+    """S3 clients."""
+
+    admin_tokens: tuple[AdminTokenSettings, ...] = ()
+    """Tokens for the control API; without one it listens on unix sockets only."""
+
+    buckets: tuple[BucketSettings, ...] = ()
+    """Buckets that are there from the start; one that is taken out is kept."""
+
+    admission: AdmissionSettings = AdmissionSettings()
+    """Bounds on what is in flight."""
+
+    rate_limits: Absent = None
+    """Requests a second by address and by credential."""
+
+    workers: WorkersSettings = WorkersSettings()
+    """Background jobs."""
+
+    notifications: Absent = None
+    """Where events go."""
+
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Logs."""
+
+    debug: DebugSettings = DebugSettings()
+    """What is for tests only."""
+
+    _references: Mapping[Path, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def references(self) -> Mapping[Path, str]:
+        """Where values came out of references, and the text that referred to them."""
+        return self._references
+
+    def referring(self, references: Mapping[Path, str]) -> "LiveSettings":
+        """The same settings, knowing which of their values came out of references."""
+        known = self.model_copy()
+        known._references = dict(references)
+        return known

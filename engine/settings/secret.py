@@ -1,0 +1,113 @@
+"""A secret that does not show itself, and the refusal of ones that anybody could guess."""
+
+import base64
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+SECRET_BYTES_MIN = 16
+SEALED = "sealed"
+"""Key of a sealed secret in a document; its value is the sealed bytes in base64."""
+
+_KNOWN = frozenset(
+    {
+        "minioadmin",
+        "admin",
+        "administrator",
+        "password",
+        "penstock",
+        "secret",
+        "secretkey",
+        "changeme",
+        "changeit",
+        "default",
+        "root",
+        "test",
+        "topsecret",
+        # Of AWS's own documentation.
+        "wjalrxutnfemi/k7mdeng/bpxrficyexamplekey",
+        "je7mtgbclwbf/2zp9utk/h3ycox8wrb7exampleaccess",
+    }
+)
+_DISTINCT_MIN = 5
+
+
+class Secret:
+    """Text whose repr, str and format say nothing of it; `reveal()` where it is used."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle would carry the text to wherever pickles go.
+        raise TypeError("a secret is not pickled")
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Text in, a Secret out, asterisks when dumped; `open` or `seal` in the context read and write sealed forms.
+
+        `open` and `seal` take bytes and give bytes. Errors do not repeat what was given.
+        """
+        return core_schema.with_info_plain_validator_function(
+            _read,
+            serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True),
+        )
+
+
+def weakness(text: str) -> str | None:
+    """Why a secret would be refused; null when it would not."""
+    lowered = text.lower()
+    if any(lowered == known * (len(lowered) // len(known)) for known in _KNOWN):
+        return "a well-known default secret is refused; `penstock init` makes fresh ones"
+    if len(text.encode()) < SECRET_BYTES_MIN:
+        return f"a secret has at least {SECRET_BYTES_MIN} bytes"
+    if len(set(text)) < _DISTINCT_MIN:
+        return "a secret of so few different characters is refused"
+    return None
+
+
+def is_sealed(value: Any) -> bool:
+    """Whether a value of a document is a sealed secret."""
+    return isinstance(value, Mapping) and set(value) == {SEALED}
+
+
+def _read(value: Any, info: core_schema.ValidationInfo) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    open_sealed = (info.context or {}).get("open")
+    if open_sealed is not None and is_sealed(value):
+        return Secret(open_sealed(base64.b64decode(value[SEALED], validate=True)).decode())
+    if not isinstance(value, str):
+        raise PydanticCustomError("refused", "a secret is text; put digits in quotes")
+    problem = weakness(value)
+    if problem is not None:
+        raise PydanticCustomError("refused", "{problem}", {"problem": problem})
+    return Secret(str(value))
+
+
+def _write(secret: Secret, info: core_schema.SerializationInfo) -> Any:
+    seal = (info.context or {}).get("seal")
+    if seal is None:
+        return "***"
+    return {SEALED: base64.b64encode(seal(secret.reveal().encode())).decode()}
