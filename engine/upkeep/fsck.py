@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from awscrt.checksums import crc32c
-
 from engine.backends.base import Backend
 from engine.errors import BackendError, EngineError, Overloaded, PieceCorrupt, PieceMissing
+from engine.integrity.blocks import block_crc_matches
 from engine.metadata import facts
 from engine.metadata.buckets import list_buckets
 from engine.metadata.quota import backend_subject, bucket_subject, read_quota
@@ -25,7 +24,6 @@ from engine.upkeep.fsck_report import FsckReport, FsckTally, Problem
 from engine.upkeep.fsck_volumes import VolumeCheck
 
 PAGE_COUNT_MAX = 500
-_CRC_BYTES = 4
 
 
 class CardReader(Protocol):
@@ -198,8 +196,7 @@ def _first_bad_block(backend: Backend, location: Location, blob: Blob) -> int | 
         for number, start in enumerate(range(0, blob.stored_bytes, BLOCK_BYTES)):
             block = buffer[: min(BLOCK_BYTES, blob.stored_bytes - start)]
             reader.read_into(start, block)
-            expected = blob.block_crcs[number * _CRC_BYTES : (number + 1) * _CRC_BYTES]
-            if crc32c(block).to_bytes(_CRC_BYTES, "big") != expected:
+            if not block_crc_matches(blob.block_crcs, number, block):
                 return number
     finally:
         reader.close()

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from awscrt.checksums import crc32c
-
 from engine.backends.volume.disk import Disk
 from engine.backends.volume.faults import backend_fault
 from engine.backends.volume.files import (
@@ -18,10 +16,11 @@ from engine.backends.volume.files import (
     unlink_volume,
     volume_path,
 )
-from engine.backends.volume.format import CRC_BYTES, NotARecord
+from engine.backends.volume.format import NotARecord
 from engine.backends.volume.records import StoredRecord, read_record_at
 from engine.backends.volume.scan import Found, scan_volume
 from engine.errors import BackendUnavailable, PieceCorrupt
+from engine.integrity.blocks import block_crc_matches
 from engine.names import BackendName
 from engine.units import BLOCK_BYTES
 
@@ -159,7 +158,6 @@ def verified_blocks(fd: int, record: StoredRecord, *, backend: BackendName) -> I
             count = os.preadv(fd, [block], record.payload_start + start)
         except OSError as error:
             raise BackendUnavailable(f"reading failed: {error.strerror}", backend=backend) from error
-        expected = record.block_crcs[number * CRC_BYTES : (number + 1) * CRC_BYTES]
-        if count != len(block) or crc32c(block).to_bytes(CRC_BYTES, "big") != expected:
+        if count != len(block) or not block_crc_matches(record.block_crcs, number, block):
             raise PieceCorrupt(f"block {number} of the record at {record.offset} is bad", backend=backend)
         yield block

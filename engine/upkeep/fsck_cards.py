@@ -1,0 +1,19 @@
+"""Reading cards for fsck with the deployment's own key ring."""
+
+from engine.records import Location
+from engine.sealing.cards import read_card
+from engine.sealing.keyring import KeyRing
+
+
+class RingCards:
+    """Implements `engine.upkeep.fsck.CardReader`: a card counts when its MAC holds under a ring key."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def blob_id(self, card: bytes, location: Location, /) -> bytes:
+        """Raises SealBroken, KeyUnavailable, and ValueError when the card is of another piece of the blob."""
+        read = read_card(card, self._ring)
+        if read.piece_index != location.piece_index:
+            raise ValueError(f"it describes piece {read.piece_index}")
+        return read.blob_id
