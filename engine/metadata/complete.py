@@ -28,6 +28,8 @@ class CompleteOrder:
     etag: str
     checksums: Sequence[Checksum]
     result: str
+    if_none_match: bool = False
+    if_match_etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ def find_result(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey)
 
 
 def complete(tx: Tx, order: CompleteOrder) -> Published:
-    """Publish the version. Raises NoSuchUpload, InvalidPart (a part changed since), VersionLocked.
+    """Publish the version. Raises NoSuchUpload, InvalidPart (a part changed since), PreconditionFailed, VersionLocked.
 
     The listed parts stay referenced by the version; the reaper walks the upload and frees only what nothing names.
     """
@@ -78,6 +80,8 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
         segments=(),
         blobs=(),
         part_count=len(order.parts),
+        if_none_match=order.if_none_match,
+        if_match_etag=order.if_match_etag,
     )
     named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": order.key}
     current = tx.row_or_none("find_current_for_write", named)

@@ -39,6 +39,19 @@ def renew(tx: Tx, instance_id: bytes) -> int:
     return tx.run("renew_intents", {"instance_id": instance_id, "now_us": tx.now_us()})
 
 
+def renew_each(tx: Tx, intent_ids: Sequence[bytes]) -> int:
+    """A process still holds these; how many stand. What it does not name ages, though its instance lives on."""
+    now_us = tx.now_us()
+    return sum(
+        tx.run("renew_intent", {"intent_id": intent_id, "now_us": now_us}) for intent_id in intent_ids
+    )
+
+
+def settle(tx: Tx, intent_id: bytes) -> bool:
+    """The caller sees to what the intent names; false when recovery has claimed it and does so already."""
+    return tx.run("delete_intent", {"intent_id": intent_id}) == 1
+
+
 def claim_dead(
     tx: Tx, *, process_id: bytes, dead_after_s: float, count_max: int, ttl_s: float = INTENT_TTL_S
 ) -> list[Intent]:

@@ -1,0 +1,1 @@
+"""Opening a deployment: everything a process needs, built once and handed down."""

@@ -1,0 +1,125 @@
+"""Attempts to place one blob's pieces: who was tried, who refused, and what the refused may have left behind."""
+
+from collections import Counter
+
+from engine.backends.base import Backend
+from engine.errors import BackendError, BackendFull, BackendsUnavailable, ForeignBackend, NoSpaceAnywhere
+from engine.metadata.intents import Intent
+from engine.objects.degradations import Degradation, Degradations
+from engine.objects.intents import IntentHolder, Stray
+from engine.objects.placing import Place, Placer
+from engine.placement.health import HealthBoard
+
+TRY_COUNT_MAX = 2
+"""Times a backend is tried for one blob. A second try helps: a poisoned volume gives way to another file."""
+
+
+class Announcements:
+    """Intents one request has taken, over all its blobs: those no blob names in the end are strays."""
+
+    def __init__(self) -> None:
+        self._taken: dict[bytes, Stray] = {}
+
+    def add(self, intent: Intent, size_bytes: int) -> None:
+        self._taken[intent.intent_id] = Stray(intent=intent, size_bytes=size_bytes)
+
+    def intent_ids(self) -> list[bytes]:
+        return list(self._taken)
+
+    def strays(self, fulfilled: set[bytes]) -> list[Stray]:
+        """All but those whose intents `fulfilled` names."""
+        return [stray for intent_id, stray in self._taken.items() if intent_id not in fulfilled]
+
+
+class Attempts:
+    """Picks backends for the pieces of one blob, never one that refused them twice. For one thread."""
+
+    def __init__(
+        self,
+        *,
+        placer: Placer,
+        holder: IntentHolder,
+        health: HealthBoard,
+        degradations: Degradations,
+        announcements: Announcements,
+        payload_bytes: int,
+        card_bytes: int,
+    ) -> None:
+        self._placer = placer
+        self._holder = holder
+        self._health = health
+        self._degradations = degradations
+        self._announcements = announcements
+        self._payload_bytes = payload_bytes
+        self._card_bytes = card_bytes
+        self._tried: Counter[int] = Counter()
+        self._full: set[int] = set()
+
+    def first(self, count: int, quorum_count: int) -> list[Place]:
+        """Places for all pieces, or for as many as can be had, never fewer than the quorum.
+
+        Raises NotEnoughDomains, BackendsUnavailable, NoSpaceAnywhere.
+        """
+        for wanted_count in range(count, quorum_count, -1):
+            try:
+                return self._choose(wanted_count)
+            except (BackendsUnavailable, NoSpaceAnywhere):
+                continue
+        return self._choose(quorum_count)
+
+    def _choose(self, count: int) -> list[Place]:
+        return self._placer.choose(
+            count=count, payload_bytes=self._payload_bytes, card_bytes=self._card_bytes
+        )
+
+    def another(self, taken_domains: set[str]) -> Place:
+        """A place for one piece beside those that stand; raises as `first` does.
+
+        A backend that failed once comes last, and comes at all only when no other is left.
+        """
+        for failed in (set(self._tried), self._given_up()):
+            try:
+                (place,) = self._placer.choose(
+                    count=1,
+                    payload_bytes=self._payload_bytes,
+                    card_bytes=self._card_bytes,
+                    failed=failed,
+                    full=self._full,
+                    taken_domains=taken_domains,
+                )
+            except BackendsUnavailable:
+                if failed == self._given_up():
+                    raise
+                continue
+            self._degradations.note(Degradation.BACKEND_REPLACED, backend=place.backend.name)
+            return place
+        raise AssertionError("the second round either returns or raises")
+
+    def announce(self, backend: Backend) -> Intent | None:
+        """The intent of the next attempt there, remembered as a stray until a blob names it."""
+        intent = self._holder.take(backend)
+        if intent is not None:
+            size_bytes = backend.occupied_bytes(self._payload_bytes, self._card_bytes)
+            self._announcements.add(intent, size_bytes)
+        return intent
+
+    def refused(self, backend: Backend, error: BackendError) -> None:
+        """Learn from a failed call: who is full has room for none of this, who is foreign is touched no more."""
+        if isinstance(error, BackendFull):
+            self._full.add(backend.backend_id)
+            return
+        if isinstance(error, ForeignBackend):
+            self._health.condemn(backend.backend_id, str(error))
+        else:
+            self._health.failed(backend.backend_id)
+        self._tried[backend.backend_id] += 1
+
+    def has_no_room(self, backend_id: int) -> None:
+        """The database says that the backend's quota is used up."""
+        self._full.add(backend_id)
+
+    def went_well(self, backend: Backend) -> None:
+        self._health.succeeded(backend.backend_id)
+
+    def _given_up(self) -> set[int]:
+        return {backend_id for backend_id, count in self._tried.items() if count >= TRY_COUNT_MAX}

@@ -1,0 +1,31 @@
+"""ListObjects: one page in byte order."""
+
+from engine.metadata.listing import list_versions
+from engine.metadata.store import Store
+from engine.names import BucketName
+from engine.records import ListingPage
+
+PAGE_COUNT_MAX = 1000
+
+
+class Listings:
+    """Safe for many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(
+        self, bucket: BucketName, prefix: bytes, delimiter: bytes, after: bytes | None, count_max: int
+    ) -> ListingPage:
+        """At most `count_max` (up to 1,000) keys and common prefixes behind `after`. Raises NoSuchBucket."""
+        wanted_count = max(0, min(count_max, PAGE_COUNT_MAX))
+        return self._store.read(
+            lambda tx: list_versions(
+                tx,
+                bucket=bucket,
+                prefix=prefix,
+                delimiter=delimiter,
+                after=after or b"",
+                count_max=wanted_count,
+            )
+        )

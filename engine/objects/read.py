@@ -1,0 +1,87 @@
+"""GetObject and HeadObject: one metadata read finds the version, verified regions of its pieces go out."""
+
+from dataclasses import dataclass
+
+from engine.backends.registry import Backends
+from engine.metadata.store import Store
+from engine.metadata.versions import find_current
+from engine.names import BucketName, ObjectKey
+from engine.objects.blob_regions import COPIED_BYTES_MAX
+from engine.objects.buffers import BlockPool
+from engine.objects.degradations import Degradations
+from engine.objects.object_regions import ObjectRegions
+from engine.objects.piece_choice import PieceChoice
+from engine.objects.slice_pages import SlicePages
+from engine.objects.suspicions import Suspicions
+from engine.placement.health import HealthBoard
+from engine.records import StoredVersion
+from engine.sealing.keyring import KeyRing
+from engine.streams import RegionSource
+from engine.units import BLOCK_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Bytes of an object from `start` up to `stop`, which is not among them."""
+
+    start: int
+    stop: int
+
+
+class Reader:
+    """Reads objects. Safe for many threads."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        backends: Backends,
+        ring: KeyRing,
+        health: HealthBoard,
+        suspicions: Suspicions,
+        degradations: Degradations,
+        pool: BlockPool,
+    ) -> None:
+        self._store = store
+        self._backends = backends
+        self._ring = ring
+        self._health = health
+        self._suspicions = suspicions
+        self._degradations = degradations
+        self._pool = pool
+
+    def find(self, bucket: BucketName, key: ObjectKey) -> StoredVersion:
+        """The key's current version: all that HEAD and conditions need. Raises NoSuchBucket, NoSuchKey."""
+        return self._store.read(lambda tx: find_current(tx, bucket, key))
+
+    def open(self, stored: StoredVersion, span: Span) -> RegionSource:
+        """The bytes of a span, which lies within the version; nothing is read before the first region is asked for.
+
+        A region source raises BackendsUnavailable, CorruptEverywhere, KeyUnavailable or DatabaseUnavailable when the
+        body cannot go on.
+        """
+        return self._open(stored, span, COPIED_BYTES_MAX)
+
+    def open_in_memory(self, stored: StoredVersion, span: Span) -> RegionSource:
+        """As `open`, for a caller that works on the bytes: every region is the very memory that was verified."""
+        return self._open(stored, span, BLOCK_BYTES)
+
+    def _open(self, stored: StoredVersion, span: Span, copied_bytes_max: int) -> RegionSource:
+        if not 0 <= span.start <= span.stop <= stored.version.size_bytes:
+            raise ValueError(f"{span} does not lie within {stored.version.size_bytes} bytes")
+        choice = PieceChoice(
+            store=self._store,
+            backends=self._backends,
+            health=self._health,
+            suspicions=self._suspicions,
+            degradations=self._degradations,
+        )
+        return ObjectRegions(
+            slices=SlicePages(self._store, stored),
+            choice=choice,
+            ring=self._ring,
+            pool=self._pool,
+            start=span.start,
+            stop=span.stop,
+            copied_bytes_max=copied_bytes_max,
+        )

@@ -1,0 +1,168 @@
+"""PutObject: the bytes stand, synced and verified, before one transaction makes them the key's current version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.errors import BucketQuotaExceeded, NoSuchKey, ObjectTooLarge, PreconditionFailed
+from engine.metadata.buckets import find_bucket
+from engine.metadata.publish import publish
+from engine.metadata.quota import bucket_subject, read_quota
+from engine.metadata.store import Store, Tx
+from engine.metadata.versions import find_current
+from engine.names import BucketName, ObjectKey
+from engine.objects.blob_writer import BlobOrder
+from engine.objects.body_storing import BodyStore, StoredBody
+from engine.objects.cards import CARD_BYTES_MAX, CardHint
+from engine.objects.placing import Placer
+from engine.objects.storage_policy import StoragePolicy
+from engine.placement.replication import quorum_count
+from engine.records import Bucket, NewBlob, NewVersion, ObjectHeaders, Published, Versioning
+from engine.streams import BodySource, Checksum
+from engine.units import PUT_SIZE_MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutOrder:
+    """An object to write. The conditions are those of `engine.records.NewVersion`."""
+
+    bucket: BucketName
+    key: ObjectKey
+    account_id: int
+    headers: ObjectHeaders
+    if_none_match: bool = False
+    if_match_etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An object that is durable and visible. `etag` stands without quotes."""
+
+    version: Published
+    etag: str
+    size_bytes: int
+    checksums: Sequence[Checksum]
+
+
+class Writer:
+    """Writes objects. Safe for many threads."""
+
+    def __init__(self, *, store: Store, policy: StoragePolicy, placer: Placer, bodies: BodyStore) -> None:
+        self._store = store
+        self._policy = policy
+        self._placer = placer
+        self._bodies = bodies
+
+    def put(self, order: PutOrder, body: BodySource) -> Written:
+        """Store the body and make it the current version of its key.
+
+        Conditions and room are checked before the first byte of the body is read, so a caller that sends
+        `100 Continue` at the first read need not ask `check_room`. Raises NoSuchBucket, PreconditionFailed,
+        ConcurrentWrite, ObjectTooLarge, BucketQuotaExceeded, NoSpaceAnywhere, BackendsUnavailable, BelowWriteQuorum,
+        DigestMismatch, BodySizeMismatch, DatabaseUnavailable, OutcomeUnknown and what the body raises.
+        """
+        check_size(body.size_bytes)
+        bucket = self._store.read(lambda tx: _check_before(tx, order, body.size_bytes))
+        self._check_places(bucket, body.size_bytes)
+        blob_order = BlobOrder(
+            scheme=self._policy.scheme_of(bucket),
+            is_sealed=self._policy.is_sealed(bucket),
+            hint=CardHint(bucket=order.bucket, key=order.key),
+        )
+
+        def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Published:
+            return publish(tx, _new_version(order, stored, blobs))
+
+        stored, published = self._bodies.store(body, blob_order, unit)
+        return Written(
+            version=published,
+            etag=stored.md5.hex(),
+            size_bytes=stored.size_bytes,
+            checksums=stored.checksums,
+        )
+
+    def check_room(self, bucket_name: BucketName, size_bytes: int) -> None:
+        """What a body of that size would meet now, for a key that is not there yet.
+
+        Raises NoSuchBucket, BucketQuotaExceeded, NoSpaceAnywhere, BackendsUnavailable, ObjectTooLarge.
+        """
+        check_size(size_bytes)
+        bucket = self._store.read(lambda tx: find_bucket_with_room(tx, bucket_name, size_bytes))
+        self._check_places(bucket, size_bytes)
+
+    def _check_places(self, bucket: Bucket, size_bytes: int) -> None:
+        if size_bytes == 0 or self._policy.is_held(size_bytes):
+            # Choosing places for a held body comes before it is read as well, and costs the same.
+            return
+        self._placer.check_room(
+            count=quorum_count(self._policy.scheme_of(bucket), self._policy.write_quorum),
+            payload_bytes=min(size_bytes, self._policy.chunk_bytes),
+            card_bytes=CARD_BYTES_MAX,
+        )
+
+
+def check_size(size_bytes: int) -> None:
+    """Raise ObjectTooLarge for a body that is more than one PUT or part may carry."""
+    if size_bytes > PUT_SIZE_MAX_BYTES:
+        raise ObjectTooLarge(size_bytes=size_bytes, max_bytes=PUT_SIZE_MAX_BYTES)
+
+
+def find_bucket_with_room(
+    tx: Tx, name: BucketName, size_bytes: int, *, replaced_key: ObjectKey | None = None
+) -> Bucket:
+    """The bucket, if its quota has room for that many bytes now; the commit decides. Raises NoSuchBucket too.
+
+    What an unversioned bucket holds under `replaced_key` makes room for its successor.
+    """
+    bucket = find_bucket(tx, name)
+    if bucket.quota_bytes is None:
+        return bucket
+    totals = read_quota(tx, bucket_subject(bucket.bucket_id))
+    free_bytes = 0 if totals is None else bucket.quota_bytes - totals.used_bytes - totals.reserved_bytes
+    if size_bytes > free_bytes and replaced_key is not None and bucket.versioning is Versioning.OFF:
+        free_bytes += _current_size(tx, name, replaced_key)
+    if size_bytes > free_bytes:
+        raise BucketQuotaExceeded(bucket=name, wanted_bytes=size_bytes)
+    return bucket
+
+
+def _current_size(tx: Tx, bucket: BucketName, key: ObjectKey) -> int:
+    try:
+        return find_current(tx, bucket, key, count_max=1).version.size_bytes
+    except NoSuchKey:
+        return 0
+
+
+def _check_before(tx: Tx, order: PutOrder, size_bytes: int) -> Bucket:
+    if order.if_none_match or order.if_match_etag is not None:
+        _check_conditions(tx, order)
+    return find_bucket_with_room(tx, order.bucket, size_bytes, replaced_key=order.key)
+
+
+def _check_conditions(tx: Tx, order: PutOrder) -> None:
+    """Spare the transfer where a condition fails already; `publish` asks again."""
+    try:
+        etag = find_current(tx, order.bucket, order.key, count_max=1).version.etag
+    except NoSuchKey:
+        etag = None
+    if order.if_none_match and etag is not None:
+        raise PreconditionFailed(condition="If-None-Match")
+    if order.if_match_etag is not None and etag != order.if_match_etag:
+        raise PreconditionFailed(condition="If-Match")
+
+
+def _new_version(order: PutOrder, stored: StoredBody, blobs: Sequence[NewBlob]) -> NewVersion:
+    is_sealed = any(each.blob.is_sealed for each in blobs)
+    return NewVersion(
+        bucket=order.bucket,
+        key=order.key,
+        account_id=order.account_id,
+        size_bytes=stored.size_bytes,
+        etag=stored.md5.hex(),
+        headers=order.headers,
+        checksums=stored.checksums,
+        segments=stored.segments,
+        blobs=blobs,
+        sse_kind="AES256" if is_sealed else None,
+        if_none_match=order.if_none_match,
+        if_match_etag=order.if_match_etag,
+    )
