@@ -40,6 +40,8 @@ def node_problems(settings: NodeSettings) -> Iterator[Found]:
 
 def live_problems(settings: LiveSettings, *, node: str) -> Iterator[Found]:
     """Problems of the live part, its failure domains filled in."""
+    if not settings.backends:
+        yield ("backends",), "at least one is needed"
     yield from _repeated("backends", "name", (each.name for each in settings.backends))
     yield from _repeated("identities", "name", (each.name for each in settings.identities))
     yield from _repeated("identities", "access_key_id", (each.access_key_id for each in settings.identities))

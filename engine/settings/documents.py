@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from engine.errors import ConfigProblem, InvalidConfig
 from engine.settings.live import LiveSettings
-from engine.settings.references import Surroundings, escaped, is_whole, resolve
+from engine.settings.references import Surroundings, escaped, resolve
 from engine.settings.refusals import refusals
-from engine.settings.secret import is_sealed
 from engine.settings.source import Path, path_text
 
 Seal = Callable[[bytes], bytes]
@@ -63,10 +62,7 @@ def _put_back(document: Any, place: Path, text: str) -> None:
     holder = document
     for step in place[:-1]:
         holder = holder[step]
-    last = place[-1]
-    if is_sealed(holder[last]) and not is_whole(text):
-        return  # Partly literal: the document must not show that part, so all of it stays sealed.
-    holder[last] = text
+    holder[place[-1]] = text
 
 
 def _invalid(found: Any) -> InvalidConfig:

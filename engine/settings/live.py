@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from engine.settings.access import AdminTokenSettings, BucketSettings, IdentitySettings
 from engine.settings.quantities import Absent, one_of
@@ -23,7 +23,7 @@ class LiveSettings(Section):
     storage: StorageSettings = StorageSettings()
     """How objects are stored."""
 
-    backends: tuple[BackendSettings, ...] = Field(min_length=1)
+    backends: tuple[BackendSettings, ...]
     """Stores, in the order in which `routing: pack` fills them."""
 
     routing: Annotated[Literal["pack", "spread"], one_of("pack", "spread", planned=("weighted", "cost"))] = (

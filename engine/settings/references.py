@@ -12,11 +12,18 @@ from engine.settings.source import Path
 FILE_BYTES_MAX = 64 * 1024
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_WHOLE = re.compile(r"\$\{[^{}]*\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Resolved(str):
     """Text that came out of a reference: where a number is wanted, its digits are taken as one."""
+
+    __slots__ = ()
+
+
+class PartlyResolved(Resolved):
+    """Text of which only a part came out of a reference."""
 
     __slots__ = ()
 
@@ -54,20 +61,19 @@ def resolve(value: Any, surroundings: Surroundings) -> Resolution:
             return tuple(walk(inner, (*path, index)) for index, inner in enumerate(each))
         if not isinstance(each, str) or "${" not in each:
             return each
-        if any(match[0] != "$${" for match in _REFERENCE.finditer(each)):
+        refers = any(match[0] != "$${" for match in _REFERENCE.finditer(each))
+        if refers:
             references[path] = each
         try:
-            return Resolved(_replaced(each, surroundings))
+            text = _replaced(each, surroundings)
+            if not refers:
+                return text
+            return Resolved(text) if _WHOLE.fullmatch(each) else PartlyResolved(text)
         except UnresolvedReference as problem:
             unresolved[path] = str(problem)
             return each
 
     return Resolution(value=walk(value, ()), references=references, unresolved=unresolved)
-
-
-def is_whole(text: str) -> bool:
-    """Whether the text is one reference and nothing else."""
-    return re.fullmatch(r"\$\{[^{}]*\}", text) is not None
 
 
 def escaped(text: str) -> str:

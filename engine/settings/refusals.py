@@ -17,7 +17,6 @@ _WORDS = {
     "tuple_type": "expected a list",
     "model_type": "expected a mapping",
     "model_attributes_type": "expected a mapping",
-    "too_short": "at least one is needed",
     "union_tag_not_found": "`provider` is required: file or inline",
 }
 

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from engine.settings.references import PartlyResolved
+
 SECRET_BYTES_MIN = 16
 SEALED = "sealed"
 """Key of a sealed secret in a document; its value is the sealed bytes in base64."""
@@ -87,17 +89,15 @@ def weakness(text: str) -> str | None:
     return None
 
 
-def is_sealed(value: Any) -> bool:
-    """Whether a value of a document is a sealed secret."""
-    return isinstance(value, Mapping) and set(value) == {SEALED}
-
-
 def _read(value: Any, info: core_schema.ValidationInfo) -> Secret:
     if isinstance(value, Secret):
         return value
     open_sealed = (info.context or {}).get("open")
-    if open_sealed is not None and is_sealed(value):
+    if open_sealed is not None and isinstance(value, Mapping) and set(value) == {SEALED}:
         return Secret(open_sealed(base64.b64decode(value[SEALED], validate=True)).decode())
+    if isinstance(value, PartlyResolved):
+        # A document keeps references as they are, and would show the literal part beside one.
+        raise PydanticCustomError("refused", "a secret is literal text or one reference, not both")
     if not isinstance(value, str):
         raise PydanticCustomError("refused", "a secret is text; put digits in quotes")
     problem = weakness(value)

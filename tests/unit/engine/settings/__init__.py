@@ -1,0 +1,1 @@
+"""Promises of the configuration file and of what is made from it."""
