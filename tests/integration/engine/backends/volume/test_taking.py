@@ -111,6 +111,21 @@ def test_a_silent_ledger_fails_the_write_and_gives_the_lock_up(tmp_path: Path) -
     backend.close()
 
 
+def test_a_closing_the_ledger_did_not_take_is_told_again_with_the_next(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    backend = make_volume_backend(tmp_path, ledger)
+    first_id, _ = append(backend)
+    ledger.failing_with = DatabaseUnavailable("down")
+    backend.close_volumes()
+    ledger.failing_with = None
+    second_id, _ = append(backend)
+
+    backend.close_volumes()
+
+    assert {first_id, second_id} == set(ledger.closed_sizes)
+    backend.close()
+
+
 def test_a_file_held_by_somebody_else_is_not_taken(tmp_path: Path) -> None:
     first = make_volume_backend(tmp_path)
     volume_id, _ = append(first)
