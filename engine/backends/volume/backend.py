@@ -39,12 +39,11 @@ FREE_MIN_BYTES = 64 * MIB
 """Room left on the file system, so that a full disk is noticed before a write fails half way."""
 
 TAKE_WAIT_S = 15.0
-"""How long a write waits for another thread that is opening the next file."""
+"""How long a write waits for the next file to be opened, or looks for one that has not filled up meanwhile."""
 
 FULL_HOLDOFF_S = 1.0
 """After the disk refused bytes nothing is tried for this long, so that a full disk is not littered with new files."""
 
-_ATTEMPT_COUNT_MAX = 4
 _UNREPORTED_COUNT_MAX = 64
 
 _log = logging.getLogger(__name__)
@@ -140,7 +139,8 @@ class VolumeBackend:
             raise ValueError("the block checksums are not those of the payload")
         self._check_card(len(tail.card))
         self._check_holdoff()
-        for _ in range(_ATTEMPT_COUNT_MAX):
+        deadline_s = time.monotonic() + TAKE_WAIT_S
+        while time.monotonic() < deadline_s:
             volume = self._appending or self._next_append_volume(None)
             try:
                 appended = volume.append(payload, block_crcs=tail.block_crcs, card=tail.card)
@@ -164,7 +164,8 @@ class VolumeBackend:
         self._check_card(card_bytes_max)
         self._check_holdoff()
         self._taker.check_room(extent_of(payload_bytes, card_bytes_max))
-        for _ in range(_ATTEMPT_COUNT_MAX):
+        deadline_s = time.monotonic() + TAKE_WAIT_S
+        while time.monotonic() < deadline_s:
             volume = self._streaming or self._next_stream_volume(None)
             writer: StreamWriter | None = volume.begin(payload_bytes, card_bytes_max)
             if writer is not None:

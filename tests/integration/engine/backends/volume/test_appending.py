@@ -325,3 +325,19 @@ def test_the_reserve_is_kept_free(small_disk: Path) -> None:
 
     assert list((small_disk / "near").glob("*.volume")) == []
     backend.close()
+
+
+def test_many_threads_keep_finding_a_file_while_files_fill_up_under_them(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    backend = make_volume_backend(tmp_path, ledger, size_max_bytes=40_000, fill_bytes=0)
+
+    def work(number: int) -> bool:
+        size_bytes = 5000 + number
+        piece = settle(store(backend, size_bytes, seed=number))
+        return read_all(backend, piece, size_bytes) == payload_of(size_bytes, seed=number)
+
+    with ThreadPoolExecutor(max_workers=12) as pool:
+        assert all(pool.map(work, range(300)))
+    backend.close()
+
+    assert len(ledger.closed_sizes) == len(list(tmp_path.glob("*.volume"))) - 1
