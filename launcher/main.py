@@ -1,0 +1,114 @@
+"""The command `penstock`: parses its arguments and runs one subcommand, importing only what that one needs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from launcher.exit_status import ExitStatus
+
+_PORTS = (
+    ("--s3-port", 9000, "port of the S3 endpoint"),
+    ("--control-port", 9001, "port of the control API"),
+    ("--ui-port", 9002, "port kept for the web UI, which is not built yet"),
+    ("--metrics-port", 9090, "port of metrics and health"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `penstock` with its arguments; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return ExitStatus.FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "serve":
+        from launcher.serve import serve
+
+        return serve(options.config, only=options.only)
+    if options.command == "init":
+        from launcher.init import InitRefused, Wish, init
+
+        wish = Wish(
+            data=options.data.absolute(),
+            out=(options.out or options.data / "penstock.yaml").absolute(),
+            s3_port=options.s3_port,
+            control_port=options.control_port,
+            metrics_port=options.metrics_port,
+            volume_count=options.volumes,
+            copy_count=options.copies,
+        )
+        try:
+            return init(wish, asks=not options.yes and sys.stdin.isatty())
+        except InitRefused as refusal:
+            print(f"penstock init: {refusal}", file=sys.stderr)
+            return ExitStatus.FAILED
+    if options.command == "validate":
+        from launcher.validate import validate
+
+        return validate(options.config)
+    from launcher.version import version_line
+
+    print(version_line())
+    return ExitStatus.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="penstock",
+        description="One S3 endpoint in front of many stores.",
+        epilog="Exit status: 0 done, 1 failed, 2 wrong arguments, 78 the configuration cannot run here.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the data plane and the control plane until told to stop")
+    _add_config(serve)
+    serve.add_argument("--only", choices=("dataplane", "controlplane"), help="run one of the two")
+
+    init = commands.add_parser(
+        "init", help="set up a new deployment: configuration, keys, credentials, volumes"
+    )
+    init.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder for everything it stores"
+    )
+    init.add_argument(
+        "--out", type=Path, metavar="FILE", help="the configuration (default: DIR/penstock.yaml)"
+    )
+    for flag, port, text in _PORTS:
+        init.add_argument(flag, type=_port, default=port, metavar="N", help=f"{text} (default: {port})")
+    init.add_argument(
+        "--volumes", type=int, default=3, metavar="N", help="local volumes to make (default: 3)"
+    )
+    init.add_argument("--copies", type=int, default=1, metavar="N", help="copies of each object (default: 1)")
+    init.add_argument(
+        "--yes", action="store_true", help="do not ask; nothing that exists is ever overwritten"
+    )
+
+    validate = commands.add_parser("validate", help="name every problem of a configuration with its line")
+    _add_config(validate)
+
+    commands.add_parser("version", help="print the version")
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration file")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+_port.__name__ = "port"  # argparse names the type in its message.
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Looks before a start: is the configuration valid, are the ports free, may the folders be used? Changes nothing."""
+
+import argparse
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engine.errors import InvalidConfig
+from engine.settings import Settings, load_settings
+from engine.settings.quantities import Address
+from launcher.exit_status import ExitStatus
+from launcher.problems import problem_line
+
+PORT_WAIT_S = 3.0
+"""How long a taken port is asked for again: an instance that was killed just now may not be gone yet."""
+
+_LISTENERS = {"dataplane": ("s3", "metrics"), "controlplane": ("control",)}
+
+
+def obstacles(
+    settings: Settings, planes: Sequence[str], *, port_wait_s: float = PORT_WAIT_S
+) -> Iterator[str]:
+    """What would keep the planes from running here, each with what to do."""
+    yield from _unusable_folders(settings)
+    for plane in planes:
+        for name in _LISTENERS[plane]:
+            problem = listen_problem(getattr(settings.node.listen, name), port_wait_s=port_wait_s)
+            if problem is not None:
+                yield f"listen.{name}: {problem}"
+
+
+def listen_problem(address: Address, *, port_wait_s: float = PORT_WAIT_S) -> str | None:
+    """Why nobody can listen there now; null when one can. The port is free again afterwards."""
+    deadline_s = time.monotonic() + port_wait_s
+    while True:
+        try:
+            _try_to_listen(address)
+        except socket.gaierror as error:
+            return f"{address.host!r} names no address: {error.strerror}"
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline_s:
+                time.sleep(0.05)
+                continue
+            return _in_words(address, error)
+        return None
+
+
+def _try_to_listen(address: Address) -> None:
+    flags = socket.AI_PASSIVE
+    family, kind, protocol, _, place = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=flags
+    )[0]
+    with socket.socket(family, kind, protocol) as each:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind(place)
+        each.listen(1)
+
+
+def _in_words(address: Address, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {address.port} is in use: stop who has it (`ss -ltnp sport = :{address.port}` says who), "
+            "or set another port"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"no permission to listen on port {address.port}: use a port above 1023"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{address.host} is no address of this machine"
+    return f"cannot listen on {address}: {error.strerror}"
+
+
+def _unusable_folders(settings: Settings) -> Iterator[str]:
+    node = settings.node
+    yield from _unusable("node.state_dir", node.node.state_dir)
+    yield from _unusable("database.path", node.database.path.parent)
+    if node.database.path.exists() and not os.access(node.database.path, os.R_OK | os.W_OK):
+        yield f"database.path: no permission to write {node.database.path}: {_whose(node.database.path)}"
+    for index, backend in enumerate(settings.live.backends):
+        if backend.path is not None:
+            yield from _unusable(f"backends[{index}].path", backend.path)
+
+
+def _unusable(name: str, folder: Path) -> Iterator[str]:
+    """The folder, or the nearest one above it when it has to be made first."""
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        yield f"{name}: {nearest} is no folder"
+    elif not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        yield f"{name}: no permission to write {nearest}: {_whose(nearest)}"
+
+
+def _whose(path: Path) -> str:
+    facts = path.stat()
+    return f"it belongs to user {facts.st_uid} with mode {facts.st_mode & 0o7777:04o}, and this is user {os.geteuid()}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what speaks against a start, a line each; CONFIG if anything does."""
+    parser = argparse.ArgumentParser(prog="penstock preflight", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("planes", nargs="+", choices=sorted(_LISTENERS))
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(options.config, os.environ)
+    except InvalidConfig as error:
+        lines = [problem_line(options.config, problem) for problem in error.problems]
+    else:
+        lines = [f"{options.config}: {line}" for line in obstacles(settings, options.planes)]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return ExitStatus.CONFIG if lines else ExitStatus.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

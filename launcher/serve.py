@@ -1,0 +1,54 @@
+"""`penstock serve`: the small parent of both planes. It imports neither gRPC nor the engine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from launcher.children import ChildSpec
+from launcher.exit_status import ExitStatus
+from launcher.supervisor import Supervisor
+
+PLANES = ("dataplane", "controlplane")
+"""In the order in which they start; they stop in the opposite one."""
+
+STOP_TIMEOUT_S = {"dataplane": 35.0, "controlplane": 10.0}
+PREFLIGHT_TIMEOUT_S = 60.0
+
+
+def serve(config: Path, *, only: str | None) -> int:
+    """Check the configuration in a process of its own, then run the planes until told to stop."""
+    planes = PLANES if only is None else (only,)
+    refusal = _preflight(config, planes)
+    if refusal is not None:
+        return refusal
+    specs = [
+        ChildSpec(
+            name=plane,
+            command=[*_module(plane), "--config", str(config)],
+            stop_timeout_s=STOP_TIMEOUT_S[plane],
+        )
+        for plane in planes
+    ]
+    # A terminal that closes means the user went away; a service manager's SIGHUP means nothing yet.
+    return Supervisor(specs, say=_say, stops_on_hangup=os.isatty(0)).run()
+
+
+def _preflight(config: Path, planes: tuple[str, ...]) -> int | None:
+    """Null when nothing speaks against a start; otherwise all of it has been said, and this is the exit status."""
+    command = [*_module("launcher.preflight"), "--config", str(config), *planes]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=PREFLIGHT_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        _say(f"checking the configuration took more than {PREFLIGHT_TIMEOUT_S:g} s; does a disk hang?")
+        return ExitStatus.FAILED
+    return None if done.returncode == 0 else done.returncode if done.returncode > 0 else ExitStatus.FAILED
+
+
+def _module(name: str) -> list[str]:
+    # Without -P a folder called `engine` in the working directory would be imported instead of ours.
+    return [sys.executable, "-P", "-m", name]
+
+
+def _say(line: str) -> None:
+    print(f"penstock: {line}", file=sys.stderr, flush=True)
