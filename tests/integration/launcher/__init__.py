@@ -1,0 +1,1 @@
+"""Promises of the command `penstock`, shown with real processes and real signals."""
