@@ -110,7 +110,9 @@ class Supervised:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
-            self.process.kill()
+            # Twice means at once; killed outright, it could not see to what its children forked.
+            self.send(signal.SIGTERM)
+            self.send(signal.SIGINT)
             self.process.wait()
 
     def notes(self) -> list[str]:
