@@ -47,6 +47,8 @@ def object_key(raw: bytes) -> ObjectKey:
 
 
 def _is_address(text: str) -> bool:
+    if not text.replace(".", "").isdigit():
+        return False
     try:
         ipaddress.IPv4Address(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Who signed a request, and what they may do."""
+"""Who asks, proven by signature, and what they may do."""

@@ -1,48 +1,70 @@
-"""Identities: who signed, for which account, in which role; and the one rule that says what they may do."""
+"""Identities: who signed, for which account, in which role, and the one rule that says what they may do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from dataplane.wire.faults import AccessDenied
+from dataplane.wire.operations import Action
+from dataplane.wire.refusals import AccessDenied
 
 
 class Role(Enum):
-    """Ready-made roles; each may do all that the ones before it may."""
+    """Ready-made roles; the value is what configurations and the database say."""
 
     READER = "reader"
     WRITER = "writer"
     SUPERUSER = "superuser"
 
 
-class Action(Enum):
-    """What an operation does to a bucket, as far as roles tell it apart."""
+_READS = frozenset(
+    {
+        Action.LIST_BUCKETS,
+        Action.BUCKET_LOCATION,
+        Action.LIST_BUCKET,
+        Action.LIST_UPLOADS,
+        Action.LIST_PARTS,
+        Action.GET_OBJECT,
+    }
+)
+_WRITES = frozenset({Action.PUT_OBJECT, Action.DELETE_OBJECT, Action.ABORT_UPLOAD})
 
-    READ = "read"
-    WRITE = "write"
-    ADMINISTER = "administer"
-
-
-_MAY: dict[Role, frozenset[Action]] = {
-    Role.READER: frozenset({Action.READ}),
-    Role.WRITER: frozenset({Action.READ, Action.WRITE}),
+ALLOWED: Mapping[Role, frozenset[Action]] = {
+    Role.READER: _READS,
+    Role.WRITER: _READS | _WRITES,
     Role.SUPERUSER: frozenset(Action),
 }
+"""What a role may do; what is not here it may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A proven caller. `buckets` limits it to those names; null: all of its account."""
+    """A proven caller. `buckets` limits it to those names, None: all of its account, empty: none."""
 
     name: str
     account_id: int
     account: str
     role: Role
-    buckets: frozenset[str] | None
+    buckets: frozenset[str] | None = None
+
+    def sees(self, bucket: str) -> bool:
+        """Whether the bucket is among those the identity is limited to."""
+        return self.buckets is None or bucket in self.buckets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """An access key that is in force, and whose it is. The secret never shows in a representation."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    identity: Identity
 
 
 def authorise(identity: Identity, action: Action, bucket: str | None) -> None:
-    """Raises AccessDenied for what no role of the identity allows. A request without bucket only lists buckets."""
-    if action not in _MAY[identity.role]:
-        raise AccessDenied(f"the role {identity.role.value} may not do this")
-    if bucket is not None and identity.buckets is not None and bucket not in identity.buckets:
-        raise AccessDenied("the credentials are limited to other buckets")
+    """Let pass what the identity's role and bucket list allow; raises AccessDenied for everything else.
+
+    `bucket` is the decoded name that storage will use, None only where an operation has none. That the bucket belongs
+    to the identity's account is for whoever reads its row to see.
+    """
+    if action not in ALLOWED[identity.role] or (bucket is not None and not identity.sees(bucket)):
+        raise AccessDenied

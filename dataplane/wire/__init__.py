@@ -1,1 +1,1 @@
-"""Pure protocol code of S3 over HTTP: bytes in, bytes out, no socket and no storage in sight."""
+"""The S3 protocol as pure functions: bytes in, bytes out, no socket and no engine use case."""

@@ -1,63 +1,45 @@
-"""aws-chunked: the framing SDKs put around a body whose checksum or signature comes in pieces.
+"""aws-chunked: the framing around a body whose signature or checksum comes in pieces, decoded as it arrives.
 
-`size;chunk-signature=…\\r\\n data \\r\\n … 0;chunk-signature=…\\r\\n trailer: value\\r\\n \\r\\n` (S3 API, Signature
-calculations: multiple chunks). Everything is checked as it arrives; a body that fails never ends well.
+    size;chunk-signature=<64 hex> CRLF data CRLF … 0;chunk-signature=<64 hex> CRLF trailer:value CRLF CRLF
+
+Everything is checked on the way (S3 API, signature calculations for a body in multiple chunks, and with trailers).
 """
 
 import hashlib
-import hmac
-from collections.abc import Sequence
 from typing import Protocol
 
-from dataplane.wire.faults import (
-    IncompleteBody,
-    InvalidRequest,
-    MalformedTrailer,
-    SignatureDoesNotMatch,
-)
+from dataplane.wire.refusals import IncompleteBody, MalformedTrailer, SignatureDoesNotMatch
+from engine.units import KIB
 
-HEADER_BYTES_MAX = 512
-"""Longest chunk header; `size;chunk-signature=<64 hex>` needs less than a hundred."""
-
-TRAILER_BYTES_MAX = 4096
+LINE_BYTES_MAX = KIB
+"""A chunk header or trailer line; a header as SDKs write it has less than a hundred bytes."""
+TRAILER_COUNT_MAX = 8
 SIZE_DIGITS_MAX = 16
-_READ_BYTES = 1024
-_EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+_WINDOW_BYTES = 4 * KIB
+_TRAILER_SIGNATURE = b"x-amz-trailer-signature"
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 
 class Source(Protocol):
-    """Raw bytes of the request's body; 0 at its end."""
+    """Raw bytes of a request's body: fills at most the buffer, 0 at the end."""
 
     def readinto(self, buffer: memoryview, /) -> int: ...
 
 
-class ChunkSigner:
-    """Expected signatures of one body's chunks, each seeded by the one before."""
+class ChunkSignatures(Protocol):
+    """Expects each chunk's signature after the one before it; raises SignatureDoesNotMatch."""
 
-    def __init__(self, *, signing_key: bytes, scope: str, date: str, seed: str) -> None:
-        self._key = signing_key
-        self._prefix = f"\n{date}\n{scope}\n"
-        self._previous = seed
+    def check_chunk(self, signature: str, data_sha256: str) -> None: ...
 
-    def check_chunk(self, given: str, data_sha256: str) -> None:
-        text = f"AWS4-HMAC-SHA256-PAYLOAD{self._prefix}{self._previous}\n{_EMPTY_SHA256}\n{data_sha256}"
-        self._check(given, text)
-
-    def check_trailer(self, given: str, trailer_sha256: str) -> None:
-        self._check(given, f"AWS4-HMAC-SHA256-TRAILER{self._prefix}{self._previous}\n{trailer_sha256}")
-
-    def _check(self, given: str, text: str) -> None:
-        expected = hmac.digest(self._key, text.encode("ascii"), "sha256").hex()
-        if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
-            raise SignatureDoesNotMatch("the signature of a chunk does not match")
-        self._previous = expected
+    def check_trailer(self, signature: str, trailer_sha256: str) -> None: ...
 
 
 class AwsChunkedReader:
-    """Decodes a body as it is read. Data inside a chunk goes straight into the caller's buffer.
+    """Decodes a body while it is read. For one thread.
 
-    `signer` is null for unsigned chunks; `trailers` names the trailers that must come, in lower case, none where the
-    payload kind has no trailer.
+    Data inside a chunk is read from the source straight into the caller's buffer; framing passes through a window of
+    4 KiB. `signatures` is None where chunks are not signed; `trailers` are the lower-case names that x-amz-trailer
+    announced, and `has_trailer` says that the payload kind has trailers at all.
     """
 
     def __init__(
@@ -65,177 +47,161 @@ class AwsChunkedReader:
         source: Source,
         *,
         decoded_bytes: int,
-        signer: ChunkSigner | None,
-        trailers: Sequence[str],
-        has_trailer: bool,
+        signatures: ChunkSignatures | None = None,
+        has_trailer: bool = False,
+        trailers: tuple[str, ...] = (),
     ) -> None:
         self._source = source
         self._left_bytes = decoded_bytes
-        self._signer = signer
-        self._expected = tuple(trailers)
+        self._signatures = signatures
         self._has_trailer = has_trailer
-        self._pending = bytearray()
-        self._scratch = memoryview(bytearray(_READ_BYTES))
-        self._chunk_left = 0
+        self._announced = trailers
+        self._window = bytearray(_WINDOW_BYTES)
+        self._view = memoryview(self._window)
+        self._start = 0
+        self._stop = 0
+        self._chunk_left_bytes = 0
         self._chunk_signature = ""
-        self._sha256 = hashlib.sha256()
+        self._hash = hashlib.sha256()
         self._is_over = False
         self.trailers: dict[str, str] = {}
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Decoded bytes; 0 at the end, once the last chunk and the trailers were checked."""
+        """Decoded bytes, at most the rest of the chunk at hand; 0 once the end and all that follows it held.
+
+        Raises IncompleteBody for broken framing and for more or fewer bytes than were announced, SignatureDoesNotMatch
+        for a chunk, MalformedTrailer for a trailer.
+        """
         if self._is_over or not len(buffer):
             return 0
-        if self._chunk_left == 0:
-            self._begin_chunk()
-            if self._is_over:
-                return 0
-        count = self._read_data(buffer[: min(len(buffer), self._chunk_left)])
-        if self._signer is not None:
-            self._sha256.update(buffer[:count])
-        self._chunk_left -= count
+        if self._chunk_left_bytes == 0 and not self._begin_chunk():
+            return 0
+        wanted = buffer[: self._chunk_left_bytes]
+        count = self._take_buffered(wanted) or self._source.readinto(wanted)
+        if count == 0:
+            raise IncompleteBody
+        if self._signatures is not None:
+            self._hash.update(wanted[:count])
+        self._chunk_left_bytes -= count
         self._left_bytes -= count
-        if self._chunk_left == 0:
+        if self._chunk_left_bytes == 0:
             self._end_chunk()
-        if self._left_bytes == 0 and self._chunk_left == 0:
-            # All announced bytes are here; what follows must hold before the caller may believe them.
-            self._begin_chunk()
-            if not self._is_over:
-                raise IncompleteBody("the body holds more than x-amz-decoded-content-length says")
         return count
 
     def finish(self) -> None:
-        """Read to the end; for empty bodies, whose end nobody reads otherwise."""
-        if not self._is_over:
-            self._begin_chunk()
-            if not self._is_over:
-                raise IncompleteBody("the body holds more than x-amz-decoded-content-length says")
+        """Read what stands behind the announced bytes: the last chunk, the trailers, and nothing more."""
+        while not self._is_over:
+            if self._chunk_left_bytes or self._begin_chunk():
+                raise IncompleteBody
 
-    def _begin_chunk(self) -> None:
-        header = self._read_line(HEADER_BYTES_MAX)
-        size_text, separator, extension = header.partition(b";")
-        size = _read_size(size_text)
-        if self._signer is not None:
-            name, _, signature = extension.partition(b"=")
-            if not separator or name.strip() != b"chunk-signature":
-                raise IncompleteBody("a chunk has no signature")
-            self._chunk_signature = signature.decode("latin-1")
-        if size > self._left_bytes:
-            raise IncompleteBody("the body holds more than x-amz-decoded-content-length says")
-        if size:
-            self._chunk_left = size
-            return
-        if self._left_bytes:
-            raise IncompleteBody("the body ended before x-amz-decoded-content-length bytes")
-        if self._signer is not None:
-            self._signer.check_chunk(self._chunk_signature, _EMPTY_SHA256)
-        self._read_end()
-        self._is_over = True
-
-    def _end_chunk(self) -> None:
-        if self._take(2) != b"\r\n":
-            raise IncompleteBody("a chunk is longer or shorter than its size says")
-        if self._signer is not None:
-            self._signer.check_chunk(self._chunk_signature, self._sha256.hexdigest())
-            self._sha256 = hashlib.sha256()
-
-    def _read_end(self) -> None:
-        """Trailers, the empty line, and nothing behind it."""
+    def _begin_chunk(self) -> bool:
+        """Read a chunk's header; False after the last one, whose trailers are read with it."""
+        size_text, _, extension = self._line().partition(b";")
+        size_bytes = _chunk_size(size_text)
+        self._read_signature(extension)
+        if size_bytes > self._left_bytes or (size_bytes == 0 and self._left_bytes):
+            raise IncompleteBody("The body is not as long as x-amz-decoded-content-length says.")
+        self._chunk_left_bytes = size_bytes
+        if size_bytes:
+            return True
+        if self._signatures is not None:
+            self._signatures.check_chunk(self._chunk_signature, self._hash.hexdigest())
         if self._has_trailer:
             self._read_trailers()
-        else:
-            # Some senders leave the last empty line out; nothing depends on it.
-            rest = self._take(2, may_end=True)
-            if rest not in (b"", b"\r\n"):
-                raise IncompleteBody("something follows the last chunk")
-        if self._pending or self._source.readinto(self._scratch[:1]):
-            raise IncompleteBody("something follows the end of the body")
+        elif self._line():
+            raise IncompleteBody
+        if self._start != self._stop or self._source.readinto(self._view[:1]):
+            raise IncompleteBody("Something follows the end of the body.")
+        self._is_over = True
+        return False
+
+    def _end_chunk(self) -> None:
+        if self._line():
+            raise IncompleteBody
+        if self._signatures is not None:
+            self._signatures.check_chunk(self._chunk_signature, self._hash.hexdigest())
+            self._hash = hashlib.sha256()
+
+    def _read_signature(self, extension: bytes) -> None:
+        if self._signatures is None:
+            if extension:
+                raise IncompleteBody
+            return
+        name, _, signature = extension.partition(b"=")
+        if name != b"chunk-signature":
+            raise SignatureDoesNotMatch
+        self._chunk_signature = signature.decode("latin-1")
 
     def _read_trailers(self) -> None:
-        signed = bytearray()
+        """Only announced trailers, each once and all of them; signed ones are signed together."""
+        signed = hashlib.sha256()
         signature: str | None = None
-        size_bytes = 0
-        while line := self._read_line(TRAILER_BYTES_MAX, may_end=True):
-            size_bytes += len(line)
-            if size_bytes > TRAILER_BYTES_MAX:
-                raise MalformedTrailer("the trailers are too long")
-            raw_name, colon, raw_value = line.partition(b":")
-            name = raw_name.decode("latin-1").strip().lower()
-            value = raw_value.decode("latin-1").strip()
-            if not colon or name in self.trailers:
-                raise MalformedTrailer("a trailer is malformed")
-            if name == "x-amz-trailer-signature":
-                signature = value
+        line_count = 0
+        while line := self._line():
+            line_count += 1
+            if line_count > TRAILER_COUNT_MAX:
+                raise MalformedTrailer("The request holds too many trailing headers.")
+            if signature is not None:
+                raise MalformedTrailer("Something follows the signature of the trailing headers.")
+            # Some SDKs end a trailer by a line feed of its own before the line's end.
+            raw_name, colon, raw_value = line.removesuffix(b"\n").partition(b":")
+            name, value = raw_name.strip(b" \t").lower(), raw_value.strip(b" \t")
+            if not colon:
+                raise MalformedTrailer("The request contained trailing data that was not well-formed.")
+            if name == _TRAILER_SIGNATURE and self._signatures is not None:
+                signature = value.decode("latin-1")
                 continue
-            if name not in self._expected:
-                raise MalformedTrailer(f"the trailer {name[:80]!r} was not announced in x-amz-trailer")
-            self.trailers[name] = value
-            signed += f"{name}:{value}\n".encode("latin-1")
-        for name in self._expected:
-            if name not in self.trailers:
-                raise MalformedTrailer(f"the trailer {name[:80]!r} was announced and did not come")
-        if self._signer is not None:
+            self._keep_trailer(name.decode("latin-1"), value.decode("latin-1"))
+            signed.update(name + b":" + value + b"\n")
+        if set(self.trailers) != set(self._announced):
+            raise MalformedTrailer("A trailing header that x-amz-trailer announced did not come.")
+        if self._signatures is not None:
             if signature is None:
-                raise SignatureDoesNotMatch("the trailer has no signature")
-            self._signer.check_trailer(signature, hashlib.sha256(signed).hexdigest())
+                raise SignatureDoesNotMatch
+            self._signatures.check_trailer(signature, signed.hexdigest())
 
-    def _read_data(self, buffer: memoryview) -> int:
-        if self._pending:
-            count = min(len(self._pending), len(buffer))
-            buffer[:count] = self._pending[:count]
-            del self._pending[:count]
-            return count
-        count = self._source.readinto(buffer)
-        if count == 0:
-            raise IncompleteBody("the body ended inside a chunk")
+    def _keep_trailer(self, name: str, value: str) -> None:
+        if name not in self._announced or name in self.trailers:
+            raise MalformedTrailer("A trailing header was not announced in x-amz-trailer, or came twice.")
+        self.trailers[name] = value
+
+    def _take_buffered(self, buffer: memoryview) -> int:
+        count = min(len(buffer), self._stop - self._start)
+        if count:
+            buffer[:count] = self._view[self._start : self._start + count]
+            self._start += count
         return count
 
-    def _read_line(self, bytes_max: int, *, may_end: bool = False) -> bytes:
-        searched = 0
-        while (end := self._pending.find(b"\r\n", max(0, searched - 1))) < 0:
-            searched = len(self._pending)
-            if searched > bytes_max:
-                raise IncompleteBody("a chunk header is too long")
-            if not self._fill():
-                if may_end and not self._pending:
-                    return b""
-                raise IncompleteBody("the body ended before its last chunk")
-        if end > bytes_max:
-            raise IncompleteBody("a chunk header is too long")
-        line = bytes(self._pending[:end])
-        del self._pending[: end + 2]
+    def _line(self) -> bytes:
+        """A line without its CRLF, from the window; raises IncompleteBody when none ends within the bound."""
+        searched = self._start
+        while (end := self._window.find(b"\r\n", searched, self._stop)) < 0:
+            if self._stop - self._start > LINE_BYTES_MAX:
+                raise IncompleteBody
+            searched = self._fill()
+        line = bytes(self._view[self._start : end])
+        if len(line) > LINE_BYTES_MAX:
+            raise IncompleteBody
+        self._start = end + 2
         return line
 
-    def _take(self, count: int, *, may_end: bool = False) -> bytes:
-        while len(self._pending) < count:
-            if not self._fill():
-                if may_end:
-                    break
-                raise IncompleteBody("the body ended inside a chunk")
-        taken = bytes(self._pending[:count])
-        del self._pending[:count]
-        return taken
+    def _fill(self) -> int:
+        """Read more into the window; returns where the search for the line's end goes on."""
+        waiting = self._stop - self._start
+        if self._start and (waiting == 0 or self._stop == _WINDOW_BYTES):
+            self._view[:waiting] = bytes(self._view[self._start : self._stop])
+            self._start, self._stop = 0, waiting
+        count = self._source.readinto(self._view[self._stop :])
+        if count == 0:
+            raise IncompleteBody
+        # The carriage return may be the last byte that was here before.
+        searched = max(self._start, self._stop - 1)
+        self._stop += count
+        return searched
 
-    def _fill(self) -> bool:
-        count = self._source.readinto(self._scratch)
-        self._pending += self._scratch[:count]
-        return count > 0
 
-
-def _read_size(text: bytes) -> int:
-    if (
-        not text
-        or len(text) > SIZE_DIGITS_MAX
-        or not all(digit in b"0123456789abcdefABCDEF" for digit in text)
-    ):
-        raise IncompleteBody("a chunk size is not a hexadecimal number")
+def _chunk_size(text: bytes) -> int:
+    """Hexadecimal digits alone: `int` would also take signs, blanks, underscores and `0x`."""
+    if not 1 <= len(text) <= SIZE_DIGITS_MAX or text.strip(_HEX_DIGITS):
+        raise IncompleteBody
     return int(text, 16)
-
-
-def check_announced(trailers: Sequence[str]) -> None:
-    """Only checksums come as trailers; anything else is refused before the body is read."""
-    for name in trailers:
-        if not name.startswith("x-amz-checksum-"):
-            raise InvalidRequest(f"the value specified in x-amz-trailer is not supported: {name[:80]}")
-    if len(trailers) > 1:
-        raise InvalidRequest("expecting a single x-amz-checksum- trailer")

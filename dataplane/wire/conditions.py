@@ -1,53 +1,102 @@
-"""Conditions on reads: If-Match and its like (RFC 9110, section 13; S3 API GetObject)."""
+"""Conditional requests (RFC 9110, section 13) with the nuances of S3."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from dataplane.wire.times import read_http_date
+from dataplane.wire.refusals import NotImplementedYet
+from dataplane.wire.times import parse_http_date
 from engine.errors import PreconditionFailed
 
+COPY_PREFIX = "x-amz-copy-source-"
+"""Conditions on the source of a copy carry this before their names."""
 
-def check_read_conditions(headers: Mapping[str, str], *, etag: str, modified_us: int) -> bool:
-    """True to serve, false for 304; raises PreconditionFailed for 412. A malformed date is as good as none.
+Etags = tuple[str, ...]
+"""ETags without quotes; `*` stands for any."""
 
-    If-Match wins over If-Unmodified-Since, If-None-Match over If-Modified-Since.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadConditions:
+    """What a reader asks of the version it would get. Times are whole seconds since the epoch."""
+
+    if_match: Etags | None = None
+    if_none_match: Etags | None = None
+    if_modified_since_s: int | None = None
+    if_unmodified_since_s: int | None = None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], *, prefix: str = "") -> "ReadConditions":
+        """Read the four headers, with `prefix` before their names; dates that are none are ignored."""
+        return cls(
+            if_match=_etags(headers.get(prefix + "if-match")),
+            if_none_match=_etags(headers.get(prefix + "if-none-match")),
+            if_modified_since_s=_time(headers.get(prefix + "if-modified-since")),
+            if_unmodified_since_s=_time(headers.get(prefix + "if-unmodified-since")),
+        )
+
+    def hold(self, etag: str, modified_at_us: int) -> bool:
+        """Whether to send the version: False means 304 Not Modified.
+
+        The order is that of RFC 9110, section 13.2.2: an ETag condition hides the date condition beside it. ETags are
+        compared strongly, so a weak one matches nothing. Raises PreconditionFailed for 412.
+        """
+        modified_s = modified_at_us // 1_000_000
+        if self.if_match is not None:
+            if not _matches(self.if_match, etag):
+                raise PreconditionFailed(condition="If-Match")
+        elif self.if_unmodified_since_s is not None and modified_s > self.if_unmodified_since_s:
+            raise PreconditionFailed(condition="If-Unmodified-Since")
+        if self.if_none_match is not None:
+            return not _matches(self.if_none_match, etag)
+        return self.if_modified_since_s is None or modified_s > self.if_modified_since_s
+
+    def require(self, etag: str, modified_at_us: int) -> None:
+        """The same for the source of a copy, where unmodified is a failed condition too; raises PreconditionFailed."""
+        if not self.hold(etag, modified_at_us):
+            by_etag = self.if_none_match is not None
+            raise PreconditionFailed(condition="If-None-Match" if by_etag else "If-Modified-Since")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteConditions:
+    """What a writer asks of the version it would replace; checked in the publishing transaction."""
+
+    if_none_match: bool = False
+    if_match_etag: str | None = None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> "WriteConditions":
+        """Read If-None-Match and If-Match; only `*` and one ETag mean something on a write, the rest is refused."""
+        none_match, match = headers.get("if-none-match"), _etags(headers.get("if-match"))
+        if none_match is not None and none_match != "*":
+            raise NotImplementedYet("If-None-Match with an ETag on a write")
+        if match is not None and (len(match) != 1 or match[0] in {"*", ""}):
+            raise NotImplementedYet("If-Match with other than one ETag on a write")
+        return cls(if_none_match=none_match is not None, if_match_etag=match[0] if match else None)
+
+
+def range_applies(headers: Mapping[str, str], *, etag: str, modified_at_us: int) -> bool:
+    """Whether the Range header counts: without If-Range always, else only for the very version it names.
+
+    A client that resumes would otherwise glue two versions together (RFC 9110, section 13.1.5).
     """
-    modified_s = modified_us // 1_000_000
-    if_match = headers.get("if-match")
-    if if_match is not None:
-        if not _names(if_match, etag, is_weak_allowed=False):
-            raise PreconditionFailed(condition="If-Match")
-    elif (since := _date(headers, "if-unmodified-since")) is not None and modified_s > since:
-        raise PreconditionFailed(condition="If-Unmodified-Since")
-    if_none_match = headers.get("if-none-match")
-    if if_none_match is not None:
-        return not _names(if_none_match, etag, is_weak_allowed=True)
-    since = _date(headers, "if-modified-since")
-    return since is None or modified_s > since
+    wanted = headers.get("if-range")
+    if wanted is None:
+        return True
+    since_s = parse_http_date(wanted)
+    if since_s is not None:
+        return modified_at_us // 1_000_000 == since_s
+    return wanted == f'"{etag}"'
 
 
-def has_read_conditions(headers: Mapping[str, str]) -> bool:
-    return any(name.startswith("if-") for name in headers)
+def _etags(header: str | None) -> Etags | None:
+    if header is None:
+        return None
+    return tuple(each.strip(" \t").removeprefix('"').removesuffix('"') for each in header.split(","))
 
 
-def names_etag(header: str, etag: str) -> bool:
-    """Whether a strong comparison of an If-Match header finds this ETag."""
-    return _names(header, etag, is_weak_allowed=False)
+def _matches(wanted: Etags, etag: str) -> bool:
+    return etag in wanted or "*" in wanted
 
 
-def _names(header: str, etag: str, *, is_weak_allowed: bool) -> bool:
-    for each in header.split(","):
-        tag = each.strip()
-        if tag == "*":
-            return True
-        if tag.startswith("W/"):
-            if not is_weak_allowed:
-                continue
-            tag = tag[2:]
-        if tag.strip('"') == etag:
-            return True
-    return False
-
-
-def _date(headers: Mapping[str, str], name: str) -> int | None:
-    text = headers.get(name)
-    return None if text is None else read_http_date(text)
+def _time(header: str | None) -> int | None:
+    return None if header is None else parse_http_date(header)

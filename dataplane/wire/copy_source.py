@@ -1,34 +1,69 @@
-"""x-amz-copy-source: which object to copy from."""
+"""The source of a copy: x-amz-copy-source, its version, and the directive that goes with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dataplane.wire.faults import InvalidArgument, WireError
-from dataplane.wire.target import parse_query, percent_decoded
-from engine.errors import EngineError
+from dataplane.wire.parameters import read_version_id
+from dataplane.wire.refusals import InvalidArgument, NotImplementedYet, WireError
+from dataplane.wire.target import percent_decoded
+from engine.errors import InvalidBucketName, InvalidKey
 from engine.names import BucketName, ObjectKey, bucket_name, object_key
+
+_FIELD = "x-amz-copy-source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopySource:
-    """The object to copy. `version_id` is null for the current version."""
+    """The object to copy; `version_id` None means the current version."""
 
     bucket: BucketName
     key: ObjectKey
     version_id: str | None
 
 
-def read_copy_source(text: str) -> CopySource:
-    """`/bucket/key?versionId=…`, percent-encoded, the first slash optional; otherwise InvalidArgument."""
-    raw_path, _, raw_query = text.encode("latin-1", "replace").partition(b"?versionId=")
-    raw_bucket, _, raw_key = raw_path.removeprefix(b"/").partition(b"/")
+def read_copy_source(headers: Mapping[str, str]) -> CopySource:
+    """Parse `[/]bucket/key[?versionId=id]`, split as sent and then percent-decoded once.
+
+    The key is opaque, `..` in it included. Raises WireError InvalidArgument, and InvalidBucketName and KeyTooLong of
+    the names.
+    """
+    text = headers.get(_FIELD, "")
+    if text.startswith("arn:"):
+        raise NotImplementedYet(f"{_FIELD} by ARN")
+    path, question, query = text.partition("?")
+    version_id: str | None = None
+    if question:
+        name, _, value = query.partition("=")
+        if name != "versionId":
+            raise _refusal(text)
+        version_id = read_version_id(value)
+    raw_bucket, slash, raw_key = path.removeprefix("/").partition("/")
+    if not slash or not raw_key or not raw_bucket:
+        raise _refusal(text)
     try:
-        bucket = bucket_name(percent_decoded(raw_bucket).decode("utf-8", "strict"))
-        key = object_key(percent_decoded(raw_key))
-        version_id = dict(parse_query(b"v=" + raw_query))["v"] if raw_query else None
-    except (WireError, EngineError, UnicodeDecodeError) as error:
-        raise InvalidArgument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            ArgumentName="x-amz-copy-source",
-            ArgumentValue=text[:200],
-        ) from error
-    return CopySource(bucket=bucket, key=key, version_id=version_id)
+        bucket = percent_decoded(raw_bucket.encode("latin-1")).decode("utf-8")
+        key = object_key(percent_decoded(raw_key.encode("latin-1")))
+    except (WireError, InvalidKey, UnicodeError) as error:
+        raise _refusal(text) from error
+    try:
+        return CopySource(bucket=bucket_name(bucket), key=key, version_id=version_id)
+    except InvalidBucketName as error:
+        if not bucket.strip():
+            raise _refusal(text) from error
+        raise
+
+
+def replaces_metadata(headers: Mapping[str, str]) -> bool:
+    """x-amz-metadata-directive: whether the copy carries the request's metadata instead of the source's."""
+    directive = headers.get("x-amz-metadata-directive", "COPY")
+    if directive not in {"COPY", "REPLACE"}:
+        raise InvalidArgument("Unknown metadata directive.", name="x-amz-metadata-directive", value=directive)
+    return directive == "REPLACE"
+
+
+def _refusal(text: str) -> WireError:
+    return InvalidArgument(
+        "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        name=_FIELD,
+        value=text,
+    )

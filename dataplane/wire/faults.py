@@ -1,74 +1,28 @@
-"""What went wrong, as S3 says it: one table from engine errors to codes, and mistakes of the protocol itself."""
+"""Errors as S3 says them: one table from engine errors to codes, and the document that carries them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from dataplane.wire.refusals import S3Fault, WireError
 from dataplane.wire.xml_text import escape
 from engine import errors
 from engine.errors import EngineError
 
-
-@dataclass(frozen=True, slots=True)
-class S3Fault:
-    """An S3 error code with its status. `retry_after_s` is sent along where a repeat may help."""
-
-    code: str
-    status: HTTPStatus
-    retry_after_s: int | None = None
-
-
-class WireError(Exception):
-    """A request that is refused as it stands: a text for people, and further elements of the error document."""
-
-    fault: S3Fault
-
-    def __init__(self, message: str, **extra: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.extra = extra
-
-
-def _wire(code: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> type[WireError]:
-    return type(code, (WireError,), {"fault": S3Fault(code, status), "__doc__": f"S3's {code}."})
-
-
-AccessDenied = _wire("AccessDenied", HTTPStatus.FORBIDDEN)
-AuthorizationHeaderMalformed = _wire("AuthorizationHeaderMalformed")
-AuthorizationQueryParametersError = _wire("AuthorizationQueryParametersError")
-BadDigest = _wire("BadDigest")
-BadRequest = _wire("BadRequest")
-EntityTooLarge = _wire("EntityTooLarge")
-IllegalLocationConstraint = _wire("IllegalLocationConstraintException")
-IncompleteBody = _wire("IncompleteBody")
-InvalidAccessKeyId = _wire("InvalidAccessKeyId", HTTPStatus.FORBIDDEN)
-InvalidArgument = _wire("InvalidArgument")
-InvalidDigest = _wire("InvalidDigest")
-InvalidLocationConstraint = _wire("InvalidLocationConstraint")
-InvalidRequest = _wire("InvalidRequest")
-InvalidStorageClass = _wire("InvalidStorageClass")
-InvalidToken = _wire("InvalidToken")
-InvalidUri = _wire("InvalidURI")
-MalformedTrailer = _wire("MalformedTrailerError")
-MalformedXml = _wire("MalformedXML")
-MaxMessageLengthExceeded = _wire("MaxMessageLengthExceeded")
-MetadataTooLarge = _wire("MetadataTooLarge")
-MethodNotAllowed = _wire("MethodNotAllowed", HTTPStatus.METHOD_NOT_ALLOWED)
-MissingContentLength = _wire("MissingContentLength", HTTPStatus.LENGTH_REQUIRED)
-MissingRequestBody = _wire("MissingRequestBodyError")
-NotImplementedYet = _wire("NotImplemented", HTTPStatus.NOT_IMPLEMENTED)
-RequestTimeTooSkewed = _wire("RequestTimeTooSkewed", HTTPStatus.FORBIDDEN)
-SignatureDoesNotMatch = _wire("SignatureDoesNotMatch", HTTPStatus.FORBIDDEN)
-ContentSha256Mismatch = _wire("XAmzContentSHA256Mismatch")
+RETRY_AFTER_S = 1
+"""What a client waits before it repeats what may go well a moment later."""
 
 _S = HTTPStatus
-_SLOW_DOWN = S3Fault("SlowDown", _S.SERVICE_UNAVAILABLE, 1)
-_UNAVAILABLE = S3Fault("ServiceUnavailable", _S.SERVICE_UNAVAILABLE, 2)
-_FULL = S3Fault("InsufficientStorage", _S.INSUFFICIENT_STORAGE)
 INTERNAL = S3Fault("InternalError", _S.INTERNAL_SERVER_ERROR)
+_SLOW_DOWN = S3Fault("SlowDown", _S.SERVICE_UNAVAILABLE, RETRY_AFTER_S)
+_UNAVAILABLE = S3Fault("ServiceUnavailable", _S.SERVICE_UNAVAILABLE, RETRY_AFTER_S)
+_FULL = S3Fault("InsufficientStorage", _S.INSUFFICIENT_STORAGE)
+_OWN_BUCKET = S3Fault("BucketAlreadyOwnedByYou", _S.CONFLICT)
+_BODY_HASH = S3Fault("XAmzContentSHA256Mismatch", _S.BAD_REQUEST)
 
 FAULTS: dict[type[EngineError], S3Fault] = {
     errors.InvalidBucketName: S3Fault("InvalidBucketName", _S.BAD_REQUEST),
-    errors.InvalidKey: S3Fault("InvalidURI", _S.BAD_REQUEST),
+    errors.InvalidKey: S3Fault("InvalidArgument", _S.BAD_REQUEST),
     errors.KeyTooLong: S3Fault("KeyTooLongError", _S.BAD_REQUEST),
     errors.NoSuchBucket: S3Fault("NoSuchBucket", _S.NOT_FOUND),
     errors.NoSuchKey: S3Fault("NoSuchKey", _S.NOT_FOUND),
@@ -88,18 +42,20 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.VersionLocked: S3Fault("AccessDenied", _S.FORBIDDEN),
     errors.NotSupported: S3Fault("NotImplemented", _S.NOT_IMPLEMENTED),
     errors.BucketQuotaExceeded: S3Fault("QuotaExceeded", _S.FORBIDDEN),
-    errors.BackendQuotaExceeded: _FULL,
     errors.NoSpaceAnywhere: _FULL,
+    errors.BackendQuotaExceeded: _FULL,
     errors.BackendFull: _FULL,
     errors.DatabaseFull: _FULL,
     errors.Overloaded: _SLOW_DOWN,
     errors.BackendsUnavailable: _SLOW_DOWN,
+    errors.NotEnoughDomains: _SLOW_DOWN,
     errors.BelowWriteQuorum: _SLOW_DOWN,
     errors.PlacementRefused: _SLOW_DOWN,
     errors.BlobGone: _SLOW_DOWN,
     errors.BackendError: _SLOW_DOWN,
     errors.BackendUnavailable: _SLOW_DOWN,
     errors.BackendTimeout: _SLOW_DOWN,
+    errors.ForeignBackend: _SLOW_DOWN,
     errors.DatabaseUnavailable: _UNAVAILABLE,
     errors.OutcomeUnknown: _UNAVAILABLE,
     errors.IntentLost: _UNAVAILABLE,
@@ -109,53 +65,139 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.CorruptEverywhere: INTERNAL,
     errors.PieceMissing: INTERNAL,
     errors.PieceCorrupt: INTERNAL,
-    errors.ForeignBackend: _SLOW_DOWN,
     errors.SealBroken: INTERNAL,
     errors.InvalidConfig: INTERNAL,
     errors.MalformedField: S3Fault("InvalidArgument", _S.BAD_REQUEST),
-    errors.NoSuchResource: S3Fault("NoSuchKey", _S.NOT_FOUND),
+    errors.NoSuchResource: INTERNAL,
     errors.StartRefused: INTERNAL,
     errors.SchemaTooNew: INTERNAL,
 }
+
+# An engine error's own words may name backends, volumes or keys of ours: clients get S3's words instead.
+_MESSAGES: Mapping[str, str] = {
+    "BadDigest": "The digest you specified did not match what we received.",
+    "BucketAlreadyExists": "The requested bucket name is not available.",
+    "BucketAlreadyOwnedByYou": "Your previous request to create the named bucket succeeded and you already own it.",
+    "BucketNotEmpty": "The bucket you tried to delete is not empty.",
+    "ConditionalRequestConflict": "A conflicting operation ran at the same time. Try again.",
+    "EntityTooLarge": "Your proposed upload exceeds the maximum allowed size.",
+    "EntityTooSmall": "Your proposed upload is smaller than the minimum allowed size.",
+    "IncompleteBody": "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+    "InsufficientStorage": "There is no room for the request on any backend that may take it.",
+    "InternalError": "We encountered an internal error. Please try again.",
+    "InvalidBucketName": "The specified bucket is not valid.",
+    "InvalidPart": "One or more of the specified parts could not be found. The part might not have been uploaded, "
+    "or the specified entity tag might not have matched the part's entity tag.",
+    "InvalidPartOrder": "The list of parts was not in ascending order. Parts must be ordered by part number.",
+    "InvalidRange": "The requested range is not satisfiable.",
+    "KeyTooLongError": "Your key is too long.",
+    "NoSuchBucket": "The specified bucket does not exist.",
+    "NoSuchKey": "The specified key does not exist.",
+    "NoSuchUpload": "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart "
+    "upload might have been aborted or completed.",
+    "NoSuchVersion": "The specified version does not exist.",
+    "PreconditionFailed": "At least one of the preconditions you specified did not hold.",
+    "QuotaExceeded": "The bucket's quota does not allow the request.",
+    "ServiceUnavailable": "Service is unable to handle the request. Try again.",
+    "SlowDown": "Please reduce your request rate.",
+    "XAmzContentSHA256Mismatch": "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    "AccessDenied": "Access Denied",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An error ready to be answered: everything but the ids of the request."""
+
+    fault: S3Fault
+    message: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def refusal_of(error: BaseException) -> Refusal:
+    """What a client is told of an error. An unknown exception is InternalError, its text stays in the log."""
+    if isinstance(error, WireError):
+        return Refusal(
+            fault=error.fault, message=error.message, extra=error.extra, headers=_headers(error, error.fault)
+        )
+    if not isinstance(error, EngineError):
+        return Refusal(fault=INTERNAL, message=_MESSAGES[INTERNAL.code])
+    fault = fault_of(error)
+    return Refusal(
+        fault=fault, message=message_of(error), extra=_extra_of(error), headers=_headers(error, fault)
+    )
 
 
 def fault_of(error: EngineError) -> S3Fault:
     """The fault of an engine error, nearest class first."""
     if isinstance(error, errors.BucketExists) and error.owned_by_caller:
-        return S3Fault("BucketAlreadyOwnedByYou", HTTPStatus.CONFLICT)
+        return _OWN_BUCKET
     if isinstance(error, errors.DigestMismatch) and error.what == "sha256":
-        return S3Fault("XAmzContentSHA256Mismatch", HTTPStatus.BAD_REQUEST)
-    for kind in type(error).__mro__:
-        if kind in FAULTS:
-            return FAULTS[kind]
-    return INTERNAL
+        return _BODY_HASH
+    return next((FAULTS[kind] for kind in type(error).__mro__ if kind in FAULTS), INTERNAL)
 
 
-def extra_of(error: EngineError) -> dict[str, str]:
-    """Further elements that S3 gives with some errors."""
-    if isinstance(error, errors.NoSuchBucket | errors.InvalidBucketName):
-        return {"BucketName": error.bucket}
-    if isinstance(error, errors.NoSuchKey):
-        return {"Key": error.key.decode("utf-8", "replace")}
-    if isinstance(error, errors.NoSuchUpload):
-        return {"UploadId": error.upload_id}
-    if isinstance(error, errors.RangeNotSatisfiable):
-        return {"ActualObjectSize": str(error.size_bytes)}
-    if isinstance(error, errors.PreconditionFailed):
-        return {"Condition": error.condition}
-    if isinstance(error, errors.PartTooSmall):
-        return {"ProposedSize": str(error.size_bytes), "MinSizeAllowed": str(error.min_bytes)}
-    return {}
+def message_of(error: EngineError) -> str:
+    """S3's words for an engine error; only what speaks of the client's own input keeps its own."""
+    return _MESSAGES.get(fault_of(error).code) or str(error)
 
 
 def error_document(
-    code: str, message: str, *, resource: str, request_id: str, extra: dict[str, str] | None = None
+    refusal: Refusal, *, resource: str, request_id: str, host_id: str, with_body: bool = True
 ) -> bytes:
-    """The XML of an error (S3 API, Error responses)."""
-    further = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in (extra or {}).items())
+    """The XML of an error (S3 API, error responses); empty for HEAD, which has no body to carry it."""
+    if not with_body:
+        return b""
+    extra = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in refusal.extra.items())
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>{further}"
-        f"<Resource>{escape(resource)}</Resource><RequestId>{request_id}</RequestId>"
-        f"<HostId>{request_id}</HostId></Error>"
+        f"<Error><Code>{refusal.fault.code}</Code><Message>{escape(refusal.message)}</Message>{extra}"
+        f"<Resource>{escape(resource)}</Resource><RequestId>{escape(request_id)}</RequestId>"
+        f"<HostId>{escape(host_id)}</HostId></Error>"
     ).encode()
+
+
+def _extra_of(error: EngineError) -> Mapping[str, str]:
+    match error:
+        case (
+            errors.NoSuchBucket()
+            | errors.InvalidBucketName()
+            | errors.BucketExists()
+            | errors.BucketNotEmpty()
+        ):
+            return {"BucketName": error.bucket[:256]}
+        case errors.NoSuchKey():
+            return {"Key": error.key.decode("utf-8", "replace")}
+        case errors.NoSuchVersion():
+            return {"Key": error.key.decode("utf-8", "replace"), "VersionId": error.version_id[:256]}
+        case errors.NoSuchUpload():
+            return {"UploadId": error.upload_id[:256]}
+        case errors.KeyTooLong():
+            return {"Size": str(error.size_bytes), "MaxSizeAllowed": str(error.max_bytes)}
+        case errors.ObjectTooLarge():
+            return {"ProposedSize": str(error.size_bytes), "MaxSizeAllowed": str(error.max_bytes)}
+        case errors.PartTooSmall():
+            return {
+                "ProposedSize": str(error.size_bytes),
+                "MinSizeAllowed": str(error.min_bytes),
+                "PartNumber": str(error.part_number),
+            }
+        case errors.InvalidPart():
+            return {"PartNumber": str(error.part_number)}
+        case errors.RangeNotSatisfiable():
+            return {"ActualObjectSize": str(error.size_bytes)}
+        case errors.PreconditionFailed():
+            return {"Condition": error.condition}
+        case errors.NotSupported():
+            return {"Feature": error.feature}
+        case _:
+            return {}
+
+
+def _headers(error: Exception, fault: S3Fault) -> Mapping[str, str]:
+    if fault.retry_after_s is not None:
+        return {"Retry-After": str(fault.retry_after_s)}
+    if isinstance(error, errors.RangeNotSatisfiable):
+        return {"Content-Range": f"bytes */{error.size_bytes}"}
+    return error.headers if isinstance(error, WireError) else {}

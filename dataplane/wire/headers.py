@@ -1,241 +1,127 @@
-"""Request and response headers of objects: what a version carries, what a body promises, what is refused by name."""
+"""What a version carries beside its bytes: read from request headers, and made safe for response headers."""
 
-import base64
-import binascii
-import re
-from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from collections.abc import Collection, Mapping
 
-from dataplane.wire.faults import (
-    BadRequest,
-    InvalidArgument,
-    InvalidDigest,
-    InvalidRequest,
-    InvalidStorageClass,
-    MetadataTooLarge,
-    NotImplementedYet,
-)
+from dataplane.wire.refusals import AccessDenied, InvalidArgument, InvalidStorageClass, MetadataTooLarge
+from dataplane.wire.target import Target
 from engine.records import ObjectHeaders
-from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
 
+USER_METADATA_PREFIX = "x-amz-meta-"
 USER_METADATA_BYTES_MAX = 2048
-SYSTEM_VALUE_BYTES_MAX = 8192
+"""Names without their prefix and values together (S3 user guide, object metadata)."""
+OVERRIDE_BYTES_MAX = 4096
+"""One response-* parameter."""
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
-_SYSTEM = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
-_USER_PREFIX = "x-amz-meta-"
-_CHECKSUM_PREFIX = "x-amz-checksum-"
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+SYSTEM_FIELDS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _OVERRIDES = {
-    "response-content-type": "content-type",
-    "response-cache-control": "cache-control",
-    "response-content-disposition": "content-disposition",
-    "response-content-encoding": "content-encoding",
-    "response-content-language": "content-language",
-    "response-expires": "expires",
+    "response-cache-control": "Cache-Control",
+    "response-content-disposition": "Content-Disposition",
+    "response-content-encoding": "Content-Encoding",
+    "response-content-language": "Content-Language",
+    "response-content-type": "Content-Type",
+    "response-expires": "Expires",
 }
-_CANNED_ACLS_AS_ENFORCED = frozenset({"private", "bucket-owner-full-control"})
-_CANNED_ACLS = frozenset(
-    {
-        "public-read",
-        "public-read-write",
-        "aws-exec-read",
-        "authenticated-read",
-        "bucket-owner-read",
-        "log-delivery-write",
-    }
-)
-_REFUSED = (
-    "x-amz-server-side-encryption",
-    "x-amz-copy-source-server-side-encryption",
-    "x-amz-object-lock-",
-    "x-amz-bucket-object-lock-",
-    "x-amz-grant-",
-    "x-amz-tagging",
-    "x-amz-website-redirect-location",
-    "x-amz-write-offset-bytes",
-    "x-amz-mfa",
-    "x-amz-bypass-governance-retention",
-)
-
-DIGEST_BYTES = {
-    ChecksumAlgorithm.CRC32: 4,
-    ChecksumAlgorithm.CRC32C: 4,
-    ChecksumAlgorithm.CRC64NVME: 8,
-    ChecksumAlgorithm.SHA1: 20,
-    ChecksumAlgorithm.SHA256: 32,
-}
+_UNSENDABLE = frozenset(map(chr, (*range(0x20), 0x7F))) - {"\t"}
 
 
-def joined(raw_headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by lower-case name, repeats joined with commas; raises BadRequest for a repeat that has no meaning."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw_headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name not in headers:
-            headers[name] = value
-        elif name in ("x-amz-date", "authorization", "content-type", "x-amz-content-sha256", "content-md5"):
-            raise BadRequest(f"the header {name} is repeated")
-        else:
-            headers[name] = f"{headers[name]},{value}"
-    return headers
+def read_object_headers(
+    headers: Mapping[str, str], *, storage_classes: Collection[str] = ("STANDARD",)
+) -> ObjectHeaders:
+    """System and user metadata and the storage class of a version about to be written.
 
-
-def refuse_unbuilt(headers: Mapping[str, str]) -> None:
-    """Headers that ask for what is not built are refused by name: nothing is silently left out."""
-    for name in headers:
-        if name.startswith("x-amz-") and name.startswith(_REFUSED):
-            raise NotImplementedYet(f"the header {name} is not implemented", Header=name)
-    acl = headers.get("x-amz-acl")
-    if acl is not None and acl not in _CANNED_ACLS_AS_ENFORCED:
-        if acl in _CANNED_ACLS:
-            raise NotImplementedYet(
-                f"the canned ACL {acl} is not implemented: owners are enforced", Header="x-amz-acl"
-            )
-        raise InvalidArgument("not a canned ACL", ArgumentName="x-amz-acl", ArgumentValue=acl[:100])
-
-
-def read_object_headers(headers: Mapping[str, str]) -> ObjectHeaders:
-    """What a version keeps of a request's headers."""
+    Values are kept as ISO 8859-1 text, one character an octet, so that whatever a client sent comes back as it was.
+    `aws-chunked` is a way of travelling and not of being stored: it is taken out of Content-Encoding.
+    Raises WireError MetadataTooLarge and InvalidStorageClass.
+    """
     storage_class = headers.get("x-amz-storage-class", "STANDARD")
-    if storage_class != "STANDARD":
-        raise InvalidStorageClass("the storage class you specified is not valid")
+    if storage_class not in storage_classes:
+        raise InvalidStorageClass(
+            "The storage class you specified is not valid", StorageClassRequested=storage_class[:256]
+        )
+    system = {name: headers[name] for name in SYSTEM_FIELDS if name in headers}
+    if "content-encoding" in system:
+        stored = _without_aws_chunked(system.pop("content-encoding"))
+        if stored:
+            system["content-encoding"] = stored
+    return ObjectHeaders(
+        content_type=headers.get("content-type") or None,
+        system=system,
+        user=read_user_metadata(headers),
+        storage_class=storage_class,
+    )
+
+
+def read_user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    """x-amz-meta-* by the rest of their names; raises WireError MetadataTooLarge past 2,048 bytes."""
     user = {
-        name.removeprefix(_USER_PREFIX): value.strip()
+        name[len(USER_METADATA_PREFIX) :]: value
         for name, value in headers.items()
-        if name.startswith(_USER_PREFIX)
+        if name.startswith(USER_METADATA_PREFIX)
     }
-    size_bytes = sum(len(name) + len(value.encode("latin-1")) for name, value in user.items())
+    if not user:
+        return user
+    if "" in user:
+        raise InvalidArgument("A metadata header has no name.", name=USER_METADATA_PREFIX, value="")
+    size_bytes = sum(len(name) + len(value) for name, value in user.items())
     if size_bytes > USER_METADATA_BYTES_MAX:
         raise MetadataTooLarge(
             "Your metadata headers exceed the maximum allowed metadata size",
             Size=str(size_bytes),
             MaxSizeAllowed=str(USER_METADATA_BYTES_MAX),
         )
-    system = {name: headers[name] for name in _SYSTEM if name in headers}
-    encoding = system.get("content-encoding")
-    if encoding is not None:
-        kept = ",".join(
-            each.strip() for each in encoding.split(",") if each.strip() not in ("", "aws-chunked")
-        )
-        if kept:
-            system["content-encoding"] = kept
-        else:
-            del system["content-encoding"]
-    if any(len(value) > SYSTEM_VALUE_BYTES_MAX for value in system.values()):
-        raise MetadataTooLarge("a system metadata header is too long")
-    return ObjectHeaders(
-        content_type=headers.get("content-type") or None,
-        system=system,
-        user=user,
-        storage_class=storage_class,
-    )
+    return user
 
 
-def write_object_headers(headers: ObjectHeaders, overrides: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Response headers of a version; `overrides` come from response-* query parameters."""
-    answer = {"content-type": headers.content_type or DEFAULT_CONTENT_TYPE, **headers.system, **overrides}
-    written = list(answer.items())
-    written += [(_USER_PREFIX + name, value) for name, value in headers.user.items()]
+def object_response_headers(headers: ObjectHeaders) -> list[tuple[str, str]]:
+    """Response headers of stored metadata. A value that no header can hold is left out rather than sent broken."""
+    pairs = [("Content-Type", headers.content_type or DEFAULT_CONTENT_TYPE)]
+    pairs += [(name.title(), value) for name, value in headers.system.items()]
+    pairs += [(USER_METADATA_PREFIX + name, value) for name, value in headers.user.items()]
     if headers.storage_class != "STANDARD":
-        written.append(("x-amz-storage-class", headers.storage_class))
-    return written
+        pairs.append(("x-amz-storage-class", headers.storage_class))
+    return [(name, value) for name, value in pairs if is_sendable(value)]
 
 
-def read_overrides(query: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """response-* parameters by the header they replace; raises InvalidArgument for one that no header can hold."""
+def read_response_overrides(target: Target) -> dict[str, str]:
+    """Headers that response-* parameters of a signed GetObject ask for instead of the stored ones.
+
+    Raises WireError InvalidArgument for a value that no header can hold: line breaks, control characters, letters
+    beyond ISO 8859-1, more than 4 KiB.
+    """
     overrides = {}
-    for name, value in query:
+    for name, value in target.query:
         header = _OVERRIDES.get(name)
-        if header is None:
-            continue
-        if _CONTROL.search(value) is not None or len(value) > SYSTEM_VALUE_BYTES_MAX:
-            raise InvalidArgument("a header cannot hold this value", ArgumentName=name)
-        overrides[header] = value if value.isascii() else quote(value, safe=" !#$%&'()*+,/:;=?@[]\"")
+        if header is not None:
+            if len(value) > OVERRIDE_BYTES_MAX or not is_sendable(value):
+                raise InvalidArgument(
+                    "Header value cannot be represented using ISO-8859-1.", name=name, value=value
+                )
+            overrides[header] = value
     return overrides
 
 
-def read_content_md5(headers: Mapping[str, str]) -> bytes | None:
-    """The 16 bytes of Content-MD5; raises InvalidDigest for anything else."""
-    text = headers.get("content-md5")
-    if text is None:
-        return None
-    digest = _base64(text)
-    if digest is None or len(digest) != 16:
-        raise InvalidDigest("The Content-MD5 you specified was invalid.")
-    return digest
+def is_sendable(value: str) -> bool:
+    """Whether a value may stand in a header: ISO 8859-1 without control characters but the tab."""
+    if value.isascii() and value.isprintable():
+        return True
+    return _UNSENDABLE.isdisjoint(value) and all(character <= "\xff" for character in value)
 
 
-def read_checksum(headers: Mapping[str, str], *, may_be_composite: bool = False) -> Checksum | None:
-    """The one x-amz-checksum- header of a request; raises InvalidRequest for two, a malformed or an unknown one."""
-    given = {
-        name: value
-        for name, value in headers.items()
-        if name.startswith(_CHECKSUM_PREFIX)
-        and name not in ("x-amz-checksum-mode", "x-amz-checksum-type", "x-amz-checksum-algorithm")
-    }
-    if not given:
-        return None
-    if len(given) > 1:
-        raise InvalidRequest(
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-        )
-    ((name, text),) = given.items()
-    return checksum_from(name, text, may_be_composite=may_be_composite)
+def quoted(etag: str) -> str:
+    """An ETag as headers and documents show it."""
+    return f'"{etag}"'
 
 
-def checksum_from(header: str, text: str, *, may_be_composite: bool = False) -> Checksum:
-    """A checksum from the name of its header or trailer and its Base64."""
-    algorithm = read_algorithm(header.removeprefix(_CHECKSUM_PREFIX))
-    value, dash, count = text.strip().partition("-")
-    digest = _base64(value)
-    if digest is None or len(digest) != DIGEST_BYTES[algorithm] or (dash and not may_be_composite):
-        raise InvalidRequest(f"Value for {header} header is invalid.")
-    if dash:
-        if not count.isascii() or not count.isdigit():
-            raise InvalidRequest(f"Value for {header} header is invalid.")
-        return Checksum(
-            algorithm=algorithm, digest=digest, type=ChecksumType.COMPOSITE, part_count=int(count)
-        )
-    return Checksum(algorithm=algorithm, digest=digest)
+def require_owner(
+    headers: Mapping[str, str], owner: str, *, name: str = "x-amz-expected-bucket-owner"
+) -> None:
+    """Refuse a bucket of another owner than the client expects; raises WireError AccessDenied."""
+    expected = headers.get(name)
+    if expected is not None and expected != owner:
+        raise AccessDenied
 
 
-def read_algorithm(text: str) -> ChecksumAlgorithm:
-    try:
-        return ChecksumAlgorithm(text.upper())
-    except ValueError as error:
-        raise InvalidRequest("Checksum algorithm provided is unsupported.") from error
-
-
-def sdk_algorithm(headers: Mapping[str, str]) -> ChecksumAlgorithm | None:
-    """What x-amz-sdk-checksum-algorithm names."""
-    text = headers.get("x-amz-sdk-checksum-algorithm")
-    return None if text is None else read_algorithm(text)
-
-
-def checksum_headers(checksums: Sequence[Checksum]) -> list[tuple[str, str]]:
-    """x-amz-checksum-* and x-amz-checksum-type of stored checksums."""
-    written = []
-    for each in checksums:
-        written.append((_CHECKSUM_PREFIX + each.algorithm.value.lower(), checksum_text(each)))
-        written.append(("x-amz-checksum-type", each.type.value))
-    return written
-
-
-def checksum_text(checksum: Checksum) -> str:
-    """Base64, with `-N` behind a composite one."""
-    text = base64.b64encode(checksum.digest).decode("ascii")
-    return f"{text}-{checksum.part_count}" if checksum.type is ChecksumType.COMPOSITE else text
-
-
-def trailer_names(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Names that x-amz-trailer announces, in lower case."""
-    text = headers.get("x-amz-trailer", "")
-    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
-
-
-def _base64(text: str) -> bytes | None:
-    try:
-        return base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return None
+def _without_aws_chunked(value: str) -> str:
+    codings = [coding.strip(" \t") for coding in value.split(",")]
+    return ", ".join(coding for coding in codings if coding.lower() != "aws-chunked") if codings else ""

@@ -1,43 +1,45 @@
-"""Byte ranges: the one range S3 serves (RFC 9110, section 14; S3 API GetObject)."""
+"""One byte range of an object, as the Range header asks for it (RFC 9110, section 14)."""
 
+import re
 from dataclasses import dataclass
 
 from engine.errors import RangeNotSatisfiable
 
+# More digits than any size has, few enough that converting them costs nothing.
+_SPEC = re.compile(r"(?i:bytes)=([0-9]{0,32})-([0-9]{0,32})")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteRange:
-    """Bytes from `start` up to, not including, `stop`."""
+    """Bytes `start` up to and without `stop` of an object."""
 
     start: int
     stop: int
 
-
-_DIGITS_MAX = 20
+    @property
+    def size_bytes(self) -> int:
+        return self.stop - self.start
 
 
 def parse_range(header: str | None, size_bytes: int) -> ByteRange | None:
-    """The range asked for within an object; null serves it whole, which is what S3 does with a malformed header.
+    """The bytes a Range header means in an object of `size_bytes`, or None for the whole object.
 
-    Raises RangeNotSatisfiable for a well-formed range outside the object.
+    A header that is no single byte range (other unit, several ranges, reversed, garbage) is ignored, as S3 does.
+    Raises RangeNotSatisfiable for a range that is well-formed and holds no byte of the object.
     """
-    if header is None or not header.startswith("bytes="):
+    if header is None or (spec := _SPEC.fullmatch(header)) is None:
         return None
-    first, dash, last = header[len("bytes=") :].strip().partition("-")
-    if not dash or not _is_number(first) or not _is_number(last) or not (first or last):
-        return None
+    first, last = spec.groups()
     if not first:
-        length = min(int(last), size_bytes)
-        if length == 0:
+        if not last:
+            return None
+        suffix_bytes = int(last)
+        if suffix_bytes == 0 or size_bytes == 0:
             raise RangeNotSatisfiable(size_bytes=size_bytes)
-        return ByteRange(start=size_bytes - length, stop=size_bytes)
+        return ByteRange(start=max(0, size_bytes - suffix_bytes), stop=size_bytes)
     start = int(first)
     if last and int(last) < start:
         return None
     if start >= size_bytes:
         raise RangeNotSatisfiable(size_bytes=size_bytes)
     return ByteRange(start=start, stop=min(int(last) + 1, size_bytes) if last else size_bytes)
-
-
-def _is_number(text: str) -> bool:
-    return not text or (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX)

@@ -1,90 +1,111 @@
-"""Request targets: the raw bytes of the request line, decoded once, into bucket, key and query."""
+"""The raw request target taken apart once: bucket, key and query of a path-style request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from dataplane.wire.faults import InvalidUri
+from dataplane.wire.refusals import InvalidUri, NotImplementedYet
+from engine.errors import InvalidKey
 from engine.names import BucketName, ObjectKey, bucket_name, object_key
 
-_HEX = {digit: value for value, digit in enumerate(b"0123456789abcdef")} | {
-    digit: value for value, digit in enumerate(b"0123456789ABCDEF")
+_HEX_DIGITS = "0123456789abcdefABCDEF"
+_OCTETS = {
+    f"{high}{low}".encode(): bytes([int(high + low, 16)]) for high in _HEX_DIGITS for low in _HEX_DIGITS
 }
-_PERCENT = 0x25
+_ORIGIN_FORM = bytes(range(0x21, 0x7F)).replace(b"#", b"")
+
+OBJECT_LAMBDA_PATH = b"/WriteGetObjectResponse"
+"""The one operation of S3 whose path is no bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a request is about. `query` holds decoded names and values in their order; raw forms are what was sent."""
+    """What a request is about. `raw_path` and `raw_query` are the bytes as sent: signatures are over them.
 
-    raw_path: bytes
-    raw_query: bytes
+    `query` keeps order and repetition; names and values are percent-decoded once, and `+` is a plus everywhere.
+    """
+
     bucket: BucketName | None
     key: ObjectKey | None
-    query: tuple[tuple[str, str], ...] = ()
-    _first: dict[str, str] = field(default_factory=dict)
+    query: tuple[tuple[str, str], ...]
+    raw_path: bytes
+    raw_query: bytes
 
     def get(self, name: str) -> str | None:
-        """Value of a query parameter, empty for a bare name, null when it is not there."""
-        return self._first.get(name)
+        """The first value of a query parameter, empty for a bare name."""
+        for each, value in self.query:
+            if each == name:
+                return value
+        return None
 
     def __contains__(self, name: str) -> bool:
-        return name in self._first
+        return any(each == name for each, _ in self.query)
 
 
 def parse_target(raw: bytes) -> Target:
-    """Parse an origin-form target in path style: `/bucket/key?query`.
+    """Parse an origin-form target (RFC 9112, section 3.2.1) in path style.
 
-    Keys are opaque: `//`, `.` and `..` stand as they are. Raises InvalidURI, InvalidBucketName, KeyTooLong, InvalidKey.
+    The path is split at the first `/` after the bucket as sent, then decoded, so that an escaped slash never moves
+    the border; keys are opaque and never normalised: `a//b`, `..` and a trailing slash stay what they are. Raises
+    WireError InvalidURI for bad escapes, raw octets that no URI holds, keys that are no UTF-8 and an empty bucket;
+    InvalidBucketName and KeyTooLong come from the names themselves.
     """
+    if not raw.startswith(b"/") or raw.translate(None, _ORIGIN_FORM):
+        raise InvalidUri
     raw_path, _, raw_query = raw.partition(b"?")
-    if not raw_path.startswith(b"/"):
-        raise InvalidUri("the request target does not begin with a slash")
+    query = parse_query(raw_query) if raw_query else ()
+    if raw_path == b"/":
+        return Target(bucket=None, key=None, query=query, raw_path=raw_path, raw_query=raw_query)
+    if raw_path == OBJECT_LAMBDA_PATH:
+        raise NotImplementedYet("WriteGetObjectResponse")
     raw_bucket, _, raw_key = raw_path[1:].partition(b"/")
-    if not raw_bucket and raw_key:
-        raise InvalidUri("the request target names no bucket")
-    bucket = bucket_name(_text(percent_decoded(raw_bucket))) if raw_bucket else None
-    key = object_key(percent_decoded(raw_key)) if raw_key else None
-    if not raw_query:
-        return Target(raw_path=raw_path, raw_query=b"", bucket=bucket, key=key)
-    query = tuple(parse_query(raw_query))
-    first: dict[str, str] = {}
-    for name, value in query:
-        first.setdefault(name, value)
-    return Target(raw_path=raw_path, raw_query=raw_query, bucket=bucket, key=key, query=query, _first=first)
+    return Target(
+        bucket=_bucket(raw_bucket),
+        key=_key(raw_key) if raw_key else None,
+        query=query,
+        raw_path=raw_path,
+        raw_query=raw_query,
+    )
 
 
-def parse_query(raw: bytes) -> list[tuple[str, str]]:
-    """Names and values in order; a bare name has an empty value; `+` is a space. Raises InvalidURI."""
+def parse_query(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """Names and values in order; a name without `=` has the empty value, empty pieces are skipped."""
     pairs = []
-    for each in raw.split(b"&"):
-        if each:
-            name, _, value = each.partition(b"=")
-            pairs.append((_query_text(name), _query_text(value)))
-    return pairs
+    for piece in raw.split(b"&"):
+        if piece:
+            name, _, value = piece.partition(b"=")
+            pairs.append((_text(name), _text(value)))
+    return tuple(pairs)
 
 
 def percent_decoded(raw: bytes) -> bytes:
-    """Decode once; a percent sign without two hex digits is InvalidURI."""
-    if _PERCENT not in raw:
+    """Decode `%XX` once, strictly; raises WireError InvalidURI at any escape that is none."""
+    if b"%" not in raw:
         return raw
-    head, *escaped = raw.split(b"%")
-    parts = [head]
-    for each in escaped:
-        if len(each) < 2 or each[0] not in _HEX or each[1] not in _HEX:
-            raise InvalidUri("a percent sign is not followed by two hex digits")
-        parts.append(bytes((_HEX[each[0]] << 4 | _HEX[each[1]],)))
-        parts.append(each[2:])
-    return b"".join(parts)
+    first, *rest = raw.split(b"%")
+    decoded = [first]
+    for piece in rest:
+        octet = _OCTETS.get(piece[:2])
+        if octet is None:
+            raise InvalidUri
+        decoded.append(octet)
+        decoded.append(piece[2:])
+    return b"".join(decoded)
 
 
-def _query_text(raw: bytes) -> str:
-    return _text(percent_decoded(raw.replace(b"+", b" ")))
+def _bucket(raw: bytes) -> BucketName:
+    if not raw:
+        raise InvalidUri
+    return bucket_name(percent_decoded(raw).decode("utf-8", "replace"))
+
+
+def _key(raw: bytes) -> ObjectKey:
+    try:
+        return object_key(percent_decoded(raw))
+    except InvalidKey as error:
+        raise InvalidUri from error
 
 
 def _text(raw: bytes) -> str:
     try:
-        text = raw.decode("utf-8")
+        return percent_decoded(raw).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidUri("the request target is not valid UTF-8") from error
-    if "\0" in text:
-        raise InvalidUri("the request target holds a NUL")
-    return text
+        raise InvalidUri from error

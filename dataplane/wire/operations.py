@@ -1,0 +1,213 @@
+"""Every operation of S3: what is served, under which action and forms of signature, and what is refused by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a path names."""
+
+    SERVICE = "service"
+    BUCKET = "bucket"
+    OBJECT = "object"
+
+
+class Action(Enum):
+    """What a caller must be allowed to do; the value is the name policies use."""
+
+    LIST_BUCKETS = "s3:ListAllMyBuckets"
+    CREATE_BUCKET = "s3:CreateBucket"
+    DELETE_BUCKET = "s3:DeleteBucket"
+    BUCKET_LOCATION = "s3:GetBucketLocation"
+    LIST_BUCKET = "s3:ListBucket"
+    LIST_UPLOADS = "s3:ListBucketMultipartUploads"
+    LIST_PARTS = "s3:ListMultipartUploadParts"
+    GET_OBJECT = "s3:GetObject"
+    PUT_OBJECT = "s3:PutObject"
+    DELETE_OBJECT = "s3:DeleteObject"
+    ABORT_UPLOAD = "s3:AbortMultipartUpload"
+
+
+class AuthKind(Enum):
+    """Where a request carries its signature."""
+
+    HEADER = "header"
+    PRESIGNED = "presigned"
+
+
+class PayloadKind(Enum):
+    """How the signature covers the body; the value is what x-amz-content-sha256 says, `SIGNED` standing for a hash."""
+
+    SIGNED = "SIGNED"
+    UNSIGNED = "UNSIGNED-PAYLOAD"
+    STREAMING_SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    STREAMING_SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+    STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+
+class Body(Enum):
+    """What an operation reads from the wire."""
+
+    NONE = "none"
+    DOCUMENT = "document"
+    OBJECT = "object"
+
+
+_WHOLE = frozenset({PayloadKind.SIGNED, PayloadKind.UNSIGNED})
+_PAYLOADS: Mapping[AuthKind, Mapping[Body, frozenset[PayloadKind]]] = {
+    AuthKind.HEADER: {Body.NONE: _WHOLE, Body.DOCUMENT: _WHOLE, Body.OBJECT: frozenset(PayloadKind)},
+    # A presigned URL is made before the body is known: there is no seed that signed chunks could follow.
+    AuthKind.PRESIGNED: {
+        Body.NONE: _WHOLE,
+        Body.DOCUMENT: _WHOLE,
+        Body.OBJECT: _WHOLE | {PayloadKind.STREAMING_UNSIGNED_TRAILER},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One row: how a request is recognised, and what it takes.
+
+    `selector` names the query parameters that choose the operation, sorted and joined by `&`; `is_copy` that it has
+    x-amz-copy-source. `parameters` are the further query parameters it reads. An operation without action is refused.
+    """
+
+    name: str
+    method: str
+    kind: Kind
+    selector: str = ""
+    is_copy: bool = False
+    action: Action | None = None
+    body: Body = Body.NONE
+    parameters: frozenset[str] = frozenset()
+    auth_kinds: frozenset[AuthKind] = field(default_factory=lambda: frozenset(AuthKind))
+
+    @property
+    def is_served(self) -> bool:
+        return self.action is not None
+
+    def takes(self, auth_kind: AuthKind, payload_kind: PayloadKind) -> bool:
+        """Whether a request signed like this may come in at all; what is not listed may not."""
+        return auth_kind in self.auth_kinds and payload_kind in _PAYLOADS[auth_kind][self.body]
+
+
+_OVERRIDES = frozenset(
+    f"response-{name}"
+    for name in (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    )
+)
+_PAGE = frozenset({"prefix", "delimiter", "encoding-type"})
+
+
+def _served(
+    name: str,
+    method: str,
+    kind: Kind,
+    selector: str = "",
+    *,
+    action: Action,
+    body: Body = Body.NONE,
+    parameters: frozenset[str] = frozenset(),
+    is_copy: bool = False,
+) -> Operation:
+    return Operation(
+        name=name,
+        method=method,
+        kind=kind,
+        selector=selector,
+        is_copy=is_copy,
+        action=action,
+        body=body,
+        parameters=parameters,
+    )
+
+
+SERVED = (
+    _served(
+        "ListBuckets",
+        "GET",
+        Kind.SERVICE,
+        action=Action.LIST_BUCKETS,
+        parameters=frozenset({"prefix", "max-buckets", "continuation-token", "bucket-region"}),
+    ),
+    _served("CreateBucket", "PUT", Kind.BUCKET, action=Action.CREATE_BUCKET, body=Body.DOCUMENT),
+    _served("HeadBucket", "HEAD", Kind.BUCKET, action=Action.LIST_BUCKET),
+    _served("DeleteBucket", "DELETE", Kind.BUCKET, action=Action.DELETE_BUCKET),
+    _served("GetBucketLocation", "GET", Kind.BUCKET, "location", action=Action.BUCKET_LOCATION),
+    _served(
+        "ListObjects",
+        "GET",
+        Kind.BUCKET,
+        action=Action.LIST_BUCKET,
+        parameters=_PAGE | {"marker", "max-keys"},
+    ),
+    _served(
+        "ListObjectsV2",
+        "GET",
+        Kind.BUCKET,
+        "list-type",
+        action=Action.LIST_BUCKET,
+        parameters=_PAGE | {"continuation-token", "start-after", "fetch-owner", "max-keys"},
+    ),
+    _served("DeleteObjects", "POST", Kind.BUCKET, "delete", action=Action.DELETE_OBJECT, body=Body.DOCUMENT),
+    _served(
+        "ListMultipartUploads",
+        "GET",
+        Kind.BUCKET,
+        "uploads",
+        action=Action.LIST_UPLOADS,
+        parameters=_PAGE | {"key-marker", "upload-id-marker", "max-uploads"},
+    ),
+    _served(
+        "GetObject",
+        "GET",
+        Kind.OBJECT,
+        action=Action.GET_OBJECT,
+        parameters=_OVERRIDES | {"versionId"},
+    ),
+    _served(
+        "HeadObject",
+        "HEAD",
+        Kind.OBJECT,
+        action=Action.GET_OBJECT,
+        parameters=_OVERRIDES | {"versionId"},
+    ),
+    _served("PutObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, body=Body.OBJECT),
+    _served("CopyObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, is_copy=True),
+    _served(
+        "DeleteObject",
+        "DELETE",
+        Kind.OBJECT,
+        action=Action.DELETE_OBJECT,
+        parameters=frozenset({"versionId"}),
+    ),
+    _served("CreateMultipartUpload", "POST", Kind.OBJECT, "uploads", action=Action.PUT_OBJECT),
+    _served(
+        "UploadPart", "PUT", Kind.OBJECT, "partNumber&uploadId", action=Action.PUT_OBJECT, body=Body.OBJECT
+    ),
+    _served(
+        "CompleteMultipartUpload",
+        "POST",
+        Kind.OBJECT,
+        "uploadId",
+        action=Action.PUT_OBJECT,
+        body=Body.DOCUMENT,
+    ),
+    _served("AbortMultipartUpload", "DELETE", Kind.OBJECT, "uploadId", action=Action.ABORT_UPLOAD),
+    _served(
+        "ListParts",
+        "GET",
+        Kind.OBJECT,
+        "uploadId",
+        action=Action.LIST_PARTS,
+        parameters=frozenset({"max-parts", "part-number-marker"}),
+    ),
+)

@@ -1,0 +1,111 @@
+"""The operations of S3 that are not built: each answers 501 NotImplemented under its own name."""
+
+from dataplane.wire.operations import Kind, Operation
+
+_BUCKET_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
+    # Sub-resource, name in the operations' names, methods that exist.
+    ("abac", "BucketAbac", "GET PUT"),
+    ("accelerate", "BucketAccelerateConfiguration", "GET PUT"),
+    ("acl", "BucketAcl", "GET PUT"),
+    ("cors", "BucketCors", "GET PUT DELETE"),
+    ("encryption", "BucketEncryption", "GET PUT DELETE"),
+    ("lifecycle", "BucketLifecycleConfiguration", "GET PUT"),
+    ("logging", "BucketLogging", "GET PUT"),
+    ("metadataConfiguration", "BucketMetadataConfiguration", "GET DELETE"),
+    ("metadataTable", "BucketMetadataTableConfiguration", "GET DELETE"),
+    ("notification", "BucketNotificationConfiguration", "GET PUT"),
+    ("object-lock", "ObjectLockConfiguration", "GET PUT"),
+    ("ownershipControls", "BucketOwnershipControls", "GET PUT DELETE"),
+    ("policy", "BucketPolicy", "GET PUT DELETE"),
+    ("policyStatus", "BucketPolicyStatus", "GET"),
+    ("publicAccessBlock", "PublicAccessBlock", "GET PUT DELETE"),
+    ("replication", "BucketReplication", "GET PUT DELETE"),
+    ("requestPayment", "BucketRequestPayment", "GET PUT"),
+    ("tagging", "BucketTagging", "GET PUT DELETE"),
+    ("versioning", "BucketVersioning", "GET PUT"),
+    ("website", "BucketWebsite", "GET PUT DELETE"),
+)
+_NUMBERED_DOCUMENTS: tuple[tuple[str, str], ...] = (
+    ("analytics", "BucketAnalyticsConfiguration"),
+    ("intelligent-tiering", "BucketIntelligentTieringConfiguration"),
+    ("inventory", "BucketInventoryConfiguration"),
+    ("metrics", "BucketMetricsConfiguration"),
+)
+_OBJECT_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
+    ("acl", "ObjectAcl", "GET PUT"),
+    ("attributes", "ObjectAttributes", "GET"),
+    ("legal-hold", "ObjectLegalHold", "GET PUT"),
+    ("retention", "ObjectRetention", "GET PUT"),
+    ("tagging", "ObjectTagging", "GET PUT DELETE"),
+    ("torrent", "ObjectTorrent", "GET"),
+)
+_SINGLE: tuple[tuple[str, str, Kind, str], ...] = (
+    ("CreateBucketMetadataConfiguration", "POST", Kind.BUCKET, "metadataConfiguration"),
+    ("CreateBucketMetadataTableConfiguration", "POST", Kind.BUCKET, "metadataTable"),
+    ("CreateSession", "GET", Kind.BUCKET, "session"),
+    ("DeleteBucketLifecycle", "DELETE", Kind.BUCKET, "lifecycle"),
+    ("ListObjectVersions", "GET", Kind.BUCKET, "versions"),
+    ("UpdateBucketMetadataAnnotationTableConfiguration", "PUT", Kind.BUCKET, "metadataAnnotationTable"),
+    ("UpdateBucketMetadataInventoryTableConfiguration", "PUT", Kind.BUCKET, "metadataInventoryTable"),
+    ("UpdateBucketMetadataJournalTableConfiguration", "PUT", Kind.BUCKET, "metadataJournalTable"),
+    ("PostObject", "POST", Kind.BUCKET, ""),
+    ("DeleteObjectAnnotation", "DELETE", Kind.OBJECT, "annotation&annotationName"),
+    ("GetObjectAnnotation", "GET", Kind.OBJECT, "annotation&annotationName"),
+    ("ListObjectAnnotations", "GET", Kind.OBJECT, "annotation"),
+    ("PutObjectAnnotation", "PUT", Kind.OBJECT, "annotation&annotationName"),
+    ("RenameObject", "PUT", Kind.OBJECT, "renameObject"),
+    ("RestoreObject", "POST", Kind.OBJECT, "restore"),
+    ("SelectObjectContent", "POST", Kind.OBJECT, "select&select-type"),
+    ("UpdateObjectEncryption", "PUT", Kind.OBJECT, "encryption"),
+    ("GetObject with partNumber", "GET", Kind.OBJECT, "partNumber"),
+    ("HeadObject with partNumber", "HEAD", Kind.OBJECT, "partNumber"),
+    ("CORS preflight", "OPTIONS", Kind.SERVICE, ""),
+    ("CORS preflight", "OPTIONS", Kind.BUCKET, ""),
+    ("CORS preflight", "OPTIONS", Kind.OBJECT, ""),
+)
+_VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
+
+
+def _documents(kind: Kind, rows: tuple[tuple[str, str, str], ...]) -> list[Operation]:
+    return [
+        Operation(name=_VERBS[method] + name, method=method, kind=kind, selector=sub_resource)
+        for sub_resource, name, methods in rows
+        for method in methods.split()
+    ]
+
+
+def _numbered() -> list[Operation]:
+    operations = []
+    for sub_resource, name in _NUMBERED_DOCUMENTS:
+        for method, verb in _VERBS.items():
+            operations.append(
+                Operation(name=verb + name, method=method, kind=Kind.BUCKET, selector=f"id&{sub_resource}")
+            )
+        operations.append(
+            Operation(name=f"List{name}s", method="GET", kind=Kind.BUCKET, selector=sub_resource)
+        )
+    return operations
+
+
+REFUSED = (
+    *_documents(Kind.BUCKET, _BUCKET_DOCUMENTS),
+    *_numbered(),
+    *_documents(Kind.OBJECT, _OBJECT_DOCUMENTS),
+    *(Operation(name=name, method=method, kind=kind, selector=sub) for name, method, kind, sub in _SINGLE),
+    Operation(
+        name="UploadPartCopy",
+        method="PUT",
+        kind=Kind.OBJECT,
+        selector="partNumber&uploadId",
+        is_copy=True,
+    ),
+)
+
+SAME_ON_THE_WIRE = {
+    "ListDirectoryBuckets": "ListBuckets",
+    "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
+    "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
+    "GetBucketNotification": "GetBucketNotificationConfiguration",
+    "PutBucketNotification": "PutBucketNotificationConfiguration",
+}
+"""Operations whose requests cannot be told from another's: directory buckets differ by host, the rest by age."""
