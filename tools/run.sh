@@ -8,15 +8,17 @@ config=$data/penstock.yaml
 if [ ! -e "$config" ]; then
   "$bin/penstock" init --data "$data" --out "$config" --yes
 fi
-"$bin/python" - "$data/credentials.json" <<'PY'
-import json, sys
-facts = json.load(open(sys.argv[1]))
-print(f"""
-S3 endpoint   {facts['endpoint']}
-credentials   {sys.argv[1]}
-try it        AWS_ACCESS_KEY_ID={facts['access_key_id']} \\
-              AWS_SECRET_ACCESS_KEY=$(python3 -c 'import json;print(json.load(open("{sys.argv[1]}"))["secret_access_key"])') \\
-              AWS_DEFAULT_REGION={facts['region']} aws --endpoint-url {facts['endpoint']} s3 mb s3://first
-""", flush=True)
-PY
+endpoint=$("$bin/python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["endpoint"])' "$data/credentials.json")
+cat <<TEXT
+
+S3 endpoint   $endpoint
+credentials   $data/credentials.json
+try it        in another terminal, here:
+
+  eval "\$(python3 tools/aws_environment.py $(printf %q "$data")/credentials.json)"
+  $bin/aws s3 mb s3://first && $bin/aws s3 cp README.md s3://first/ && $bin/aws s3 ls s3://first/
+
+Ctrl-C stops.
+
+TEXT
 exec "$bin/penstock" serve --config "$config"
