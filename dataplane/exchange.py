@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataplane.s3.bodies import RawBody
-from dataplane.s3.faults import IncompleteBody, MissingContentLength
-from dataplane.s3.identity import Identity
-from dataplane.s3.routes import Operation
-from dataplane.s3.sigv4 import Proof
-from dataplane.s3.target import Target
-from dataplane.s3.xml_in import check_size
+from dataplane.auth.identity import Identity
+from dataplane.auth.sigv4 import Authenticated
+from dataplane.wire.bodies import ChunkedBody, PlainBody, RawBody, object_body, read_document
+from dataplane.wire.operations import Operation
+from dataplane.wire.target import Target
+from dataplane.wire.xml_in import DOCUMENT_BYTES_MAX
 from engine.names import BucketName, ObjectKey
 
 
@@ -22,9 +21,16 @@ class Exchange:
     request_id: str
     target: Target
     operation: Operation
-    identity: Identity
-    proof: Proof
-    headers: Mapping[str, str]
+    caller: Authenticated
+
+    @property
+    def identity(self) -> Identity:
+        return self.caller.identity
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's headers, with those that a presigned URL carries as parameters."""
+        return self.caller.headers
 
     @property
     def bucket(self) -> BucketName:
@@ -41,17 +47,24 @@ class Exchange:
         body: RawBody = self.environ["wsgi.input"]
         return body
 
-    def read_document(self, bytes_max: int) -> bytes:
-        """A whole XML body, never more than the cap; raises MaxMessageLengthExceeded before a byte too many is read."""
-        body = self.raw_body
-        if body.size_bytes is None:
-            raise MissingContentLength("You must provide the Content-Length HTTP header.")
-        check_size(body.size_bytes, bytes_max)
-        buffer = bytearray(body.size_bytes)
-        view, filled = memoryview(buffer), 0
-        while filled < len(buffer):
-            count = body.readinto(view[filled:])
-            if count == 0:
-                raise IncompleteBody("The body ended before the announced Content-Length.")
-            filled += count
-        return bytes(buffer)
+    def object_body(self) -> PlainBody | ChunkedBody:
+        """The plaintext of an upload; raises what can be refused before a byte is read."""
+        caller = self.caller
+        return object_body(self.raw_body, caller.headers, caller.payload, signatures=caller.signatures)
+
+    def read_document(
+        self,
+        *,
+        max_bytes: int = DOCUMENT_BYTES_MAX,
+        needs_digest: bool = False,
+        has_checksum: bool = True,
+    ) -> bytes:
+        """A whole XML body, never more than the cap, held against the digests its sender gave."""
+        return read_document(
+            self.raw_body,
+            self.caller.headers,
+            self.caller.payload,
+            max_bytes=max_bytes,
+            needs_digest=needs_digest,
+            has_checksum=has_checksum,
+        )

@@ -6,9 +6,11 @@ from falcon import Response
 
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml
-from dataplane.s3 import documents
-from dataplane.s3.faults import AccessDenied, NotImplementedYet
-from dataplane.s3.xml_in import BODY_BYTES_MAX, read_location
+from dataplane.wire import xml_out
+from dataplane.wire.headers import require_owner
+from dataplane.wire.parameters import read_list_buckets
+from dataplane.wire.refusals import AccessDenied
+from dataplane.wire.requests import read_location
 from engine.objects.buckets import Buckets
 
 
@@ -21,16 +23,26 @@ class BucketHandlers:
 
     def list_buckets(self, exchange: Exchange, resp: Response) -> None:
         """Buckets of the caller's account, those it is limited to if it is."""
-        limited = exchange.identity.buckets
-        found = self._buckets.list(exchange.identity.account_id)
-        shown = [each for each in found if limited is None or each.name in limited]
-        answer_xml(resp, documents.list_buckets(shown, account=exchange.identity.account))
+        identity, query = exchange.identity, read_list_buckets(exchange.target)
+        prefix, after = query.prefix.decode(), query.after.decode("utf-8", "replace")
+        region = exchange.target.get("bucket-region")
+        shown = [
+            each
+            for each in self._buckets.list(identity.account_id)
+            if each.name > after
+            and each.name.startswith(prefix)
+            and identity.sees(each.name)
+            and region in (None, self._region)
+        ]
+        page = shown[: query.limit]
+        next_after = page[-1].name.encode() if len(shown) > len(page) else None
+        answer_xml(
+            resp, xml_out.list_buckets(page, owner=identity.account, query=query, next_after=next_after)
+        )
 
     def create_bucket(self, exchange: Exchange, resp: Response) -> None:
-        if exchange.headers.get("x-amz-bucket-object-lock-enabled", "false").lower() == "true":
-            raise NotImplementedYet("object lock is not implemented")
-        body = exchange.read_document(BODY_BYTES_MAX) if exchange.raw_body.size_bytes else b""
-        read_location(body, self._region)
+        body = exchange.read_document() if exchange.raw_body.size_bytes else b""
+        read_location(body, region=self._region)
         self._buckets.create(exchange.bucket, exchange.identity.account_id)
         resp.status = HTTPStatus.OK
         resp.set_header("Location", f"/{exchange.bucket}")
@@ -48,8 +60,9 @@ class BucketHandlers:
 
     def get_bucket_location(self, exchange: Exchange, resp: Response) -> None:
         self._own(exchange)
-        answer_xml(resp, documents.bucket_location(self._region))
+        answer_xml(resp, xml_out.bucket_location(self._region))
 
     def _own(self, exchange: Exchange) -> None:
         if self._buckets.get(exchange.bucket).account_id != exchange.identity.account_id:
-            raise AccessDenied("the bucket belongs to another account")
+            raise AccessDenied
+        require_owner(exchange.headers, exchange.identity.account)

@@ -6,25 +6,20 @@ from falcon import Response
 
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_not_modified, answer_xml, check_version_id, describe_version
-from dataplane.s3 import documents
-from dataplane.s3.bodies import object_body
-from dataplane.s3.conditions import check_read_conditions, has_read_conditions
-from dataplane.s3.faults import InvalidRequest, NotImplementedYet, fault_of
-from dataplane.s3.headers import (
-    checksum_headers,
-    read_checksum,
-    read_content_md5,
-    read_object_headers,
-    read_overrides,
-)
-from dataplane.s3.ranges import parse_range
-from dataplane.s3.xml_in import BODY_BYTES_MAX, read_delete
-from engine.errors import EngineError
-from engine.integrity.digests import BodyDigests
+from dataplane.wire import xml_out
+from dataplane.wire.checksums import checksum_headers
+from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies
+from dataplane.wire.faults import fault_of, message_of
+from dataplane.wire.headers import quoted, read_object_headers, read_response_overrides
+from dataplane.wire.ranges import parse_range
+from dataplane.wire.refusals import NotImplementedYet
+from dataplane.wire.requests import ListedDelete, read_delete
+from dataplane.wire.xml_out import DeleteFailure
+from engine.errors import EngineError, NoSuchVersion
 from engine.objects.read import Reader, Span
 from engine.objects.remove import Remover
 from engine.objects.write import PutOrder, Writer
-from engine.streams import DigestPlan, ExpectedDigests
+from engine.records import NULL_VERSION_ID
 
 
 class ObjectHandlers:
@@ -48,13 +43,14 @@ class ObjectHandlers:
             check_version_id(exchange.target)
         stored = self._reader.find(exchange.bucket, exchange.key)
         version, headers = stored.version, exchange.headers
-        if has_read_conditions(headers) and not check_read_conditions(
-            headers, etag=version.etag, modified_us=version.created_at_us
-        ):
+        etag, modified_at_us = version.etag, version.created_at_us
+        if not ReadConditions.of(headers).hold(etag, modified_at_us):
             answer_not_modified(resp, version)
             return
-        asked = parse_range(headers.get("range"), version.size_bytes) if "range" in headers else None
-        describe_version(resp, version, headers, read_overrides(exchange.target.query))
+        asked = None
+        if "range" in headers and range_applies(headers, etag=etag, modified_at_us=modified_at_us):
+            asked = parse_range(headers["range"], version.size_bytes)
+        describe_version(resp, version, headers, read_response_overrides(exchange.target))
         if asked is None:
             span = Span(start=0, stop=version.size_bytes)
             resp.status = HTTPStatus.OK
@@ -70,24 +66,19 @@ class ObjectHandlers:
     def put_object(self, exchange: Exchange, resp: Response) -> None:
         """The answer comes after bytes and metadata are durable."""
         headers = exchange.headers
-        if_none_match = headers.get("if-none-match")
-        if if_none_match not in (None, "*"):
-            raise NotImplementedYet(
-                "If-None-Match with an ETag is not implemented for writes", Header="If-None-Match"
-            )
-        if_match = headers.get("if-match")
+        conditions = WriteConditions.of(headers)
         order = PutOrder(
             bucket=exchange.bucket,
             key=exchange.key,
             account_id=exchange.identity.account_id,
             headers=read_object_headers(headers),
-            if_none_match=if_none_match is not None,
-            if_match_etag=None if if_match is None else if_match.strip('"'),
+            if_none_match=conditions.if_none_match,
+            if_match_etag=conditions.if_match_etag,
         )
-        written = self._writer.put(order, object_body(exchange.raw_body, headers, exchange.proof))
+        written = self._writer.put(order, exchange.object_body())
         resp.status = HTTPStatus.OK
         resp.content_type = None
-        resp.set_header("ETag", f'"{written.etag}"')
+        resp.set_header("ETag", quoted(written.etag))
         for name, value in checksum_headers(written.checksums):
             resp.set_header(name, value)
 
@@ -95,46 +86,32 @@ class ObjectHandlers:
         """204 also for a key that is not there."""
         check_version_id(exchange.target)
         if "if-match" in exchange.headers:
-            raise NotImplementedYet("If-Match is not implemented for deletes", Header="If-Match")
+            raise NotImplementedYet("If-Match on DeleteObject")
         self._remover.delete(exchange.bucket, exchange.key)
         resp.status = HTTPStatus.NO_CONTENT
         resp.content_type = None
 
     def delete_objects(self, exchange: Exchange, resp: Response) -> None:
         """Each key on its own; the answer lists exactly what is gone and what is not."""
-        raw = exchange.read_document(BODY_BYTES_MAX)
-        _check_document(exchange, raw)
-        request = read_delete(raw)
-        errors: list[tuple[bytes, str, str]] = []
-        keys = []
-        for entry in request.entries:
-            if entry.version_id not in (None, "", "null"):
-                errors.append((entry.key, "NoSuchVersion", "The specified version does not exist."))
-            elif entry.checked is None:
-                assert entry.error is not None
-                errors.append((entry.key, fault_of(entry.error).code, str(entry.error)))
-            else:
-                keys.append(entry.checked)
+        request = read_delete(exchange.read_document(needs_digest=True))
+        # What a version id names is not there: buckets are unversioned, and `null` is what is current.
+        current = [entry for entry in request.entries if entry.version_id in (None, NULL_VERSION_ID)]
+        failures = [
+            _failure(entry, NoSuchVersion(bucket=exchange.bucket, key=entry.key, version_id=entry.version_id))
+            for entry in request.entries
+            if entry.version_id is not None and entry.version_id != NULL_VERSION_ID
+        ]
         deleted: list[bytes] = []
-        for key, outcome in zip(keys, self._remover.delete_many(exchange.bucket, keys), strict=True):
+        outcomes = self._remover.delete_many(exchange.bucket, [entry.key for entry in current])
+        for entry, outcome in zip(current, outcomes, strict=True):
             if isinstance(outcome, EngineError):
-                errors.append((key, fault_of(outcome).code, str(outcome)))
+                failures.append(_failure(entry, outcome))
             else:
-                deleted.append(key)
-        answer_xml(resp, documents.delete_result(() if request.is_quiet else deleted, errors))
+                deleted.append(entry.key)
+        answer_xml(resp, xml_out.delete_result(() if request.is_quiet else deleted, failures))
 
 
-def _check_document(exchange: Exchange, raw: bytes) -> None:
-    """A batch delete must prove its body: Content-MD5, a checksum, or a signed digest."""
-    md5, checksum = read_content_md5(exchange.headers), read_checksum(exchange.headers)
-    if md5 is None and checksum is None and exchange.proof.payload_sha256 is None:
-        raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
-    check_digests(raw, ExpectedDigests(md5=md5, sha256=exchange.proof.payload_sha256, checksum=checksum))
-
-
-def check_digests(raw: bytes, expected: ExpectedDigests) -> None:
-    """Hold a whole document against what its sender promised; raises DigestMismatch."""
-    algorithms = () if expected.checksum is None else (expected.checksum.algorithm,)
-    digests = BodyDigests(DigestPlan(sha256=expected.sha256 is not None, checksums=algorithms))
-    digests.update(raw)
-    digests.check(expected)
+def _failure(entry: ListedDelete, error: EngineError) -> DeleteFailure:
+    return DeleteFailure(
+        key=entry.key, version_id=entry.version_id, code=fault_of(error).code, message=message_of(error)
+    )

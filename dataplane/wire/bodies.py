@@ -18,7 +18,7 @@ from dataplane.wire.refusals import IncompleteBody, InvalidArgument, InvalidRequ
 from dataplane.wire.xml_in import DOCUMENT_BYTES_MAX, require_size
 from engine.errors import ObjectTooLarge
 from engine.integrity.digests import BodyDigests
-from engine.streams import ChecksumAlgorithm, DigestPlan, ExpectedDigests
+from engine.streams import DigestPlan, ExpectedDigests
 from engine.units import PUT_SIZE_MAX_BYTES
 
 DECODED_LENGTH_FIELD = "x-amz-decoded-content-length"
@@ -99,19 +99,17 @@ def object_body(
     payload: Payload,
     *,
     signatures: ChunkSignatures | None = None,
-    wanted: ChecksumAlgorithm | None = None,
     max_bytes: int = PUT_SIZE_MAX_BYTES,
 ) -> PlainBody | ChunkedBody:
     """The plaintext of an upload; everything that can be refused before a byte is read is refused here.
 
-    `signatures` expects the signatures of chunks and must be there when the payload's chunks are signed. `wanted` is
-    a checksum to compute whatever the request says, such as that of the multipart upload a part belongs to.
+    `signatures` expects the signatures of chunks and must be there when the payload's chunks are signed.
     Raises ObjectTooLarge, and WireError for lengths, digests and checksums that contradict themselves or each other.
     """
     size_bytes = _plaintext_bytes(raw, headers, payload)
     if size_bytes > max_bytes:
         raise ObjectTooLarge(size_bytes=size_bytes, max_bytes=max_bytes)
-    promise = read_promise(headers, payload, wanted=wanted)
+    promise = read_promise(headers, payload)
     if not payload.is_chunked:
         return PlainBody(raw, size_bytes=size_bytes, promise=promise)
     assert (signatures is not None) == payload.has_signed_chunks, (
@@ -127,13 +125,10 @@ def object_body(
     return ChunkedBody(reader, size_bytes=size_bytes, promise=promise)
 
 
-def read_promise(
-    headers: Mapping[str, str], payload: Payload, *, wanted: ChecksumAlgorithm | None = None
-) -> Promise:
+def read_promise(headers: Mapping[str, str], payload: Payload) -> Promise:
     """Content-MD5, the payload's hash and the one checksum, given as a header or announced as a trailer.
 
-    Raises InvalidRequest for two checksums, for an SDK algorithm that is not the one given or comes without any, and
-    for a checksum other than `wanted`.
+    Raises InvalidRequest for two checksums, and for an SDK algorithm that is not the one given or comes without any.
     """
     checksum = read_checksum(headers)
     trailer = _announced_trailer(headers, payload)
@@ -148,15 +143,9 @@ def read_promise(
         )
     if named is not None and named is not given:
         raise InvalidRequest(f"Value for {SDK_ALGORITHM_FIELD} header is invalid.")
-    if wanted is not None and given is not None and wanted is not given:
-        raise InvalidRequest(
-            f"Checksum Type mismatch occurred, expected checksum Type: {wanted.value.lower()}, "
-            f"actual checksum Type: {given.value.lower()}"
-        )
-    computed = given or wanted
     return Promise(
         expected=ExpectedDigests(md5=read_content_md5(headers), sha256=payload.sha256, checksum=checksum),
-        plan=DigestPlan(sha256=payload.sha256 is not None, checksums=() if computed is None else (computed,)),
+        plan=DigestPlan(sha256=payload.sha256 is not None, checksums=() if given is None else (given,)),
         trailer=trailer,
     )
 
@@ -168,15 +157,19 @@ def read_document(
     *,
     max_bytes: int = DOCUMENT_BYTES_MAX,
     needs_digest: bool = False,
+    has_checksum: bool = True,
 ) -> bytes:
     """A whole XML body, held against its digests before anybody parses it.
 
+    `has_checksum` is false where x-amz-checksum-* headers speak of an object and not of this body.
     Raises MaxMessageLengthExceeded by the announced length, before a byte is read; MissingContentLength;
     IncompleteBody; DigestMismatch; InvalidRequest when `needs_digest` and neither Content-MD5 nor a checksum came.
     """
     require_size(raw.size_bytes, max_bytes=max_bytes)
     if raw.size_bytes is None:
         raise MissingContentLength
+    if not has_checksum:
+        headers = {name: value for name, value in headers.items() if "checksum" not in name}
     promise = read_promise(headers, payload)
     expected = promise.expected
     if needs_digest and expected.md5 is None and expected.checksum is None:

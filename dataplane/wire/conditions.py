@@ -26,6 +26,9 @@ class ReadConditions:
     @classmethod
     def of(cls, headers: Mapping[str, str], *, prefix: str = "") -> "ReadConditions":
         """Read the four headers, with `prefix` before their names; dates that are none are ignored."""
+        start = prefix + "if-"
+        if not any(name.startswith(start) for name in headers):
+            return UNCONDITIONAL
         return cls(
             if_match=_etags(headers.get(prefix + "if-match")),
             if_none_match=_etags(headers.get(prefix + "if-none-match")),
@@ -54,6 +57,9 @@ class ReadConditions:
         if not self.hold(etag, modified_at_us):
             by_etag = self.if_none_match is not None
             raise PreconditionFailed(condition="If-None-Match" if by_etag else "If-Modified-Since")
+
+
+UNCONDITIONAL = ReadConditions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

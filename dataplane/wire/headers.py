@@ -73,10 +73,18 @@ def read_user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     return user
 
 
-def object_response_headers(headers: ObjectHeaders) -> list[tuple[str, str]]:
-    """Response headers of stored metadata. A value that no header can hold is left out rather than sent broken."""
-    pairs = [("Content-Type", headers.content_type or DEFAULT_CONTENT_TYPE)]
-    pairs += [(name.title(), value) for name, value in headers.system.items()]
+def object_response_headers(
+    headers: ObjectHeaders, overrides: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """Response headers of stored metadata, `overrides` taking the places of theirs.
+
+    A value that no header can hold is left out rather than sent broken.
+    """
+    system = {"Content-Type": headers.content_type or DEFAULT_CONTENT_TYPE}
+    system.update((name.title(), value) for name, value in headers.system.items())
+    if overrides:
+        system.update(overrides)
+    pairs = list(system.items())
     pairs += [(USER_METADATA_PREFIX + name, value) for name, value in headers.user.items()]
     if headers.storage_class != "STANDARD":
         pairs.append(("x-amz-storage-class", headers.storage_class))

@@ -4,6 +4,7 @@ import base64
 import binascii
 import uuid
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataplane.wire.refusals import InvalidArgument
@@ -123,6 +124,16 @@ def read_upload_id(target: Target) -> bytes:
 def upload_id_text(upload_id: bytes) -> str:
     """The form in which clients see an upload id."""
     return upload_id.hex()
+
+
+def read_object_size(headers: Mapping[str, str]) -> int | None:
+    """x-amz-mp-object-size: what a completed upload is to measure; raises WireError InvalidArgument."""
+    text = headers.get("x-amz-mp-object-size")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise InvalidArgument("The object size is no number", name="x-amz-mp-object-size", value=text)
+    return int(text)
 
 
 def read_version_id(text: str | None) -> str | None:
