@@ -77,10 +77,11 @@ def _documents(kind: Kind, rows: tuple[tuple[str, str, str], ...]) -> list[Opera
 def _numbered() -> list[Operation]:
     operations = []
     for sub_resource, name in _NUMBERED_DOCUMENTS:
-        for method, verb in _VERBS.items():
-            operations.append(
-                Operation(name=verb + name, method=method, kind=Kind.BUCKET, selector=f"id&{sub_resource}")
-            )
+        by_id = "&".join(sorted(("id", sub_resource)))
+        operations += [
+            Operation(name=verb + name, method=method, kind=Kind.BUCKET, selector=by_id)
+            for method, verb in _VERBS.items()
+        ]
         operations.append(
             Operation(name=f"List{name}s", method="GET", kind=Kind.BUCKET, selector=sub_resource)
         )

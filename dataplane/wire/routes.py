@@ -21,6 +21,9 @@ _Table = Mapping[tuple[str, Kind, str, bool], Operation]
 def _table(operations: tuple[Operation, ...]) -> _Table:
     table: dict[tuple[str, Kind, str, bool], Operation] = {}
     for each in operations:
+        assert each.selector == "&".join(sorted(each.selector.split("&"))), (
+            f"{each.name} would never be found"
+        )
         place = (each.method, each.kind, each.selector, each.is_copy)
         assert place not in table, f"{each.name} and {table[place].name} look the same on the wire"
         table[place] = each
