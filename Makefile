@@ -44,7 +44,10 @@ bench: setup ## measure against the limits of this machine (needs wrk and nginx)
 test-clients: setup ## real clients at full size; a missing one is a failure
 	PENSTOCK_CLIENTS=long $(BIN)/pytest tests/clients
 
+fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each
+	PENSTOCK_FUZZ_EXAMPLES=100000 $(BIN)/pytest --timeout=0 tests/unit/dataplane/test_fuzz.py
+
 chaos: setup ## kills at random moments, a hundred of them
 	PENSTOCK_CHAOS_KILLS=100 $(BIN)/pytest tests/chaos
 
-.PHONY: help setup lock run test check fmt proto bench chaos test-clients
+.PHONY: help setup lock run test check fmt proto bench fuzz chaos test-clients

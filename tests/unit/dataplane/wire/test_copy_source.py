@@ -36,9 +36,31 @@ def test_sources(text: str, bucket: str, key: bytes, version_id: str | None) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/", " ", "   ", "%", "bucket", "/bucket", "bucket/", "/bucket/", "//", "/k", "//bucket/k", "bucket/%zz", "bucket/%ff",
-     "bucket/%00", "bucket/k?x=y", "bucket/k?versionId=../x", "bucket/k?versionId=", "bucket/k?versionId=a&b=c", "%20/k", "\xff/k", "%ff/k"],
-)  # fmt: skip
+    [
+        "",
+        "/",
+        " ",
+        "   ",
+        "%",
+        "bucket",
+        "/bucket",
+        "bucket/",
+        "/bucket/",
+        "//",
+        "/k",
+        "//bucket/k",
+        "bucket/%zz",
+        "bucket/%ff",
+        "bucket/%00",
+        "bucket/k?x=y",
+        "bucket/k?versionId=../x",
+        "bucket/k?versionId=",
+        "bucket/k?versionId=a&b=c",
+        "%20/k",
+        "\xff/k",
+        "%ff/k",
+    ],
+)
 def test_f8_what_names_no_object_is_an_invalid_argument(text: str) -> None:
     with pytest.raises(InvalidArgument):
         read_copy_source({"x-amz-copy-source": text})
