@@ -7,7 +7,6 @@ from falcon import Response
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml
 from dataplane.wire import xml_out
-from dataplane.wire.headers import require_owner
 from dataplane.wire.parameters import read_list_buckets
 from dataplane.wire.refusals import AccessDenied
 from dataplane.wire.requests import read_location
@@ -65,4 +64,3 @@ class BucketHandlers:
     def _own(self, exchange: Exchange) -> None:
         if self._buckets.get(exchange.bucket).account_id != exchange.identity.account_id:
             raise AccessDenied
-        require_owner(exchange.headers, exchange.identity.account)

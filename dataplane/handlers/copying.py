@@ -9,7 +9,7 @@ from dataplane.wire import xml_out
 from dataplane.wire.checksums import read_algorithm
 from dataplane.wire.conditions import COPY_PREFIX, ReadConditions
 from dataplane.wire.copy_source import read_copy_source, replaces_metadata
-from dataplane.wire.headers import read_object_headers, require_owner
+from dataplane.wire.headers import read_object_headers
 from dataplane.wire.operations import Action
 from dataplane.wire.refusals import AccessDenied, InvalidRequest, NotImplementedYet
 from engine.errors import NoSuchVersion
@@ -63,7 +63,6 @@ class CopyHandlers:
     def _check_owner(self, exchange: Exchange, stored: StoredVersion) -> None:
         if stored.bucket.account_id != exchange.identity.account_id:
             raise AccessDenied
-        require_owner(exchange.headers, exchange.identity.account, name="x-amz-source-expected-bucket-owner")
 
 
 def check_copy_conditions(conditions: ReadConditions, stored: StoredVersion) -> None:

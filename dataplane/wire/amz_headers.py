@@ -6,6 +6,7 @@ from dataplane.wire.checksums import CHECKSUM_FIELDS, SDK_ALGORITHM_FIELD, UNBUI
 from dataplane.wire.operations import Operation
 from dataplane.wire.refusals import (
     AccessControlListNotSupported,
+    AccessDenied,
     InvalidArgument,
     InvalidEncryptionAlgorithm,
     InvalidRequest,
@@ -103,13 +104,16 @@ _OTHER_ACLS = frozenset(
         "public-read-write",
     }
 )
+_OWNERS = frozenset({"x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"})
 _SSE_ALGORITHMS = frozenset({"AES256", "aws:kms", "aws:kms:dsse", "aws:fsx", "aws:backup"})
 
 
-def refuse_unbuilt(operation: Operation, headers: Mapping[str, str]) -> None:
-    """Refuse by name what a header asks for and nobody would do; raises WireError.
+def check_amz_headers(operation: Operation, headers: Mapping[str, str], *, account: str) -> None:
+    """Refuse by name what a header asks for and nobody would do, and a bucket's owner that is not `account`.
 
+    Only the owning account reaches a bucket at all, so the owner a client expects is the caller's own.
     Headers that S3 does not know either are ignored, as S3 does; they had to be signed like all of x-amz-*.
+    Raises WireError.
     """
     for name, value in headers.items():
         if not name.startswith("x-amz-"):
@@ -118,6 +122,8 @@ def refuse_unbuilt(operation: Operation, headers: Mapping[str, str]) -> None:
             raise NotImplementedYet(name)
         if name in GRANTS:
             raise _no_acls()
+        if name in _OWNERS and value != account:
+            raise AccessDenied
         check = _CHECKS.get(name)
         if check is not None:
             check(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from dataplane.wire.refusals import AccessDenied, InvalidArgument, InvalidStorageClass, MetadataTooLarge
+from dataplane.wire.refusals import InvalidArgument, InvalidStorageClass, MetadataTooLarge
 from dataplane.wire.target import Target
 from engine.records import ObjectHeaders
 
@@ -119,15 +119,6 @@ def is_sendable(value: str) -> bool:
 def quoted(etag: str) -> str:
     """An ETag as headers and documents show it."""
     return f'"{etag}"'
-
-
-def require_owner(
-    headers: Mapping[str, str], owner: str, *, name: str = "x-amz-expected-bucket-owner"
-) -> None:
-    """Refuse a bucket of another owner than the client expects; raises WireError AccessDenied."""
-    expected = headers.get(name)
-    if expected is not None and expected != owner:
-        raise AccessDenied
 
 
 def _without_aws_chunked(value: str) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import botocore.session
 import pytest
 
-from dataplane.wire.amz_headers import GRANTS, HARMLESS, READ, REFUSED, refuse_unbuilt
+from dataplane.wire.amz_headers import GRANTS, HARMLESS, READ, REFUSED, check_amz_headers
 from dataplane.wire.operations import SERVED
 from dataplane.wire.refusals import (
     AccessControlListNotSupported,
+    AccessDenied,
     InvalidArgument,
     InvalidEncryptionAlgorithm,
     InvalidRequest,
@@ -45,7 +46,7 @@ def test_no_header_is_two_things() -> None:
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_is_not_built_is_refused_by_name(name: str) -> None:
     with pytest.raises(NotImplementedYet) as caught:
-        refuse_unbuilt(COPY, {name: "x"})
+        check_amz_headers(COPY, {name: "x"}, account="main")
 
     assert caught.value.extra["Feature"] == name
 
@@ -53,12 +54,12 @@ def test_what_is_not_built_is_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(GRANTS))
 def test_f34_grants_are_not_supported(name: str) -> None:
     with pytest.raises(AccessControlListNotSupported):
-        refuse_unbuilt(PUT, {name: 'id="x"'})
+        check_amz_headers(PUT, {name: 'id="x"'}, account="main")
 
 
 @pytest.mark.parametrize("acl", ["private", "bucket-owner-full-control"])
 def test_f34_the_owners_acls_are_what_holds_anyway(acl: str) -> None:
-    refuse_unbuilt(PUT, {"x-amz-acl": acl})
+    check_amz_headers(PUT, {"x-amz-acl": acl}, account="main")
 
 
 @pytest.mark.parametrize(
@@ -72,18 +73,18 @@ def test_f34_the_owners_acls_are_what_holds_anyway(acl: str) -> None:
 )
 def test_f34_other_acls_are_refused(acl: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        refuse_unbuilt(PUT, {"x-amz-acl": acl})
+        check_amz_headers(PUT, {"x-amz-acl": acl}, account="main")
 
 
 @pytest.mark.parametrize("value", ["AES256", "aws:kms", "aws:kms:dsse"])
 def test_f33_encryption_is_refused_by_name_and_never_only_claimed(value: str) -> None:
     with pytest.raises(NotImplementedYet, match="x-amz-server-side-encryption"):
-        refuse_unbuilt(PUT, {"x-amz-server-side-encryption": value})
+        check_amz_headers(PUT, {"x-amz-server-side-encryption": value}, account="main")
 
 
 def test_f33_encryption_of_no_kind_is_invalid() -> None:
     with pytest.raises(InvalidEncryptionAlgorithm):
-        refuse_unbuilt(PUT, {"x-amz-server-side-encryption": "FOO"})
+        check_amz_headers(PUT, {"x-amz-server-side-encryption": "FOO"}, account="main")
 
 
 @pytest.mark.parametrize(
@@ -95,18 +96,27 @@ def test_f33_encryption_of_no_kind_is_invalid() -> None:
     ],
 )
 def test_a_header_that_asks_for_what_holds_anyway_is_fine(name: str, fine: str, refused: str) -> None:
-    refuse_unbuilt(PUT, {name: fine})
+    check_amz_headers(PUT, {name: fine}, account="main")
     with pytest.raises(NotImplementedYet):
-        refuse_unbuilt(PUT, {name: refused})
+        check_amz_headers(PUT, {name: refused}, account="main")
 
 
 def test_conditions_on_a_source_belong_to_copies() -> None:
-    refuse_unbuilt(COPY, {"x-amz-copy-source": "a/b", "x-amz-copy-source-if-match": "x"})
+    check_amz_headers(COPY, {"x-amz-copy-source": "a/b", "x-amz-copy-source-if-match": "x"}, account="main")
     with pytest.raises(InvalidRequest):
-        refuse_unbuilt(PUT, {"x-amz-copy-source-if-match": "x"})
+        check_amz_headers(PUT, {"x-amz-copy-source-if-match": "x"}, account="main")
+
+
+@pytest.mark.parametrize("name", ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"])
+def test_an_owner_who_is_another_is_denied(name: str) -> None:
+    check_amz_headers(COPY, {name: "main"}, account="main")
+    with pytest.raises(AccessDenied):
+        check_amz_headers(COPY, {name: "123456789012"}, account="main")
 
 
 def test_headers_nobody_gave_a_meaning_are_ignored_as_s3_does() -> None:
-    refuse_unbuilt(
-        PUT, {"x-amz-user-agent": "x", "x-amz-meta-a": "1", "x-penstock-internal": "1", "x-other": "y"}
+    check_amz_headers(
+        PUT,
+        {"x-amz-user-agent": "x", "x-amz-meta-a": "1", "x-penstock-internal": "1", "x-other": "y"},
+        account="main",
     )

@@ -7,9 +7,8 @@ from dataplane.wire.headers import (
     object_response_headers,
     read_object_headers,
     read_response_overrides,
-    require_owner,
 )
-from dataplane.wire.refusals import AccessDenied, InvalidArgument, InvalidStorageClass, MetadataTooLarge
+from dataplane.wire.refusals import InvalidArgument, InvalidStorageClass, MetadataTooLarge
 from dataplane.wire.target import parse_target
 from engine.records import ObjectHeaders
 
@@ -123,10 +122,3 @@ def test_overrides_take_the_places_of_what_is_stored() -> None:
 def test_f15_an_override_that_no_header_can_hold_is_refused(value: str) -> None:
     with pytest.raises(InvalidArgument):
         read_response_overrides(parse_target(f"/bucket/key?response-content-disposition={value}".encode()))
-
-
-def test_an_owner_who_is_another_is_refused() -> None:
-    require_owner({}, "main")
-    require_owner({"x-amz-expected-bucket-owner": "main"}, "main")
-    with pytest.raises(AccessDenied):
-        require_owner({"x-amz-expected-bucket-owner": "123456789012"}, "main")
