@@ -8,7 +8,7 @@ from dataplane.wire.parameters import ListQuery, PartsQuery, upload_id_text, wri
 from dataplane.wire.times import iso_time
 from dataplane.wire.xml_in import NAMESPACE
 from dataplane.wire.xml_text import escape, key_text
-from engine.records import Bucket, ListedVersion, ListingPage, Part, Upload, UploadsPage
+from engine.records import Bucket, ListingPage, Part, Upload, UploadsPage
 from engine.streams import Checksum
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -149,21 +149,19 @@ def _listing_head(page: ListingPage, query: ListQuery, bucket: str) -> str:
 
 
 def _contents(page: ListingPage, query: ListQuery, owner: str) -> str:
-    rows = "".join([_content(each, query.is_url_encoded, owner) for each in page.versions])
-    return rows + _prefixes(page.common_prefixes, query)
-
-
-def _content(each: ListedVersion, is_url_encoded: bool, owner: str) -> str:
-    algorithms = ""
-    if each.checksum_algorithms:
-        algorithms = "".join(
-            f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in each.checksum_algorithms
-        )
-    return (
-        f"<Contents><Key>{key_text(each.key, is_url_encoded=is_url_encoded)}</Key>"
-        f"<LastModified>{iso_time(each.created_at_us)}</LastModified><ETag>&quot;{each.etag}&quot;</ETag>{algorithms}"
+    encoded = query.is_url_encoded
+    rows = [
+        f"<Contents><Key>{key_text(each.key, is_url_encoded=encoded)}</Key>"
+        f"<LastModified>{iso_time(each.created_at_us)}</LastModified><ETag>&quot;{each.etag}&quot;</ETag>"
+        f"{_algorithms(each.checksum_algorithms) if each.checksum_algorithms else ''}"
         f"<Size>{each.size_bytes}</Size>{owner}<StorageClass>{each.storage_class}</StorageClass></Contents>"
-    )
+        for each in page.versions
+    ]
+    return "".join(rows) + _prefixes(page.common_prefixes, query)
+
+
+def _algorithms(names: Iterable[str]) -> str:
+    return "".join(f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in names)
 
 
 def _upload_row(each: Upload, query: ListQuery) -> str:

@@ -5,6 +5,8 @@ from urllib.parse import quote_from_bytes
 
 _UNSAFE = re.compile("[&<>\"'\t\n\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
+# Stripping leaves nothing exactly when every octet stands for itself in a document and in a URL.
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~/"
 _REPLACEMENT = "\ufffd"
 
 
@@ -24,6 +26,8 @@ def key_text(key: bytes, *, is_url_encoded: bool) -> str:
 
     Encoded like S3 does, but a space is `%20`: readers that decode `+` as a space and those that do not agree on it.
     """
+    if not key.strip(_PLAIN):
+        return key.decode("ascii")
     if is_url_encoded:
         return quote_from_bytes(key, safe="/")
     return escape(key.decode("utf-8", "replace"))

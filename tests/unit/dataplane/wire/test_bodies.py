@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import io
 import zlib
 from typing import Any
 
 import pytest
+from botocore.httpchecksum import _CHECKSUM_CLS, AwsChunkedWrapper
 
 from dataplane.wire.bodies import ChunkedBody, object_body, read_document
 from dataplane.wire.payload import read_payload
@@ -253,3 +255,22 @@ def test_a_checksum_of_an_object_is_not_held_against_the_list_of_its_parts() -> 
     headers = {"x-amz-checksum-crc32": crc32(b"the object") + "-2", "x-amz-checksum-type": "COMPOSITE"}
 
     assert read_document(BytesBody(HELLO), headers, UNSIGNED, has_checksum=False) == HELLO
+
+
+@pytest.mark.parametrize("algorithm", list(ChecksumAlgorithm), ids=lambda each: each.value)
+@pytest.mark.parametrize("size_bytes", [0, 1, 1024 * 1024 + 17])
+def test_bodies_as_botocore_streams_them(algorithm: ChecksumAlgorithm, size_bytes: int) -> None:
+    data = bytes(range(256)) * (size_bytes // 256) + bytes(size_bytes % 256)
+    name = f"x-amz-checksum-{algorithm.value.lower()}"
+    wrapper = AwsChunkedWrapper(
+        io.BytesIO(data), _CHECKSUM_CLS[algorithm.value.lower()], name, chunk_size=65536
+    )
+    headers = {
+        "x-amz-trailer": name,
+        "x-amz-decoded-content-length": str(size_bytes),
+        "x-amz-sdk-checksum-algorithm": algorithm.value,
+    }
+
+    body = object_body(BytesBody(wrapper.read(), piece_sizes=(1400, 3, 9000)), headers, TRAILER)
+
+    assert stored(body) == data
