@@ -11,13 +11,10 @@ Buffer = bytes | bytearray | memoryview
 
 
 def block_crc_matches(block_crcs: bytes, index: int, block: Buffer) -> bool:
-    """Whether a whole block (the last one may be short) is what its checksum says."""
+    """Whether a whole block (the last one may be short) is what its checksum says. No checksum, no match."""
     start = index * CRC_BYTES
-    return bool(crc32c(block) == int.from_bytes(block_crcs[start : start + CRC_BYTES], "big"))
-
-
-def block_count(payload_bytes: int) -> int:
-    return -(-payload_bytes // BLOCK_BYTES)
+    expected = block_crcs[start : start + CRC_BYTES]
+    return len(expected) == CRC_BYTES and bool(crc32c(block) == int.from_bytes(expected, "big"))
 
 
 def block_crcs(payload: Buffer) -> bytes:

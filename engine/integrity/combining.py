@@ -20,7 +20,12 @@ _COMBINE: dict[ChecksumAlgorithm, tuple[Callable[[int, int, int], int], int]] = 
 
 
 def full_object(algorithm: ChecksumAlgorithm, parts: Sequence[tuple[bytes, int]]) -> Checksum:
-    """The CRC of the parts' bytes one after the other; `parts` holds digests and sizes in bytes."""
+    """The CRC of the parts' bytes one after the other; `parts` holds digests and sizes in bytes.
+
+    Only CRCs combine: a full-object SHA of a multipart object does not exist, here or in S3 (ValueError).
+    """
+    if algorithm not in _COMBINE:
+        raise ValueError(f"a {algorithm.value} does not combine")
     combine, size_bytes = _COMBINE[algorithm]
     total = 0
     for digest, part_bytes in parts:

@@ -8,7 +8,7 @@ from engine.objects.buffers import BlockPool
 from engine.objects.piece_choice import BlobPieces
 from engine.records import Blob
 from engine.sealing.envelope import Envelope, open_blob
-from engine.sealing.frames import SEALED_FRAME_BYTES, FrameOpener
+from engine.sealing.frames import SEALED_FRAME_BYTES, FrameOpener, frames_touched, stored_span
 from engine.sealing.keyring import KeyRing
 from engine.streams import FileRegion, WouldBlock
 from engine.units import BLOCK_BYTES, FRAME_BYTES, KIB
@@ -107,21 +107,18 @@ class SealedBlob:
         self._plain = bytearray()
 
     def region(self, offset: int, limit: int, /, *, nowait: bool) -> FileRegion | memoryview:
-        first = offset // FRAME_BYTES
-        last = min((offset + limit - 1) // FRAME_BYTES, first + _FRAMES_AT_ONCE - 1)
-        if nowait and (last > first or self._pieces.has_failed):
+        touched = frames_touched(offset, offset + limit)[:_FRAMES_AT_ONCE]
+        first = touched.start
+        if nowait and (len(touched) > 1 or self._pieces.has_failed):
             # One frame opens in the time of a system call or two; more would stall the loop that asks.
             raise WouldBlock
-        start, stop = (
-            first * SEALED_FRAME_BYTES,
-            min((last + 1) * SEALED_FRAME_BYTES, self._blob.stored_bytes),
-        )
+        start, stop = stored_span(touched, self._blob.size_bytes)
         self._make_room(stop - start)
         sealed = memoryview(self._sealed)[: stop - start]
         plain = memoryview(self._plain)
         self._read_opened(first, start, sealed, plain, nowait=nowait)
         skip = offset - first * FRAME_BYTES
-        size_bytes = min((last + 1) * FRAME_BYTES, self._blob.size_bytes) - offset
+        size_bytes = min(touched.stop * FRAME_BYTES, self._blob.size_bytes) - offset
         return plain[skip : skip + min(size_bytes, limit)]
 
     def close(self) -> None:

@@ -1,36 +1,39 @@
 """Cards: what a piece says of itself beside its bytes, so that metadata can be rebuilt from the backends alone.
 
-Written down in docs/reference/formats/card.md:
-`MAGIC || VERSION || FLAGS || CARD KEY ID || BODY LENGTH || BODY || MAC`.
+Written down in docs/reference/formats/card.md: `HEAD || BODY || MAC`.
 """
 
 import hmac
-import os
 import struct
 from dataclasses import dataclass
 
-from blake3 import blake3
-from cryptography.exceptions import InvalidTag
-
 from engine.errors import SealBroken
-from engine.sealing.keyring import WRAPPED_DEK_BYTES, KeyRing, RingKey
+from engine.sealing.box import BOX_BYTES
+from engine.sealing.frames import sealed_bytes
+from engine.sealing.keyring import KeyRing
+from engine.sealing.ring_key import KEY_ID_BYTES, MAC_BYTES, WRAPPED_DEK_BYTES, RingKey
+from engine.units import FRAME_BYTES
 
 MAGIC = b"PSCD"
 VERSION = 1
-MAC_BYTES = 32
 HINT_BYTES_MAX = 1024
+"""Bytes of a key that a card keeps; no key is longer today."""
+
+BUCKET_BYTES_MAX = 63
+_COPIES = 0
 _SEALED = 1
 _HEAD = struct.Struct(">4sBB16sH")
 _BODY = struct.Struct(">16sHBBQQQ32s16sI")
-_NONCE_BYTES = 12
-_TAG_BYTES = 16
 _NO_HASH = bytes(32)
-_NO_KEY = bytes(16)
+_NO_KEY = bytes(KEY_ID_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A blob's piece. `bucket`, `key` and `upload_id` are hints of its first use; metadata decides, not they."""
+    """A blob's piece. `bucket`, `key` and `upload_id` are hints of its first use; metadata decides, not they.
+
+    `frame_bytes` is 0 for a blob that is not sealed. `content_hash` is BLAKE3 of the plaintext.
+    """
 
     blob_id: bytes
     piece_index: int
@@ -53,39 +56,63 @@ def card_bytes(card: Card, *, is_sealed: bool) -> int:
         _HEAD.size + _BODY.size + MAC_BYTES + 1 + len(card.bucket) + 2 + len(card.key[:HINT_BYTES_MAX])
     )
     size_bytes += 1 + len(card.upload_id) + 1 + len(card.wrapped_dek or b"")
-    return size_bytes + (_NONCE_BYTES + _TAG_BYTES if is_sealed else 0)
+    return size_bytes + (BOX_BYTES if is_sealed else 0)
 
 
 def write_card(card: Card, key: RingKey, *, is_sealed: bool) -> bytes:
-    """The card, MACed under the ring key's card key, its body sealed when anything of the deployment is."""
+    """The card, MACed under the ring key, its body sealed when anything of the deployment is.
+
+    Raises ValueError for a card that no reader would accept.
+    """
+    problem = _problem(card)
+    if problem is not None:
+        raise ValueError(problem)
     body = _write_body(card)
-    if is_sealed:
-        nonce = os.urandom(_NONCE_BYTES)
-        body = nonce + key.card_cipher.encrypt(nonce, body, MAGIC)
-    head = _HEAD.pack(MAGIC, VERSION, _SEALED if is_sealed else 0, key.key_id, len(body))
-    return head + body + blake3(head + body, key=key.card_mac_key).digest()
+    stored_bytes = len(body) + (BOX_BYTES if is_sealed else 0)
+    head = _HEAD.pack(MAGIC, VERSION, _SEALED if is_sealed else 0, key.key_id, stored_bytes)
+    covered = head + (key.seal_card(body, head) if is_sealed else body)
+    return covered + key.card_mac(covered)
 
 
 def read_card(raw: bytes, ring: KeyRing) -> Card:
     """Raises SealBroken for anything but a whole card of this deployment, KeyUnavailable when its key is gone."""
     if len(raw) < _HEAD.size + MAC_BYTES:
         raise SealBroken("a card is cut short")
-    magic, version, flags, key_id, body_bytes = _HEAD.unpack_from(raw)
+    magic, version, flags, key_id, stored_bytes = _HEAD.unpack_from(raw)
     if magic != MAGIC or version != VERSION or flags not in (0, _SEALED):
         raise SealBroken("not a card of a known format")
-    end = _HEAD.size + body_bytes
+    end = _HEAD.size + stored_bytes
     if len(raw) != end + MAC_BYTES:
         raise SealBroken("a card has the wrong length")
     key = ring.key(key_id)
-    if not hmac.compare_digest(blake3(raw[:end], key=key.card_mac_key).digest(), raw[end:]):
+    if not hmac.compare_digest(key.card_mac(raw[:end]), raw[end:]):
         raise SealBroken("a card's MAC does not match")
-    body = raw[_HEAD.size : end]
-    if flags == _SEALED:
-        try:
-            body = key.card_cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], MAGIC)
-        except (InvalidTag, ValueError) as error:
-            raise SealBroken("a card does not open") from error
-    return _read_body(body)
+    head, body = raw[: _HEAD.size], raw[_HEAD.size : end]
+    card = _read_body(key.open_card(body, head) if flags == _SEALED else body)
+    problem = _problem(card)
+    if problem is not None:
+        raise SealBroken(f"a card is authentic and wrong: {problem}")
+    return card
+
+
+def _problem(card: Card) -> str | None:
+    """What no card may say, whoever wrote it; null when all is well."""
+    if not 0 <= card.piece_index < card.copy_count:
+        return f"piece {card.piece_index} of {card.copy_count}"
+    sealing = (card.key_id is not None, card.wrapped_dek is not None, card.frame_bytes != 0)
+    if any(sealing) != all(sealing):
+        return "sealed by halves"
+    if card.wrapped_dek is None:
+        stored_bytes = card.size_bytes
+    elif len(card.wrapped_dek) != WRAPPED_DEK_BYTES or card.frame_bytes != FRAME_BYTES:
+        return "sealed in no known way"
+    else:
+        stored_bytes = sealed_bytes(card.size_bytes)
+    if card.stored_bytes != stored_bytes:
+        return f"{card.size_bytes} bytes are stored as {card.stored_bytes}"
+    if len(card.bucket) > BUCKET_BYTES_MAX or not card.bucket.isascii():
+        return "the bucket's name is none"
+    return None
 
 
 def _write_body(card: Card) -> bytes:
@@ -97,7 +124,7 @@ def _write_body(card: Card) -> bytes:
             _BODY.pack(
                 card.blob_id,
                 card.piece_index,
-                0,
+                _COPIES,
                 card.copy_count,
                 card.size_bytes,
                 card.stored_bytes,
@@ -129,7 +156,7 @@ def _read_body(body: bytes) -> Card:
         text = bucket.decode("ascii")
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise SealBroken("a card's body is malformed") from error
-    if scheme != 0 or not rest.is_at_end or len(dek) not in (0, WRAPPED_DEK_BYTES):
+    if scheme != _COPIES or not rest.is_at_end or len(key) > HINT_BYTES_MAX:
         raise SealBroken("a card's body is malformed")
     return Card(
         blob_id=blob_id,

@@ -7,6 +7,9 @@ import stat
 from pathlib import Path
 
 MASTER_KEY_BYTES = 32
+VARIETY_MIN = 12
+"""Different byte values in a master key, at least. One random key in 10^24 has fewer; zeros and patterns do."""
+
 _FILE_BYTES_MAX = 4096
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -32,9 +35,11 @@ def key_file_problem(path: Path) -> str | None:
 def key_material_problem(text: bytes) -> str | None:
     """Why the text is no master key of 32 bytes in base64; null when it is one."""
     try:
-        size_bytes = len(base64.b64decode(text, validate=True))
+        material = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return "the master key is not base64"
-    if size_bytes != MASTER_KEY_BYTES:
-        return f"the master key has {size_bytes} bytes, {MASTER_KEY_BYTES} are needed"
+    if len(material) != MASTER_KEY_BYTES:
+        return f"the master key has {len(material)} bytes, {MASTER_KEY_BYTES} are needed"
+    if len(set(material)) < VARIETY_MIN:
+        return "the master key is no random one: make one with `head -c 32 /dev/urandom | base64`"
     return None
