@@ -1,0 +1,1 @@
+"""What every metadata store must do, whichever database it runs on."""
