@@ -30,6 +30,8 @@ CHOICES = """\
   The host and every `x-amz-*` header must be signed, `x-amz-cf-id` excepted. `x-amz-*` headers that an SDK signed into
   a presigned URL count as headers. A signed request may come again within the 15 minutes its clock may differ: a
   repeated PUT stores the same bytes again.
+- **Presigned URLs of Signature Version 2**, which boto3 and `aws s3 presign` make by default in us-east-1, work for
+  single objects: at most a week, every parameter signed. Ask for Version 4 (`signature_version="s3v4"`) where you can.
 - **Query parameters** that choose an operation are never ignored; several at once are 400 `InvalidArgument`. Others
   that an operation does not read (`x-id` and anything unknown) are ignored, as S3 does.
 - **versionId** may be `null`, the version of an unversioned bucket. Another well-formed id is 404 `NoSuchVersion`, the
@@ -81,7 +83,12 @@ def _payloads() -> list[str]:
             for auth_kind in AuthKind
         )
         rows.append(f"| {name} | {' | '.join(takers)} |")
-    return [*rows, "", "Signature Version 2 and 4A, POST forms and session tokens are refused by name.", ""]
+    return [
+        *rows,
+        "",
+        "Signature Version 2 in a header, Version 4A, POST forms and session tokens are refused by name.",
+        "",
+    ]
 
 
 def _takers(names: list[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataplane.auth.signing_keys import SERVICE, TERMINATOR
+from dataplane.wire.headers import is_sendable
 from dataplane.wire.refusals import (
     AuthorizationHeaderMalformed,
     AuthorizationQueryParametersError,
@@ -129,11 +130,17 @@ def is_presigned(target: Target) -> bool:
     return any(name.lower() in _LOWER_CASE for name, _ in target.query)
 
 
-def require_no_other_scheme(target: Target, headers: Mapping[str, str]) -> None:
-    """Refuse by name what carries a signature of another kind in the query; raises InvalidRequest."""
-    names = {name for name, _ in target.query}
-    if "AWSAccessKeyId" in names and "Signature" in names:
-        raise InvalidRequest(_V2_ADVICE)
+def add_hoisted(headers: dict[str, str], name: str, value: str) -> None:
+    """Add a header that a URL carries as a parameter, as strictly as if it had come over the wire.
+
+    Raises InvalidRequest for one that is there already, InvalidArgument for what no header can be.
+    """
+    lower = name.lower()
+    if lower in headers:
+        raise InvalidRequest(f"{lower[:80]} was given more than once.")
+    if not (lower.isascii() and lower.replace("-", "").isalnum() and is_sendable(value)):
+        raise InvalidArgument("A header cannot hold this value.", name=lower[:80], value=value)
+    headers[lower] = value
 
 
 def _claim(fields: Mapping[str, str], region: str, refusal: type[WireError], prefix: str) -> Claim:

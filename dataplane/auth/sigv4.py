@@ -1,4 +1,4 @@
-"""Signature Version 4: proves who sent a request, or refuses it (S3 API, authenticating requests).
+"""Signatures: prove who sent a request, or refuse it (S3 API, authenticating requests).
 
 Pure: the request's head in, a proven identity out. Nothing is believed before the whole check has passed; what can only
 be checked as the body comes, its hash and the signatures of its chunks, is handed on with everything it takes.
@@ -15,14 +15,14 @@ from dataplane.auth.claims import (
     ALGORITHM,
     PRESIGN_PARAMETERS,
     Claim,
+    add_hoisted,
     is_presigned,
     read_authorization,
     read_presigned,
-    require_no_other_scheme,
 )
 from dataplane.auth.identity import Credential, Identity
 from dataplane.auth.signing_keys import SigningKeys
-from dataplane.wire.headers import is_sendable
+from dataplane.auth.sigv2_presigned import is_presigned_v2, read_presigned_v2, verify_presigned_v2
 from dataplane.wire.operations import AuthKind, PayloadKind
 from dataplane.wire.payload import SHA256_FIELD, Payload, read_payload
 from dataplane.wire.refusals import (
@@ -96,9 +96,11 @@ class Authenticator:
         A request without any signature is AccessDenied: nothing is open to strangers.
         """
         authorization = request.headers.get("authorization")
-        has_parameters = bool(request.target.query) and is_presigned(request.target)
+        query = request.target.query
+        by_query_v2 = bool(query) and is_presigned_v2(request.target)
+        by_query = bool(query) and not by_query_v2 and is_presigned(request.target)
         if authorization is not None:
-            if has_parameters:
+            if by_query or by_query_v2:
                 raise InvalidArgument(
                     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
                     "parameter or the Authorization header should be specified",
@@ -106,9 +108,10 @@ class Authenticator:
                     value="",
                 )
             return self._by_header(request, authorization)
-        if has_parameters:
+        if by_query_v2:
+            return self._by_query_v2(request)
+        if by_query:
             return self._by_query(request)
-        require_no_other_scheme(request.target, request.headers)
         if request.method == "POST" and request.headers.get("content-type", "").startswith(
             "multipart/form-data"
         ):
@@ -128,7 +131,7 @@ class Authenticator:
         if text is None:
             raise InvalidRequest(f"Missing required header for this request: {SHA256_FIELD}")
         payload = read_payload(text)
-        credential = self._credential(claim)
+        credential = self._credential(claim.access_key_id)
         self._require_fresh(signed_at_s)
         _require_signed(headers, claim.signed_headers)
         query = canonical_query(request.target.raw_query)
@@ -153,7 +156,7 @@ class Authenticator:
         payload = read_payload(request.headers.get(SHA256_FIELD) or presigned.payload_text or _UNSIGNED)
         if payload.has_signed_chunks:
             raise InvalidRequest(f"A presigned request takes no {payload.text} payload.")
-        credential = self._credential(claim)
+        credential = self._credential(claim.access_key_id)
         self._require_alive(presigned.signed_at_s, presigned.expires_s)
         _require_signed(request.headers, claim.signed_headers)
         query = canonical_query(request.target.raw_query, without_signature=True)
@@ -166,6 +169,22 @@ class Authenticator:
             auth_kind=AuthKind.PRESIGNED,
             payload=payload,
             headers=_with_hoisted(request),
+        )
+
+    def _by_query_v2(self, request: SignedRequest) -> Authenticated:
+        """A presigned URL of Signature Version 2; the route table says for which operations one will do."""
+        presigned = read_presigned_v2(request.target, request.headers, now_us=self._now_us())
+        payload = read_payload(presigned.headers.get(SHA256_FIELD, _UNSIGNED))
+        credential = self._credential(presigned.access_key_id)
+        verify_presigned_v2(presigned, method=request.method, target=request.target, secret=credential.secret)
+        if TOKEN_FIELD in presigned.headers:
+            raise _no_tokens()
+        return Authenticated(
+            identity=credential.identity,
+            access_key_id=credential.access_key_id,
+            auth_kind=AuthKind.PRESIGNED_V2,
+            payload=payload,
+            headers=presigned.headers,
         )
 
     def _verify(
@@ -197,12 +216,12 @@ class Authenticator:
             raise _no_tokens()
         return key
 
-    def _credential(self, claim: Claim) -> Credential:
-        credential = self._credentials(claim.access_key_id)
+    def _credential(self, access_key_id: str) -> Credential:
+        credential = self._credentials(access_key_id)
         if credential is None:
             raise InvalidAccessKeyId(
                 "The AWS Access Key Id you provided does not exist in our records.",
-                AWSAccessKeyId=claim.access_key_id[:128],
+                AWSAccessKeyId=access_key_id[:128],
             )
         return credential
 
@@ -264,16 +283,17 @@ def _with_hoisted(request: SignedRequest) -> Mapping[str, str]:
 
     Raises InvalidRequest for one that comes both ways, or twice, InvalidArgument for what no header can hold.
     """
-    hoisted: dict[str, str] = {}
-    for name, value in request.target.query:
-        lower = name.lower()
-        if lower.startswith("x-amz-") and name not in PRESIGN_PARAMETERS:
-            if lower in hoisted or lower in request.headers:
-                raise InvalidRequest(f"{lower[:80]} was given more than once.")
-            if not is_sendable(value):
-                raise InvalidArgument("A header cannot hold this value.", name=lower, value=value)
-            hoisted[lower] = value
-    return {**request.headers, **hoisted} if hoisted else request.headers
+    hoisted = [
+        (name, value)
+        for name, value in request.target.query
+        if name[:6].lower() == "x-amz-" and name not in PRESIGN_PARAMETERS
+    ]
+    if not hoisted:
+        return request.headers
+    headers = dict(request.headers)
+    for name, value in hoisted:
+        add_hoisted(headers, name, value)
+    return headers
 
 
 def _no_tokens() -> InvalidToken:

@@ -19,7 +19,7 @@ from dataplane.wire.parameters import (
 from dataplane.wire.refusals import InvalidRequest, NotImplementedYet
 from dataplane.wire.requests import COMPLETE_BYTES_MAX, read_complete
 from engine.metadata.uploads import LAST_ID
-from engine.objects.complete import Completer, CompleteRequest
+from engine.objects.complete import CompleteRequest
 from engine.objects.multipart import Multipart, UploadOrder
 from engine.streams import ChecksumAlgorithm, ChecksumType
 
@@ -27,9 +27,8 @@ from engine.streams import ChecksumAlgorithm, ChecksumType
 class MultipartHandlers:
     """Upload ids are 32 hex digits on the wire."""
 
-    def __init__(self, multipart: Multipart, completer: Completer) -> None:
+    def __init__(self, multipart: Multipart) -> None:
         self._multipart = multipart
-        self._completer = completer
 
     def create(self, exchange: Exchange, resp: Response) -> None:
         algorithm, kind = _read_checksum_wish(exchange)
@@ -72,7 +71,7 @@ class MultipartHandlers:
             raise NotImplementedYet("A condition on CompleteMultipartUpload")
         upload_id = read_upload_id(exchange.target)
         parts = read_complete(exchange.read_document(max_bytes=COMPLETE_BYTES_MAX, has_checksum=False))
-        completed = self._completer.complete(
+        completed = self._multipart.complete(
             CompleteRequest(
                 upload_id=upload_id,
                 bucket=exchange.bucket,

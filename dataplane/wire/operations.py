@@ -1,7 +1,7 @@
 """Every operation of S3: what is served, under which action and forms of signature, and what is refused by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -34,6 +34,7 @@ class AuthKind(Enum):
 
     HEADER = "header"
     PRESIGNED = "presigned"
+    PRESIGNED_V2 = "presigned, version 2"
 
 
 class PayloadKind(Enum):
@@ -63,7 +64,11 @@ _PAYLOADS: Mapping[AuthKind, Mapping[Body, frozenset[PayloadKind]]] = {
         Body.DOCUMENT: _WHOLE,
         Body.OBJECT: _WHOLE | {PayloadKind.STREAMING_UNSIGNED_TRAILER},
     },
+    AuthKind.PRESIGNED_V2: dict.fromkeys(Body, frozenset({PayloadKind.UNSIGNED})),
 }
+
+
+_VERSION_4 = frozenset({AuthKind.HEADER, AuthKind.PRESIGNED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ class Operation:
     action: Action | None = None
     body: Body = Body.NONE
     parameters: frozenset[str] = frozenset()
-    auth_kinds: frozenset[AuthKind] = field(default_factory=lambda: frozenset(AuthKind))
+    auth_kinds: frozenset[AuthKind] = _VERSION_4
 
     @property
     def is_served(self) -> bool:
@@ -117,7 +122,9 @@ def _served(
     body: Body = Body.NONE,
     parameters: frozenset[str] = frozenset(),
     is_copy: bool = False,
+    is_presigned_v2: bool = False,
 ) -> Operation:
+    """`is_presigned_v2`: what boto3 presigns by default, in the older version."""
     return Operation(
         name=name,
         method=method,
@@ -127,6 +134,7 @@ def _served(
         action=action,
         body=body,
         parameters=parameters,
+        auth_kinds=frozenset(AuthKind) if is_presigned_v2 else _VERSION_4,
     )
 
 
@@ -172,6 +180,7 @@ SERVED = (
         Kind.OBJECT,
         action=Action.GET_OBJECT,
         parameters=_OVERRIDES | {"versionId"},
+        is_presigned_v2=True,
     ),
     _served(
         "HeadObject",
@@ -179,8 +188,11 @@ SERVED = (
         Kind.OBJECT,
         action=Action.GET_OBJECT,
         parameters=_OVERRIDES | {"versionId"},
+        is_presigned_v2=True,
     ),
-    _served("PutObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, body=Body.OBJECT),
+    _served(
+        "PutObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, body=Body.OBJECT, is_presigned_v2=True
+    ),
     _served("CopyObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, is_copy=True),
     _served(
         "DeleteObject",
@@ -188,10 +200,17 @@ SERVED = (
         Kind.OBJECT,
         action=Action.DELETE_OBJECT,
         parameters=frozenset({"versionId"}),
+        is_presigned_v2=True,
     ),
     _served("CreateMultipartUpload", "POST", Kind.OBJECT, "uploads", action=Action.PUT_OBJECT),
     _served(
-        "UploadPart", "PUT", Kind.OBJECT, "partNumber&uploadId", action=Action.PUT_OBJECT, body=Body.OBJECT
+        "UploadPart",
+        "PUT",
+        Kind.OBJECT,
+        "partNumber&uploadId",
+        action=Action.PUT_OBJECT,
+        body=Body.OBJECT,
+        is_presigned_v2=True,
     ),
     _served(
         "CompleteMultipartUpload",

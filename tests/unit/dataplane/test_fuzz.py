@@ -15,6 +15,7 @@ from dataplane.auth.canonical import canonical_query
 from dataplane.auth.claims import read_authorization, read_presigned
 from dataplane.auth.identity import Credential, Identity, Role
 from dataplane.auth.signing_keys import SigningKeys
+from dataplane.auth.sigv2_presigned import read_presigned_v2, verify_presigned_v2
 from dataplane.auth.sigv4 import Authenticator, SignedRequest
 from dataplane.wire.aws_chunked import AwsChunkedReader
 from dataplane.wire.bodies import read_promise
@@ -90,6 +91,7 @@ TARGETS = (
     b"/bucket/key%20a/%E2%82%AC?list-type=2&prefix=a%2Fb&acl&uploadId=1&partNumber=2",
     Signer().presigned(target="/bucket/key?versionId=null&x-amz-meta-a=b").encode(),
     b"/?x-id=ListBuckets",
+    b"/bucket/key?AWSAccessKeyId=AK&Signature=abc%3D&Expires=9&uploadId=1&partNumber=2&x-amz-meta-a=b&content-type=c",
 )
 
 
@@ -115,6 +117,9 @@ def test_targets_routes_and_parameters(raw: bytes, method: str) -> None:
     ):
         answers_or_refuses(read, target)
     answers_or_refuses(lambda: read_presigned(target, region="us-east-1"))
+    presigned = answers_or_refuses(lambda: read_presigned_v2(target, {}, now_us=0))
+    if presigned is not None:
+        answers_or_refuses(lambda: verify_presigned_v2(presigned, method=method, target=target, secret="s"))
     canonical_query(target.raw_query)
 
 

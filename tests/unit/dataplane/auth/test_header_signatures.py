@@ -135,12 +135,6 @@ def test_a10_other_versions_of_the_signature_are_refused_by_name(
     assert code(authenticator, [HOST, ("authorization", value)]) == "InvalidRequest"
 
 
-def test_a10_version_two_in_the_query_is_refused_by_name(authenticator: Authenticator) -> None:
-    target = "/bucket/key?AWSAccessKeyId=AK&Expires=1&Signature=x"
-
-    assert code(authenticator, [HOST], target) == "InvalidRequest"
-
-
 def test_a11_an_unknown_key_is_named(authenticator: Authenticator, signer: Signer) -> None:
     error = refusal(authenticator, "GET", "/bucket/key", replace(signer, access_key_id="NOBODY").headers())
 
