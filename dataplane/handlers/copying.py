@@ -5,13 +5,14 @@ from falcon import Response
 from dataplane.auth.identity import authorise
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml
+from dataplane.handlers.ownership import Ownership, require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import read_algorithm
 from dataplane.wire.conditions import COPY_PREFIX, ReadConditions
 from dataplane.wire.copy_source import read_copy_source, replaces_metadata
 from dataplane.wire.headers import read_object_headers
 from dataplane.wire.operations import Action
-from dataplane.wire.refusals import AccessDenied, InvalidRequest, NotImplementedYet
+from dataplane.wire.refusals import InvalidRequest, NotImplementedYet
 from engine.errors import NoSuchVersion
 from engine.objects.copy import Copier, CopyOrder
 from engine.objects.read import Reader
@@ -21,9 +22,10 @@ from engine.records import NULL_VERSION_ID, StoredVersion
 class CopyHandlers:
     """Copies within what the caller may read and write."""
 
-    def __init__(self, reader: Reader, copier: Copier) -> None:
+    def __init__(self, reader: Reader, copier: Copier, ownership: Ownership) -> None:
         self._reader = reader
         self._copier = copier
+        self._ownership = ownership
 
     def copy_object(self, exchange: Exchange, resp: Response) -> None:
         headers = exchange.headers
@@ -40,8 +42,9 @@ class CopyHandlers:
                 "This copy request is illegal because it is trying to copy an object to itself without changing the "
                 "object's metadata, storage class, website redirect location or encryption attributes."
             )
+        self._ownership.require(exchange, source.bucket)
         stored = self._reader.find(source.bucket, source.key)
-        self._check_owner(exchange, stored)
+        require_own(exchange, stored.bucket)
         conditions = ReadConditions.of(headers, prefix=COPY_PREFIX)
         check_copy_conditions(conditions, stored)
         copied = self._copier.copy(
@@ -59,10 +62,6 @@ class CopyHandlers:
             etag=copied.etag, modified_at_us=copied.created_at_us, checksums=copied.checksums
         )
         answer_xml(resp, document)
-
-    def _check_owner(self, exchange: Exchange, stored: StoredVersion) -> None:
-        if stored.bucket.account_id != exchange.identity.account_id:
-            raise AccessDenied
 
 
 def check_copy_conditions(conditions: ReadConditions, stored: StoredVersion) -> None:

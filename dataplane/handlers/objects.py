@@ -6,6 +6,7 @@ from falcon import Response
 
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_not_modified, answer_xml, check_version_id, describe_version
+from dataplane.handlers.ownership import require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies
@@ -42,6 +43,7 @@ class ObjectHandlers:
         if exchange.target.query:
             check_version_id(exchange.target)
         stored = self._reader.find(exchange.bucket, exchange.key)
+        require_own(exchange, stored.bucket)
         version, headers = stored.version, exchange.headers
         etag, modified_at_us = version.etag, version.created_at_us
         if not ReadConditions.of(headers).hold(etag, modified_at_us):

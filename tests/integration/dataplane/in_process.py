@@ -1,7 +1,6 @@
 """A boto3 client whose requests are handed to the handlers as the bytes that would go over the wire."""
 
 import io
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +14,7 @@ from dataplane.auth.identity import Credential, Identity, Role
 from dataplane.auth.signing_keys import SigningKeys
 from dataplane.auth.sigv4 import Authenticator
 from dataplane.exchange import Exchange
-from dataplane.handlers.buckets import BucketHandlers
-from dataplane.handlers.copying import CopyHandlers
-from dataplane.handlers.listings import ListingHandlers
-from dataplane.handlers.multipart import MultipartHandlers
-from dataplane.handlers.objects import ObjectHandlers
+from dataplane.handlers.table import handler_table
 from dataplane.wire.faults import error_document, refusal_of
 from dataplane.wire.fields import gather_fields
 from dataplane.wire.refusals import WireError
@@ -34,14 +29,12 @@ REGION = "us-east-1"
 ENDPOINT = "http://storage.test:9000"
 ACCESS_KEY_ID, SECRET = "AKIDEXAMPLE", "a secret of many letters"
 
-Handler = Callable[[Exchange, Response], None]
-
 
 class InProcess:
     """Takes requests as bytes and answers as a server would, errors included."""
 
-    def __init__(self, rig: ObjectRig, role: Role = Role.SUPERUSER) -> None:
-        identity = Identity(name="alice", account_id=rig.account_id, account="main", role=role)
+    def __init__(self, rig: ObjectRig, role: Role = Role.SUPERUSER, *, account_id: int | None = None) -> None:
+        identity = Identity(name="alice", account_id=account_id or rig.account_id, account="main", role=role)
         known = Credential(access_key_id=ACCESS_KEY_ID, secret=SECRET, identity=identity)
         self._authenticator = Authenticator(
             {ACCESS_KEY_ID: known}.get,
@@ -49,7 +42,7 @@ class InProcess:
             now_us=SystemClock().now_us,
             signing_keys=SigningKeys(),
         )
-        self._handlers = _handlers(rig)
+        self._handlers = handler_table(rig.objects, region=REGION)
         self.requests: list[tuple[str, str]] = []
 
     def client(self, **options: Any) -> Any:
@@ -112,32 +105,3 @@ class _Raw(io.BytesIO):
     def stream(self, amount: int = 65536, **_: Any) -> Any:
         while piece := self.read(amount):
             yield piece
-
-
-def _handlers(rig: ObjectRig) -> dict[str, Handler]:
-    use = rig.objects
-    buckets = BucketHandlers(use.buckets, REGION)
-    objects = ObjectHandlers(use.reader, use.writer, use.remover)
-    listings = ListingHandlers(use.listings)
-    multipart = MultipartHandlers(use.multipart)
-    return {
-        "ListBuckets": buckets.list_buckets,
-        "CreateBucket": buckets.create_bucket,
-        "HeadBucket": buckets.head_bucket,
-        "DeleteBucket": buckets.delete_bucket,
-        "GetBucketLocation": buckets.get_bucket_location,
-        "ListObjects": listings.list_objects,
-        "ListObjectsV2": listings.list_objects_v2,
-        "DeleteObjects": objects.delete_objects,
-        "GetObject": objects.get_object,
-        "HeadObject": objects.head_object,
-        "PutObject": objects.put_object,
-        "DeleteObject": objects.delete_object,
-        "CopyObject": CopyHandlers(use.reader, use.copier).copy_object,
-        "CreateMultipartUpload": multipart.create,
-        "UploadPart": multipart.upload_part,
-        "CompleteMultipartUpload": multipart.complete,
-        "AbortMultipartUpload": multipart.abort,
-        "ListParts": multipart.list_parts,
-        "ListMultipartUploads": multipart.list_uploads,
-    }

@@ -1,0 +1,73 @@
+"""Which handler answers which operation, each behind the question whose bucket it is."""
+
+from collections.abc import Callable, Mapping
+
+from falcon import Response
+
+from dataplane.exchange import Exchange
+from dataplane.handlers.buckets import BucketHandlers
+from dataplane.handlers.copying import CopyHandlers
+from dataplane.handlers.listings import ListingHandlers
+from dataplane.handlers.multipart import MultipartHandlers
+from dataplane.handlers.objects import ObjectHandlers
+from dataplane.handlers.ownership import Ownership
+from engine.deployment.use_cases import UseCases
+from engine.errors import NoSuchKey
+
+Handler = Callable[[Exchange, Response], None]
+
+
+def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
+    """The handler of every served operation by the operation's name; a test holds it against the route table."""
+    ownership = Ownership(use.buckets)
+    buckets = BucketHandlers(use.buckets, region)
+    objects = ObjectHandlers(use.reader, use.writer, use.remover)
+    copies = CopyHandlers(use.reader, use.copier, ownership)
+    listings = ListingHandlers(use.listings)
+    multipart = MultipartHandlers(use.multipart)
+    of_own_buckets: Mapping[str, Handler] = {
+        "HeadBucket": buckets.head_bucket,
+        "DeleteBucket": buckets.delete_bucket,
+        "GetBucketLocation": buckets.get_bucket_location,
+        "ListObjects": listings.list_objects,
+        "ListObjectsV2": listings.list_objects_v2,
+        "DeleteObjects": objects.delete_objects,
+        "PutObject": objects.put_object,
+        "DeleteObject": objects.delete_object,
+        "CopyObject": copies.copy_object,
+        "CreateMultipartUpload": multipart.create,
+        "UploadPart": multipart.upload_part,
+        "CompleteMultipartUpload": multipart.complete,
+        "AbortMultipartUpload": multipart.abort,
+        "ListParts": multipart.list_parts,
+        "ListMultipartUploads": multipart.list_uploads,
+    }
+    # A read finds the bucket's row beside the version's, and asks it there: no second look-up on the hot path.
+    reads: Mapping[str, Handler] = {"GetObject": objects.get_object, "HeadObject": objects.head_object}
+    return {
+        "ListBuckets": buckets.list_buckets,
+        "CreateBucket": buckets.create_bucket,
+        **{name: _behind(ownership, handler) for name, handler in of_own_buckets.items()},
+        **{name: _silent_about_others(ownership, handler) for name, handler in reads.items()},
+    }
+
+
+def _behind(ownership: Ownership, handler: Handler) -> Handler:
+    def handle(exchange: Exchange, resp: Response) -> None:
+        ownership.require(exchange, exchange.bucket)
+        handler(exchange, resp)
+
+    return handle
+
+
+def _silent_about_others(ownership: Ownership, handler: Handler) -> Handler:
+    """A key that is missing in somebody else's bucket is denied like one that is there."""
+
+    def handle(exchange: Exchange, resp: Response) -> None:
+        try:
+            handler(exchange, resp)
+        except NoSuchKey:
+            ownership.require(exchange, exchange.bucket)
+            raise
+
+    return handle

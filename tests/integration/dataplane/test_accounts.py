@@ -1,0 +1,94 @@
+"""What belongs to one account is out of reach of another's identities, and so is whether it is there at all."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dataplane.handlers.table import handler_table
+from dataplane.wire.operations import SERVED
+from engine.metadata import accounts
+from engine.records import Origin
+from tests.integration.dataplane.in_process import InProcess
+from tests.support.objects import ObjectRig
+
+BUCKET = "photos"
+
+
+@pytest.fixture
+def stranger(rig: ObjectRig, client: Any) -> Any:
+    """A superuser of another account; in the first account's bucket there is one object and one upload."""
+    client.put_object(Bucket=BUCKET, Key="k", Body=b"theirs")
+    account_id = rig.store.write(lambda tx: accounts.ensure_account(tx, "other", Origin.CONFIG))
+    return InProcess(rig, account_id=account_id).client()
+
+
+def refused(call: Any, **arguments: Any) -> tuple[str, int]:
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    error = caught.value.response
+    return error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_every_served_operation_has_a_handler(rig: ObjectRig) -> None:
+    assert set(handler_table(rig.objects, region="us-east-1")) == {each.name for each in SERVED}
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ("list_objects", {}),
+        ("list_objects_v2", {}),
+        ("list_multipart_uploads", {}),
+        ("get_bucket_location", {}),
+        ("delete_bucket", {}),
+        ("get_object", {"Key": "k"}),
+        ("get_object", {"Key": "missing"}),
+        ("put_object", {"Key": "k", "Body": b"mine"}),
+        ("delete_object", {"Key": "k"}),
+        ("delete_objects", {"Delete": {"Objects": [{"Key": "k"}]}}),
+        ("copy_object", {"Key": "c", "CopySource": f"{BUCKET}/k"}),
+        ("create_multipart_upload", {"Key": "k"}),
+        ("upload_part", {"Key": "k", "UploadId": "0" * 32, "PartNumber": 1, "Body": b""}),
+        ("list_parts", {"Key": "k", "UploadId": "0" * 32}),
+        ("abort_multipart_upload", {"Key": "k", "UploadId": "0" * 32}),
+        (
+            "complete_multipart_upload",
+            {
+                "Key": "k",
+                "UploadId": "0" * 32,
+                "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": "x"}]},
+            },
+        ),
+    ],
+)
+def test_a_stranger_is_denied_everything(
+    client: Any, stranger: Any, call: str, arguments: dict[str, Any]
+) -> None:
+    assert refused(getattr(stranger, call), Bucket=BUCKET, **arguments) == ("AccessDenied", 403)
+    assert client.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"theirs"
+
+
+@pytest.mark.parametrize("key", ["k", "missing"])
+@pytest.mark.parametrize(
+    "conditions", [{}, {"IfNoneMatch": "*"}, {"IfMatch": '"x"'}, {"Range": "bytes=900-"}]
+)
+def test_a_stranger_cannot_tell_what_is_there(stranger: Any, key: str, conditions: dict[str, str]) -> None:
+    assert refused(stranger.head_object, Bucket=BUCKET, Key=key, **conditions) == ("403", 403)
+    assert refused(stranger.get_object, Bucket=BUCKET, Key=key, **conditions) == ("AccessDenied", 403)
+
+
+def test_a_stranger_cannot_copy_out_of_a_bucket(stranger: Any) -> None:
+    stranger.create_bucket(Bucket="strange")
+
+    copy = {"Bucket": "strange", "Key": "c"}
+    assert refused(stranger.copy_object, **copy, CopySource=f"{BUCKET}/k") == ("AccessDenied", 403)
+    assert refused(stranger.copy_object, **copy, CopySource=f"{BUCKET}/missing") == ("AccessDenied", 403)
+
+
+def test_a_stranger_sees_its_own_buckets_only(stranger: Any) -> None:
+    stranger.create_bucket(Bucket="strange")
+
+    assert [each["Name"] for each in stranger.list_buckets()["Buckets"]] == ["strange"]
+    assert refused(stranger.create_bucket, Bucket=BUCKET) == ("BucketAlreadyExists", 409)
+    assert refused(stranger.head_bucket, Bucket=BUCKET) == ("403", 403)
