@@ -52,6 +52,8 @@ def open_connection(path: Path, *, is_reader: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=STATEMENT_CACHE_COUNT)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    # Without it SQLite compiles a statement anew whenever a bound value changes, ten times the cost of running it.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     for pragma in (
         "synchronous = FULL",
