@@ -58,9 +58,13 @@ def init(wish: Wish, *, asks: bool) -> int:
     if asks and not _confirmed(wish):
         raise InitRefused("nothing was written")
     deployment = _fresh(wish)
+    written: list[Path] = []
     try:
-        _write(wish, deployment)
+        _write(wish, deployment, written)
     except OSError as error:
+        # Made by this very call and never used; left behind they would only be in the way of the next one.
+        for path in written:
+            path.unlink(missing_ok=True)
         raise InitRefused(f"{error.filename or wish.data}: {error.strerror}") from error
     try:
         load_settings(wish.out, {})
@@ -125,15 +129,18 @@ def _fresh(wish: Wish) -> Deployment:
     )
 
 
-def _write(wish: Wish, deployment: Deployment) -> None:
+def _write(wish: Wish, deployment: Deployment, written: list[Path]) -> None:
+    """Write everything; each file that was begun is added to `written`."""
     for folder in (wish.data, deployment.state_dir, wish.data / "volumes", *deployment.volumes):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     wish.out.parent.mkdir(parents=True, exist_ok=True)
-    _write_new(wish.key_file, base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)) + b"\n")
-    _write_new(wish.credentials_file, (json.dumps(_credentials(deployment), indent=2) + "\n").encode())
+    _write_new(written, wish.key_file, base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)) + b"\n")
+    _write_new(
+        written, wish.credentials_file, (json.dumps(_credentials(deployment), indent=2) + "\n").encode()
+    )
     # Last: where there is a configuration, the rest stands.
     token_digest = hashlib.sha256(deployment.admin_token.encode()).hexdigest()
-    _write_new(wish.out, config_text(deployment, token_digest=token_digest).encode())
+    _write_new(written, wish.out, config_text(deployment, token_digest=token_digest).encode())
 
 
 def _credentials(deployment: Deployment) -> dict[str, str]:
@@ -150,9 +157,10 @@ def _credentials(deployment: Deployment) -> dict[str, str]:
     }
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(written: list[Path], path: Path, content: bytes) -> None:
     """Durable, for the owner only, and never over anything."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    written.append(path)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()

@@ -42,9 +42,7 @@ def renew(tx: Tx, instance_id: bytes) -> int:
 def renew_each(tx: Tx, intent_ids: Sequence[bytes]) -> int:
     """A process still holds these; how many stand. What it does not name ages, though its instance lives on."""
     now_us = tx.now_us()
-    return sum(
-        tx.run("renew_intent", {"intent_id": intent_id, "now_us": now_us}) for intent_id in intent_ids
-    )
+    return sum(tx.run("renew_intent", {"intent_id": intent_id, "now_us": now_us}) for intent_id in intent_ids)
 
 
 def settle(tx: Tx, intent_id: bytes) -> bool:

@@ -7,6 +7,7 @@ from engine.settings.access import BucketSettings
 from engine.settings.keyfile import key_file_problem, key_material_problem
 from engine.settings.live import LiveSettings
 from engine.settings.node import FileKeys, NodeSettings
+from engine.settings.secret import is_known_digest
 from engine.settings.source import Path
 
 Found = tuple[Path, str]
@@ -50,6 +51,9 @@ def live_problems(settings: LiveSettings, *, node: str) -> Iterator[Found]:
     yield from _repeated("buckets", "name", (each.name for each in settings.buckets))
     yield from _misplaced_backends(settings, node)
     yield from _impossible_schemes(settings)
+    for index, token in enumerate(settings.admin_tokens):
+        if is_known_digest(token.sha256):
+            yield ("admin_tokens", index, "sha256"), "the digest of a well-known default token is refused"
     for index, identity in enumerate(settings.identities):
         if identity.role == "superuser" and identity.buckets:
             yield ("identities", index, "buckets"), "a superuser is held to no buckets: make it a writer"

@@ -1,6 +1,7 @@
 """A secret that does not show itself, and the refusal of ones that anybody could guess."""
 
 import base64
+import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,7 @@ _KNOWN = frozenset(
     }
 )
 _DISTINCT_MIN = 5
+_KNOWN_DIGESTS = frozenset(hashlib.sha256(known.encode()).hexdigest() for known in _KNOWN)
 
 
 class Secret:
@@ -75,6 +77,11 @@ class Secret:
             _read,
             serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True),
         )
+
+
+def is_known_digest(sha256: str) -> bool:
+    """Whether this is the SHA-256, in hex, of a secret that anybody would try first."""
+    return sha256 in _KNOWN_DIGESTS
 
 
 def weakness(text: str) -> str | None:

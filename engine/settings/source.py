@@ -6,11 +6,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from engine.errors import ConfigProblem, InvalidConfig
 
-SOURCE_BYTES_MAX = 1024 * 1024
+SOURCE_BYTES_MAX = 256 * 1024
+"""Parsing this much takes about a second, and anybody who may validate a configuration may send it."""
+
 DEPTH_MAX = 16
 
 Path = tuple[str | int, ...]
@@ -48,13 +51,15 @@ def read_source(raw: bytes) -> Source:
     """Parse one YAML 1.2 document whose top is a mapping.
 
     Refused, all with their lines: duplicate keys, tags (`!!python/object` among them), anchors, aliases and merge keys,
-    keys that are no text, more than one document, depth above 16, more than 1 MiB. Raises InvalidConfig.
+    keys that are no text, more than one document, depth above 16, more than 256 KiB. Raises InvalidConfig.
     """
     if len(raw) > SOURCE_BYTES_MAX:
         raise _refused(None, f"the file has {len(raw)} bytes, at most {SOURCE_BYTES_MAX} are read")
     reader = _Reader()
     try:
-        node = YAML(typ="rt", pure=True).compose(raw.decode("utf-8"))
+        text = raw.decode("utf-8")
+        _refuse_depth(text)
+        node = YAML(typ="rt", pure=True).compose(text)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise _refused(line, "the file is not valid UTF-8") from error
@@ -65,14 +70,24 @@ def read_source(raw: bytes) -> Source:
         ) from error
     except YAMLError as error:
         raise _refused(None, f"not YAML: {error}") from error
-    except RecursionError:
-        raise _refused(None, f"nested deeper than {DEPTH_MAX} levels") from None
     value = {} if node is None else reader.read(node, ())
     if not reader.problems and not isinstance(value, dict):
         reader.refuse(node, (), "the file is a mapping of sections such as `backends:`")
     if reader.problems:
         raise InvalidConfig(problems=tuple(reader.problems))
     return Source(value=value, lines=reader.lines)
+
+
+def _refuse_depth(text: str) -> None:
+    """Look at depth before nodes are made: making them recurses."""
+    depth = 0
+    for event in YAML(typ="rt", pure=True).parse(text):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_MAX:
+            raise _refused(event.start_mark.line + 1, f"nested deeper than {DEPTH_MAX} levels")
 
 
 @dataclass(slots=True)
@@ -89,9 +104,6 @@ class _Reader:
         if node.anchor is not None:
             # Also what keeps a document from unfolding to far more than its bytes.
             self.refuse(node, path, "anchors and aliases are not accepted")
-            return None
-        if len(path) > DEPTH_MAX:
-            self.refuse(node, path, f"nested deeper than {DEPTH_MAX} levels")
             return None
         if isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
             return dict(self._entries(node, path))

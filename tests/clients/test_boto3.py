@@ -124,7 +124,7 @@ def test_multipart_uploads_are_one_object(s3: Any) -> None:
     upload = s3.create_multipart_upload(Bucket="boto", Key="parts", ContentType="text/x-parts")
     named = {"Bucket": "boto", "Key": "parts", "UploadId": upload["UploadId"]}
 
-    listed = []
+    listed: list[dict[str, Any]] = []
     for number, part in reversed(list(enumerate(parts, start=1))):
         answer = s3.upload_part(**named, PartNumber=number, Body=part)
         listed.insert(
@@ -156,7 +156,7 @@ def test_an_aborted_upload_is_gone(s3: Any) -> None:
 
 def test_listings_page_through_every_key_once(s3: Any) -> None:
     s3.create_bucket(Bucket="pages")
-    keys = sorted(f"{folder}/{name:02d}" for folder in "abc" for name in range(7)) + ["top", "ü 100%+&"]
+    keys = [*sorted(f"{folder}/{name:02d}" for folder in "abc" for name in range(7)), "top", "ü 100%+&"]
     for key in keys:
         s3.put_object(Bucket="pages", Key=key, Body=b".")
 

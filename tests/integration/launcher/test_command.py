@@ -4,10 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from engine.settings.quantities import Address
+from launcher.preflight import listen_problem
+from launcher.preflight import main as preflight
 from tests.support.served import free_ports
 
 PENSTOCK = [sys.executable, "-P", "-m", "launcher.main"]
@@ -86,6 +90,20 @@ def test_serve_names_a_port_that_is_in_use_and_what_to_do(config: Path) -> None:
     assert f"listen.s3: port {port} is in use" in done.stderr
 
 
+def test_a_port_that_is_freed_in_time_is_no_obstacle() -> None:
+    other = socket.socket()
+    other.bind(("127.0.0.1", 0))
+    other.listen()
+    address = Address(host="127.0.0.1", port=other.getsockname()[1])
+    assert listen_problem(address, port_wait_s=0) is not None
+    freed = threading.Timer(0.2, other.close)
+    freed.start()
+
+    assert listen_problem(address, port_wait_s=20) is None
+
+    freed.join()
+
+
 def test_serve_names_an_address_that_is_not_of_this_machine(config: Path) -> None:
     config.write_text(config.read_text().replace('  s3: "127.0.0.1:', '  s3: "192.0.2.1:'))
 
@@ -96,8 +114,6 @@ def test_serve_names_an_address_that_is_not_of_this_machine(config: Path) -> Non
 
 
 def test_only_one_plane_asks_for_the_ports_of_that_one_only(config: Path) -> None:
-    from launcher.preflight import main as preflight
-
     with socket.socket() as other:
         text = config.read_text()
         port = (

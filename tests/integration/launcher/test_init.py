@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pty
+import shlex
 import stat
 import subprocess
 import sys
@@ -189,6 +190,20 @@ def test_a_person_is_asked_first(tmp_path: Path, answer: bytes, is_written: bool
     assert b"Go on?" in said
     assert (process.returncode == 0) is is_written
     assert (tmp_path / "data/master.key").exists() is is_written
+
+
+def test_a_disk_that_fills_up_leaves_nothing_that_would_stop_the_next_try(tmp_path: Path) -> None:
+    limit = "ulimit -f 0; exec "
+    command = shlex.join([*PENSTOCK, "init", "--data", str(tmp_path / "data"), "--yes"])
+
+    done = subprocess.run(
+        ["bash", "-c", limit + command], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert run("init", "--data", tmp_path / "data", "--yes").returncode == 0
 
 
 def test_a_folder_without_permission_is_told_in_one_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What must hold between values: names used once, copies within failure domains, volumes apart from each other."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,15 @@ def test_an_admin_token_is_given_by_its_digest_only(refused: Refused, sha256: st
 
     assert (line, path) == (13, "admin_tokens[0].sha256")
     assert "never the token itself" in message
+
+
+def test_the_digest_of_a_default_token_is_refused(refused: Refused) -> None:
+    digest = hashlib.sha256(b"admin").hexdigest()
+
+    assert refused(MINIMAL + f"admin_tokens: [{{name: a, role: admin, sha256: {digest}}}]\n")[0][:2] == (
+        13,
+        "admin_tokens[0].sha256",
+    )
 
 
 def test_bucket_names_follow_s3(refused: Refused) -> None:

@@ -86,7 +86,7 @@ def test_bytes_that_are_no_utf8_are_refused_with_their_line() -> None:
 
 def test_depth_is_bounded() -> None:
     assert "nested deeper" in problem(b"a: " + b"[" * 30 + b"]" * 30)[1]
-    assert "nested deeper" in problem(b"a: " + b"[" * 100_000 + b"]" * 100_000)[1]
+    assert "nested deeper" in problem(b"a: " + b"[" * 100_000)[1]
 
 
 def test_size_is_bounded() -> None:

@@ -1,0 +1,26 @@
+"""Bounds of the server: every wait and every buffer has one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Seconds, counts and bytes of one process."""
+
+    head_timeout_s: float = 10.0
+    idle_timeout_s: float = 60.0
+    send_timeout_s: float = 20.0
+    """How long a reader may take no byte at all."""
+
+    rate_window_s: float = 20.0
+    rate_bytes_min: int = 1024
+    """Least rate of a body or a reader, averaged over the window."""
+
+    drain_bytes_max: int = 64 * 1024
+    drain_timeout_s: float = 1.0
+    short_thread_count: int = 6
+    short_queue_count: int = 512
+    streaming_thread_count: int = 256
+    connection_count_max: int = 20_000
+    small_body_bytes: int = 64 * 1024
+    """A body up to this size is received by the loop before a thread is taken."""

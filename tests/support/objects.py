@@ -1,0 +1,348 @@
+"""A small deployment behind the use cases of clients: real metadata, real volumes, memory that behaves like S3."""
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.backends.base import Backend
+from engine.backends.memory import MemoryBackend
+from engine.backends.registry import Backends
+from engine.backends.volume.backend import VolumeBackend
+from engine.backends.volume.identity import Identity, init_identity
+from engine.clock import uuid7
+from engine.deployment.use_cases import UseCases, build_use_cases
+from engine.errors import BackendError
+from engine.metadata import accounts, buckets, cleanup, intents, processes, reaper
+from engine.metadata.backends import ensure_backend, mark_registered
+from engine.metadata.keys import insert_key, list_keys
+from engine.metadata.sqlite.store import SqliteStore
+from engine.metadata.store import Tx
+from engine.names import BackendName, BucketName, ObjectKey, bucket_name
+from engine.objects.read import Span
+from engine.objects.storage_policy import StoragePolicy
+from engine.objects.write import PutOrder, Written
+from engine.placement.health import HealthBoard
+from engine.placement.policy import Routing
+from engine.records import Copies, ObjectHeaders, Origin, Scheme, Sealing, StoredVersion
+from engine.sealing.keyring import KeyRing, new_ring_key
+from engine.sealing.providers import inline_provider
+from engine.streams import BodySource
+from engine.units import HOUR_S, KIB, MIB
+from engine.upkeep.fsck import Fsck
+from engine.upkeep.fsck_report import FsckReport
+from engine.upkeep.volume_ledger import StoredVolumeLedger
+from tests.support.bodies import BytesBody, regions_of
+from tests.support.deployments import TestClock
+
+DEPLOYMENT_ID = b"deployment-----1"
+NODE = "node-1"
+BUCKET = bucket_name("photos")
+GRACE_US = HOUR_S * 1_000_000
+
+
+@dataclass(kw_only=True)
+class Shape:
+    """What a test's deployment looks like. Blobs are small, so that a few hundred KiB make several of them."""
+
+    volume_count: int = 2
+    memory_count: int = 0
+    scheme: Scheme = field(default_factory=lambda: Copies(count=1))
+    seal: Sealing = Sealing.NONE
+    chunk_bytes: int = MIB
+    inline_buffer_bytes: int = 64 * KIB
+    write_quorum: int | None = None
+    routing: Routing = Routing.SPREAD
+    backend_quota_bytes: int | None = None
+    bucket_quota_bytes: int | None = None
+    part_size_min_bytes: int = 1
+
+
+class ObjectRig:
+    """Opens over a folder. `restart` stops cleanly, `crash` abandons everything in memory where it is."""
+
+    def __init__(self, folder: Path, shape: Shape | None = None) -> None:
+        self.folder = folder
+        self.shape = shape or Shape()
+        self.clock = TestClock()
+        self.ring_record = new_ring_key(inline_provider(_MASTER_KEY))
+        # A memory backend outlives the process that writes to it, as a remote store does.
+        self._memories: dict[int, MemoryBackend] = {}
+        self._wrecks: list[tuple[SqliteStore, Backends]] = []
+        self._open()
+        self.account_id = self.store.write(lambda tx: accounts.ensure_account(tx, "main", Origin.CONFIG))
+        self.make_bucket(BUCKET, quota_bytes=self.shape.bucket_quota_bytes)
+
+    def make_bucket(
+        self,
+        name: BucketName,
+        *,
+        scheme: Scheme | None = None,
+        seal: Sealing | None = None,
+        quota_bytes: int | None = None,
+    ) -> None:
+        self.store.write(
+            lambda tx: buckets.create_bucket(
+                tx,
+                name=name,
+                account_id=self.account_id,
+                origin=Origin.API,
+                scheme=scheme,
+                seal=seal,
+                quota_bytes=quota_bytes,
+            )
+        )
+
+    # --- objects, as clients would say it ---
+
+    def put(
+        self,
+        key: str,
+        data: bytes | BodySource,
+        *,
+        bucket: BucketName = BUCKET,
+        if_none_match: bool = False,
+        if_match_etag: str | None = None,
+        headers: ObjectHeaders | None = None,
+    ) -> Written:
+        order = PutOrder(
+            bucket=bucket,
+            key=key_of(key),
+            account_id=self.account_id,
+            headers=headers or ObjectHeaders(),
+            if_none_match=if_none_match,
+            if_match_etag=if_match_etag,
+        )
+        body = BytesBody(data) if isinstance(data, bytes) else data
+        return self.objects.writer.put(order, body)
+
+    def find(self, key: str, *, bucket: BucketName = BUCKET) -> StoredVersion:
+        return self.objects.reader.find(bucket, key_of(key))
+
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, bucket: BucketName = BUCKET) -> bytes:
+        return self.read(self.find(key, bucket=bucket), start, stop)
+
+    def read(self, stored: StoredVersion, start: int = 0, stop: int | None = None) -> bytes:
+        end = stored.version.size_bytes if stop is None else stop
+        return b"".join(regions_of(self.objects.reader.open(stored, Span(start=start, stop=end))))
+
+    def delete(self, key: str, *, bucket: BucketName = BUCKET) -> None:
+        self.objects.remover.delete(bucket, key_of(key))
+
+    def keys(self, *, bucket: BucketName = BUCKET) -> list[str]:
+        found: list[str] = []
+        after: bytes | None = None
+        while True:
+            page = self.objects.listings.page(bucket, b"", b"", after, 7)
+            found += [each.key.decode() for each in page.versions]
+            if page.next_after is None:
+                return found
+            after = page.next_after
+
+    # --- upkeep ---
+
+    def reap(self) -> None:
+        """Walk everything that was retired."""
+        while self.store.write(lambda tx: reaper.reap_step(tx, grace_us=GRACE_US)).has_more:
+            pass
+
+    def clean_up(self) -> int:
+        """Delete what waits, its grace ignored; how many pieces."""
+        count = 0
+        while items := self.store.write(
+            lambda tx: cleanup.claim_due(tx, process_id=self.process_id, count_max=50, ignore_grace=True)
+        ):
+            for item in items:
+                try:
+                    self.backends.get(item.backend_id).delete(item.storage_key, item.size_bytes)
+                except BackendError as error:
+                    text = str(error)
+                    self.store.write(lambda tx, item=item, text=text: cleanup.postpone(tx, item, text))
+                else:
+                    self.store.write(lambda tx, item=item: cleanup.settle_deleted(tx, [item]))
+                    count += 1
+        return count
+
+    def recover_intents(self) -> int:
+        """Delete what dead processes announced; how many pieces they may have left."""
+        claimed = self.store.write(
+            lambda tx: intents.claim_dead(tx, process_id=self.process_id, dead_after_s=15.0, count_max=1000)
+        )
+        for intent in claimed:
+            backend = self.backends.get(intent.backend_id)
+            backend.delete(intent.storage_key, 0)
+            self.store.write(lambda tx, intent=intent: intents.forget(tx, intent.intent_id))
+        return len(claimed)
+
+    def intent_count(self) -> int:
+        return self.store.read(intents.count)
+
+    def fsck(self) -> FsckReport:
+        """Rows and bytes compared, every payload verified."""
+        volumes = [each for each in self.backends if isinstance(each, VolumeBackend)]
+        return Fsck(self.store, list(self.backends), volumes=volumes).run()
+
+    @property
+    def volumes(self) -> list[VolumeBackend]:
+        return [each for each in self.backends if isinstance(each, VolumeBackend)]
+
+    @property
+    def memories(self) -> list[MemoryBackend]:
+        return list(self._memories.values())
+
+    def damage(self, storage_key: str, offset: int) -> None:
+        """Flip a bit of a payload at rest, on whatever backend holds it."""
+        for backend in self.backends:
+            if isinstance(backend, MemoryBackend):
+                if storage_key in backend.storage_keys():
+                    backend.flip_bit(storage_key, offset)
+                    return
+            elif isinstance(backend, VolumeBackend):
+                volume_id, _, _ = storage_key.partition(":")
+                path = next(backend.path.glob(f"*{volume_id}*"), None)
+                if path is not None:
+                    _flip(backend, storage_key, offset)
+                    return
+        raise AssertionError(f"no backend holds {storage_key}")
+
+    # --- the end of processes ---
+
+    def restart(self) -> None:
+        """A clean stop and a new process over the same folders."""
+        self._close()
+        self._open()
+
+    def crash(self) -> None:
+        """The process is gone between two instructions: nothing is closed, flushed or given back."""
+        self._wrecks.append((self.store, self.backends))
+        self._open()
+
+    def close(self) -> None:
+        self._close()
+        for store, backends in self._wrecks:
+            for backend in backends:
+                if isinstance(backend, VolumeBackend):
+                    backend.close()
+            store.close()
+        self._wrecks.clear()
+
+    def _close(self) -> None:
+        self.objects.holder.close()
+        for volume in self.volumes:
+            volume.close()
+        self.store.write(lambda tx: processes.stop(tx, self.process_id))
+        self.store.close()
+
+    def _open(self) -> None:
+        self.instance_id, self.process_id = uuid7(), uuid7()
+        self.store = SqliteStore(self.folder / "meta.db", clock=self.clock)
+        self.store.write(self._register)
+        made: list[Backend] = [
+            *(self._open_volume(number) for number in range(self.shape.volume_count)),
+            *(self._open_memory(number) for number in range(self.shape.memory_count)),
+        ]
+        self.backends = Backends(made)
+        self.health = HealthBoard(self.clock)
+        self.objects: UseCases = build_use_cases(
+            store=self.store,
+            backends=self.backends,
+            ring=KeyRing([self.ring_record], inline_provider(_MASTER_KEY)),
+            health=self.health,
+            policy=StoragePolicy(
+                default_scheme=self.shape.scheme,
+                default_seal=self.shape.seal,
+                chunk_bytes=self.shape.chunk_bytes,
+                inline_buffer_bytes=self.shape.inline_buffer_bytes,
+                write_quorum=self.shape.write_quorum,
+            ),
+            routing=self.shape.routing,
+            instance_id=self.instance_id,
+            clock=self.clock,
+            ids=uuid7,
+            seals_cards=self.shape.seal is Sealing.ALL,
+            part_size_min_bytes=self.shape.part_size_min_bytes,
+        )
+
+    def _register(self, tx: Tx) -> None:
+        processes.register(
+            tx,
+            instance_id=self.instance_id,
+            process_id=self.process_id,
+            node=NODE,
+            version="0",
+            plane="dataplane",
+            pid=1,
+            generation=None,
+        )
+        if not any(row.key_id == self.ring_record.key_id for row in list_keys(tx)):
+            insert_key(
+                tx,
+                key_id=self.ring_record.key_id,
+                key_name=self.ring_record.key_name,
+                provider=self.ring_record.provider,
+                wrapped_material=self.ring_record.wrapped_material,
+                state=self.ring_record.state.value,
+                check_value=self.ring_record.check_value,
+            )
+
+    def _ensure_backend(self, name: BackendName, kind: str, identity_id: bytes) -> int:
+        def unit(tx: Tx) -> int:
+            backend_id = ensure_backend(
+                tx,
+                name=name,
+                kind=kind,
+                node=NODE if kind == "volume" else None,
+                failure_domain=name,
+                identity_id=identity_id,
+                quota_bytes=self.shape.backend_quota_bytes,
+            )
+            mark_registered(tx, backend_id)
+            return backend_id
+
+        return self.store.write(unit)
+
+    def _open_volume(self, number: int) -> VolumeBackend:
+        name = BackendName(f"disk-{number}")
+        identity_id = f"volume---------{number}".encode()
+        backend_id = self._ensure_backend(name, "volume", identity_id)
+        path = self.folder / name
+        identity = Identity(backend=name, deployment_id=DEPLOYMENT_ID, identity_id=identity_id, node=NODE)
+        init_identity(path, identity, created_at_us=1)
+        return VolumeBackend(
+            backend_id=backend_id,
+            name=name,
+            path=path,
+            ledger=StoredVolumeLedger(self.store, backend_id=backend_id, process_id=self.process_id),
+            deployment_id=DEPLOYMENT_ID,
+            identity_id=identity_id,
+            node=NODE,
+            clock=self.clock,
+            free_min_bytes=0,
+            fill_bytes=0,
+        )
+
+    def _open_memory(self, number: int) -> MemoryBackend:
+        name = BackendName(f"cloud-{number}")
+        backend_id = self._ensure_backend(name, "memory", f"memory---------{number}".encode())
+        return self._memories.setdefault(backend_id, MemoryBackend(backend_id=backend_id, name=name))
+
+
+_MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def key_of(text: str) -> ObjectKey:
+    return ObjectKey(text.encode())
+
+
+def _flip(backend: VolumeBackend, storage_key: str, offset: int) -> None:
+    reader = backend.open_reader(storage_key, offset + 1)
+    try:
+        place = reader.region(offset, 1)
+        assert place is not None
+        path = Path(f"/proc/self/fd/{place.fd}").resolve()
+        with path.open("r+b") as file:
+            file.seek(place.offset)
+            byte = file.read(1)[0]
+            file.seek(place.offset)
+            file.write(bytes([byte ^ 1]))
+    finally:
+        reader.close()
