@@ -1,38 +1,49 @@
 """A small deployment behind the use cases of clients: real metadata, real volumes, memory that behaves like S3."""
 
 import base64
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+import apsw
 
 from engine.backends.base import Backend
 from engine.backends.memory import MemoryBackend
 from engine.backends.registry import Backends
-from engine.backends.volume.backend import VolumeBackend
+from engine.backends.volume.backend import VOLUME_SIZE_MAX_BYTES, VolumeBackend
+from engine.backends.volume.disk import Disk
 from engine.backends.volume.identity import Identity, init_identity
 from engine.clock import uuid7
 from engine.deployment.use_cases import UseCases, build_use_cases
-from engine.errors import BackendError
+from engine.errors import BackendError, NoSuchBucket
 from engine.metadata import accounts, buckets, cleanup, intents, processes, reaper
 from engine.metadata.backends import ensure_backend, mark_registered
 from engine.metadata.keys import insert_key, list_keys
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import Tx
+from engine.metadata.store import Store, Tx
 from engine.names import BackendName, BucketName, ObjectKey, bucket_name
+from engine.objects.complete import Completed, CompleteRequest
+from engine.objects.copy import Copied, CopyOrder
+from engine.objects.multipart import UploadOrder, WrittenPart
 from engine.objects.read import Span
 from engine.objects.storage_policy import StoragePolicy
 from engine.objects.write import PutOrder, Written
 from engine.placement.health import HealthBoard
 from engine.placement.policy import Routing
-from engine.records import Copies, ObjectHeaders, Origin, Scheme, Sealing, StoredVersion
-from engine.sealing.keyring import KeyRing, new_ring_key
+from engine.records import Copies, ListedPart, ObjectHeaders, Origin, Scheme, Sealing, StoredVersion
+from engine.sealing.keyring import KeyRing, RingKeyRecord, new_ring_key
 from engine.sealing.providers import inline_provider
-from engine.streams import BodySource
+from engine.streams import BodySource, ChecksumAlgorithm, ChecksumType
 from engine.units import HOUR_S, KIB, MIB
+from engine.upkeep.compaction import VolumeCompactor
 from engine.upkeep.fsck import Fsck
+from engine.upkeep.fsck_cards import RingCards
 from engine.upkeep.fsck_report import FsckReport
 from engine.upkeep.volume_ledger import StoredVolumeLedger
+from engine.upkeep.volume_sweep import VolumeSweeper
 from tests.support.bodies import BytesBody, regions_of
-from tests.support.deployments import TestClock
+from tests.support.deployments import TestClock, no_fence
 
 DEPLOYMENT_ID = b"deployment-----1"
 NODE = "node-1"
@@ -55,22 +66,41 @@ class Shape:
     backend_quota_bytes: int | None = None
     bucket_quota_bytes: int | None = None
     part_size_min_bytes: int = 1
+    volume_size_max_bytes: int = VOLUME_SIZE_MAX_BYTES
+    fill_bytes: int = 0
 
 
 class ObjectRig:
-    """Opens over a folder. `restart` stops cleanly, `crash` abandons everything in memory where it is."""
+    """Opens over a folder, a new one or one that was used before.
 
-    def __init__(self, folder: Path, shape: Shape | None = None) -> None:
+    `restart` stops cleanly; `crash` is a process gone between two instructions, whose writes the kernel still has.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shape: Shape | None = None,
+        *,
+        disk: Disk | None = None,
+        ring_record: RingKeyRecord | None = None,
+        wrap_store: Callable[[Store], Store] = lambda store: store,
+        wrap_backend: Callable[[Backend], Backend] = lambda backend: backend,
+    ) -> None:
+        """`disk` is what all volumes write through. Use cases see store and backends wrapped, upkeep sees them bare."""
         self.folder = folder
         self.shape = shape or Shape()
         self.clock = TestClock()
-        self.ring_record = new_ring_key(inline_provider(_MASTER_KEY))
+        self.disk = disk
+        self.ring_record = ring_record or new_ring_key(inline_provider(_MASTER_KEY))
+        self._wrap_store = wrap_store
+        self._wrap_backend = wrap_backend
         # A memory backend outlives the process that writes to it, as a remote store does.
         self._memories: dict[int, MemoryBackend] = {}
-        self._wrecks: list[tuple[SqliteStore, Backends]] = []
+        folder.mkdir(parents=True, exist_ok=True)
         self._open()
         self.account_id = self.store.write(lambda tx: accounts.ensure_account(tx, "main", Origin.CONFIG))
-        self.make_bucket(BUCKET, quota_bytes=self.shape.bucket_quota_bytes)
+        if not self._has_bucket():
+            self.make_bucket(BUCKET, quota_bytes=self.shape.bucket_quota_bytes)
 
     def make_bucket(
         self,
@@ -138,6 +168,61 @@ class ObjectRig:
                 return found
             after = page.next_after
 
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        source_bucket: BucketName = BUCKET,
+        bucket: BucketName = BUCKET,
+        headers: ObjectHeaders | None = None,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+    ) -> Copied:
+        order = CopyOrder(
+            source=self.find(source, bucket=source_bucket),
+            bucket=bucket,
+            key=key_of(target),
+            account_id=self.account_id,
+            headers=headers,
+            checksum_algorithm=checksum_algorithm,
+        )
+        return self.objects.copier.copy(order)
+
+    def begin_upload(
+        self,
+        key: str,
+        *,
+        headers: ObjectHeaders | None = None,
+        checksum_algorithm: ChecksumAlgorithm | None = None,
+        checksum_type: ChecksumType | None = None,
+    ) -> bytes:
+        order = UploadOrder(
+            bucket=BUCKET,
+            key=key_of(key),
+            account_id=self.account_id,
+            headers=headers or ObjectHeaders(),
+            checksum_algorithm=checksum_algorithm,
+            checksum_type=checksum_type,
+        )
+        return self.objects.multipart.create(order)
+
+    def put_part(self, upload_id: bytes, key: str, number: int, data: bytes | BodySource) -> WrittenPart:
+        body = BytesBody(data) if isinstance(data, bytes) else data
+        return self.objects.multipart.put_part(upload_id, BUCKET, key_of(key), number, body)
+
+    def complete(self, upload_id: bytes, key: str, parts: Sequence[WrittenPart]) -> Completed:
+        return self.objects.multipart.complete(
+            CompleteRequest(
+                upload_id=upload_id,
+                bucket=BUCKET,
+                key=key_of(key),
+                parts=[ListedPart(part_number=each.part_number, etag=each.etag) for each in parts],
+            )
+        )
+
+    def abort_upload(self, upload_id: bytes, key: str) -> None:
+        self.objects.multipart.abort(upload_id, BUCKET, key_of(key))
+
     # --- upkeep ---
 
     def reap(self) -> None:
@@ -155,10 +240,9 @@ class ObjectRig:
                 try:
                     self.backends.get(item.backend_id).delete(item.storage_key, item.size_bytes)
                 except BackendError as error:
-                    text = str(error)
-                    self.store.write(lambda tx, item=item, text=text: cleanup.postpone(tx, item, text))
+                    self.store.write(partial(cleanup.postpone, item=item, error=str(error)))
                 else:
-                    self.store.write(lambda tx, item=item: cleanup.settle_deleted(tx, [item]))
+                    self.store.write(partial(cleanup.settle_deleted, items=[item]))
                     count += 1
         return count
 
@@ -170,16 +254,46 @@ class ObjectRig:
         for intent in claimed:
             backend = self.backends.get(intent.backend_id)
             backend.delete(intent.storage_key, 0)
-            self.store.write(lambda tx, intent=intent: intents.forget(tx, intent.intent_id))
+            self.store.write(partial(intents.forget, intent_id=intent.intent_id))
         return len(claimed)
+
+    def compact(self) -> None:
+        """Close the files being appended to, empty those that are worth it, and unlink what may go."""
+        for volume in self.volumes:
+            volume.close_volumes()
+        compactor = VolumeCompactor(self.store, self.volumes, fence=no_fence, grace_us=GRACE_US)
+        while compactor.work().has_more:
+            pass
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Unlink the files that were given up and whose grace has passed."""
+        sweeper = VolumeSweeper(self.store, self.volumes, fence=no_fence, clock=self.clock)
+        while sweeper.work().has_more:
+            pass
+
+    def settle(self) -> FsckReport:
+        """All that upkeep does after whatever happened, with every grace passed; what fsck says then."""
+        self.clock.pass_grace()
+        self.recover_intents()
+        self.reap()
+        self.clean_up()
+        return self.fsck()
+
+    def unaccounted(self) -> set[str]:
+        """Pieces on memory backends that neither a location, nor an intent, nor the cleanup queue names."""
+        with apsw.Connection(str(self.folder / "meta.db"), flags=apsw.SQLITE_OPEN_READONLY) as connection:
+            named = {key for (key,) in connection.execute(_NAMED_KEYS)}
+        connection.close()
+        return {key for memory in self.memories for key in memory.storage_keys()} - named
 
     def intent_count(self) -> int:
         return self.store.read(intents.count)
 
     def fsck(self) -> FsckReport:
         """Rows and bytes compared, every payload verified."""
-        volumes = [each for each in self.backends if isinstance(each, VolumeBackend)]
-        return Fsck(self.store, list(self.backends), volumes=volumes).run()
+        cards = RingCards(self.ring)
+        return Fsck(self.store, list(self.backends), volumes=self.volumes, cards=cards).run()
 
     @property
     def volumes(self) -> list[VolumeBackend]:
@@ -212,18 +326,16 @@ class ObjectRig:
         self._open()
 
     def crash(self) -> None:
-        """The process is gone between two instructions: nothing is closed, flushed or given back."""
-        self._wrecks.append((self.store, self.backends))
+        """The process is gone between two instructions: no row of it is settled and nothing is given back."""
+        wreck, volumes = self.store, self.volumes
         self._open()
+        # Descriptors and locks go as the kernel takes them; the database stays open in the new process meanwhile.
+        for volume in volumes:
+            volume.close()
+        wreck.close()
 
     def close(self) -> None:
         self._close()
-        for store, backends in self._wrecks:
-            for backend in backends:
-                if isinstance(backend, VolumeBackend):
-                    backend.close()
-            store.close()
-        self._wrecks.clear()
 
     def _close(self) -> None:
         self.objects.holder.close()
@@ -242,10 +354,11 @@ class ObjectRig:
         ]
         self.backends = Backends(made)
         self.health = HealthBoard(self.clock)
+        self.ring = KeyRing([self.ring_record], inline_provider(_MASTER_KEY))
         self.objects: UseCases = build_use_cases(
-            store=self.store,
-            backends=self.backends,
-            ring=KeyRing([self.ring_record], inline_provider(_MASTER_KEY)),
+            store=self._wrap_store(self.store),
+            backends=Backends(map(self._wrap_backend, made)),
+            ring=self.ring,
             health=self.health,
             policy=StoragePolicy(
                 default_scheme=self.shape.scheme,
@@ -261,6 +374,13 @@ class ObjectRig:
             seals_cards=self.shape.seal is Sealing.ALL,
             part_size_min_bytes=self.shape.part_size_min_bytes,
         )
+
+    def _has_bucket(self) -> bool:
+        try:
+            self.objects.buckets.get(BUCKET)
+        except NoSuchBucket:
+            return False
+        return True
 
     def _register(self, tx: Tx) -> None:
         processes.register(
@@ -316,8 +436,11 @@ class ObjectRig:
             identity_id=identity_id,
             node=NODE,
             clock=self.clock,
+            size_max_bytes=self.shape.volume_size_max_bytes,
             free_min_bytes=0,
-            fill_bytes=0,
+            fill_bytes=self.shape.fill_bytes,
+            full_holdoff_s=0.0,
+            disk=self.disk,
         )
 
     def _open_memory(self, number: int) -> MemoryBackend:
@@ -325,6 +448,11 @@ class ObjectRig:
         backend_id = self._ensure_backend(name, "memory", f"memory---------{number}".encode())
         return self._memories.setdefault(backend_id, MemoryBackend(backend_id=backend_id, name=name))
 
+
+_NAMED_KEYS = """
+SELECT storage_key FROM object_locations UNION SELECT storage_key FROM pending_objects
+UNION SELECT storage_key FROM cleanup_queue UNION SELECT storage_key FROM cleanup_dlq
+"""
 
 _MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 
