@@ -2,18 +2,21 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-FLUSH_BYTES = 64 * 1024
-"""Lines are written together once this many bytes wait."""
+WAITING_BYTES_MAX = 8 * 1024 * 1024
+"""Lines that find this much waiting are dropped: whoever reads the log does not keep up."""
+
+WRITE_BYTES_MAX = 4096
+"""Lines written at once: a pipe takes so much as a whole, whoever else writes to it (PIPE_BUF, pipe(7))."""
 
 _escape = json.encoder.encode_basestring_ascii
 
 
 class AccessLog:
-    """Gathers lines and writes them in blocks: at `FLUSH_BYTES`, and whenever the plane's tick calls `flush`.
+    """Gathers lines, which the plane's own tick writes: a request never waits for whoever reads the log.
 
-    `write` gets whole lines. A log that cannot be written is dropped and counted: it never stops a request.
+    `write` gets whole lines, a few at a time. What cannot be written is dropped and counted.
     """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
@@ -48,17 +51,33 @@ class AccessLog:
             f'"duration_us":{duration_us},"user_agent":{_escape(user_agent)}}}\n'
         )
         with self._lock:
+            if self._waiting_bytes > WAITING_BYTES_MAX:
+                self.dropped_count += 1
+                return
             self._lines.append(line)
             self._waiting_bytes += len(line)
-            is_due = self._waiting_bytes >= FLUSH_BYTES
-        if is_due:
-            self.flush()
 
     def flush(self) -> None:
+        """Write what waits; for one thread, which may wait for the log's reader."""
         with self._lock:
-            lines, self._lines, self._waiting_bytes = self._lines, [], 0
-        if lines:
+            lines, self._lines = self._lines, []
+        for block in _blocks(lines):
             try:
-                self._write("".join(lines).encode("ascii"))
+                self._write("".join(block).encode("ascii"))
             except OSError:
-                self.dropped_count += len(lines)
+                self.dropped_count += len(block)
+        with self._lock:
+            self._waiting_bytes -= sum(map(len, lines))
+
+
+def _blocks(lines: list[str]) -> Iterator[list[str]]:
+    block: list[str] = []
+    size_bytes = 0
+    for line in lines:
+        if block and size_bytes + len(line) > WRITE_BYTES_MAX:
+            yield block
+            block, size_bytes = [], 0
+        block.append(line)
+        size_bytes += len(line)
+    if block:
+        yield block

@@ -4,6 +4,10 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from dataplane.middleware.access_log import AccessLog
+from dataplane.middleware.admission import Admission, Flow
+from engine.objects.degradations import Degradation, Degradations
+
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -73,9 +77,10 @@ class Measures:
             ["pool"],
             registry=registry,
         )
-        self.corrupt_reads = Counter(
-            "penstock_corrupt_pieces_total",
-            "Pieces found bad while reading; another one served.",
+        self.degradations = Counter(
+            "penstock_degradations_total",
+            "Fallbacks, repairs and refusals inside the engine, by kind.",
+            ["kind"],
             registry=registry,
         )
         self.log_dropped = Counter(
@@ -90,3 +95,45 @@ class Measures:
         if found is None:
             found = self._by_operation.setdefault(operation, OperationMeasures(self, operation))
         return found
+
+
+class ProcessMeasures:
+    """What the server observes, and what others count and the process' tick carries over.
+
+    Implements `dataplane.server.contract.Observer`.
+    """
+
+    def __init__(
+        self, measures: Measures, *, admission: Admission, access_log: AccessLog, degradations: Degradations
+    ) -> None:
+        self._measures = measures
+        self._admission = admission
+        self._access_log = access_log
+        self._degradations = degradations
+        self._pools = {name: measures.pool_full.labels(pool=name) for name in ("short", "streaming")}
+        self._flows = {flow: measures.in_flight.labels(flow=flow.value) for flow in Flow}
+        self._kinds = {kind: measures.degradations.labels(kind=kind.value) for kind in Degradation}
+        self._carried_shed = 0
+        self._carried_dropped = 0
+        self._carried_kinds = dict.fromkeys(Degradation, 0)
+
+    def stalled(self, seconds: float, /) -> None:
+        self._measures.stalls.inc()
+
+    def pool_full(self, pool: str, /) -> None:
+        self._pools[pool].inc()
+
+    def connections(self, count: int, /) -> None:
+        self._measures.connections.set(count)
+
+    def tick(self) -> None:
+        """Carry over what was counted since the last call. For one thread."""
+        for flow, gauge in self._flows.items():
+            gauge.set(self._admission.in_flight(flow))
+        shed, dropped = self._admission.shed_count, self._access_log.dropped_count
+        self._measures.shed.inc(shed - self._carried_shed)
+        self._measures.log_dropped.inc(dropped - self._carried_dropped)
+        self._carried_shed, self._carried_dropped = shed, dropped
+        for kind, count in self._degradations.counts().items():
+            self._kinds[kind].inc(count - self._carried_kinds[kind])
+            self._carried_kinds[kind] = count

@@ -1,0 +1,103 @@
+"""The application that each data-plane process serves: Falcon with one sink, behind the server's contract."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import falcon
+from falcon import Request, Response
+
+from dataplane.endpoint import Endpoint
+from dataplane.health import PREFIX, Health
+from dataplane.metrics import PATH as METRICS_PATH
+from dataplane.metrics import serve_metrics
+from dataplane.server.contract import HeaderList, Lane, Observer, StartResponse
+from dataplane.server.settings import ServerSettings
+
+METRICS_LISTENER = 1
+"""The second listening socket is the one for metrics and health."""
+
+TICK_S = 0.25
+_NEVER_BODY = frozenset({"GET", "HEAD"})
+
+
+class Plane:
+    """Implements `dataplane.server.contract.Application`. `tick` is called four times a second until `close`."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        health: Health,
+        observer: Observer,
+        server_settings: ServerSettings,
+        tick: Callable[[], None],
+        close: Callable[[], None],
+    ) -> None:
+        self.observer = observer
+        self.server_settings = server_settings
+        self._endpoint = endpoint
+        self._health = health
+        self._tick = tick
+        self._close = close
+        self._app = falcon.App()
+        # Falcon would add a type to answers that have none.
+        self._app.resp_options.default_media_type = None  # type: ignore[assignment]
+        self._app.add_sink(self._serve, prefix="/")
+        self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._ticks, name="ticker", daemon=True)
+        self._ticker.start()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse, /) -> Iterable[bytes]:
+        return self._app(environ, start_response)
+
+    def classify(
+        self, method: str, target: bytes, headers: HeaderList, content_length: int | None, /
+    ) -> Lane:
+        """Reads run on the loop until they would wait; small writes wait for a commit; the rest streams."""
+        if method in _NEVER_BODY:
+            return Lane.SHORT if target.startswith(METRICS_PATH) else Lane.INLINE
+        if method == "OPTIONS":
+            return Lane.INLINE
+        if content_length is None:
+            if any(name == b"transfer-encoding" for name, _ in headers):
+                return Lane.STREAMING
+        elif content_length > self.server_settings.small_body_bytes:
+            return Lane.STREAMING
+        if method == "PUT" and any(name == b"x-amz-copy-source" for name, _ in headers):
+            # Most copies are one commit, but the one that is not may move gigabytes.
+            return Lane.STREAMING
+        return Lane.SHORT
+
+    def refuse(self, code: str, status: int, message: str, /) -> tuple[list[tuple[str, str]], bytes]:
+        return self._endpoint.refuse(code, status, message)
+
+    def draining(self) -> None:
+        self._health.drain()
+
+    def close(self) -> None:
+        """After the last request: write what is to be written, and leave cleanly."""
+        self._stopping.set()
+        self._ticker.join()
+        self._close()
+
+    def _serve(self, req: Request, resp: Response, **_: str) -> None:
+        environ = req.env
+        target: bytes = environ["penstock.target"]
+        if target.startswith(PREFIX):
+            self._health.serve(req, resp)
+        elif environ["penstock.listener"] != METRICS_LISTENER:
+            self._endpoint.serve(req, resp)
+        elif target.partition(b"?")[0] == METRICS_PATH:
+            serve_metrics(req, resp)
+        else:
+            resp.status = falcon.HTTP_404
+            resp.content_type = "text/plain"
+            resp.data = b"there is /metrics, /-/live and /-/ready\n"
+
+    def _ticks(self) -> None:
+        next_s = time.monotonic() + TICK_S
+        while not self._stopping.wait(max(0.0, next_s - time.monotonic())):
+            self._tick()
+            next_s = max(next_s + TICK_S, time.monotonic())

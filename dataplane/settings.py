@@ -1,0 +1,24 @@
+"""What the configuration means for one process: a node's limits are shared out over its processes."""
+
+from dataplane.middleware.admission import AdmissionLimits
+from dataplane.server.settings import ServerSettings
+from engine.settings import Settings
+
+
+def admission_limits(settings: Settings) -> AdmissionLimits:
+    """This process' share, never less than one request and the memory of one body."""
+    admission, count = settings.live.admission, settings.node.processes.dataplane
+    return AdmissionLimits(
+        read_count_max=max(1, admission.reads // count),
+        write_count_max=max(1, admission.writes // count),
+        shed_threshold=admission.shed_threshold,
+        wait_s=admission.wait_s,
+        memory_bytes_max=max(settings.live.storage.inline_buffer_bytes, admission.memory_bytes // count),
+    )
+
+
+def server_settings(settings: Settings) -> ServerSettings:
+    processes = settings.node.processes
+    return ServerSettings(
+        short_thread_count=processes.threads_short, streaming_thread_count=processes.threads_streaming
+    )

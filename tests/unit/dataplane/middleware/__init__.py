@@ -1,0 +1,1 @@
+"""Tests of what every request passes on its way in and out."""
