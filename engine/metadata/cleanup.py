@@ -28,9 +28,9 @@ class CleanupDepth:
 
 def enqueue(
     tx: Tx, *, backend_id: int, storage_key: str, size_bytes: int, reason: str, not_before_us: int
-) -> None:
-    """Ask for a deletion. The caller has moved the bytes to the backend's orphans."""
-    tx.run(
+) -> bool:
+    """Ask for a deletion; false when one waits already. The caller moves the bytes to the backend's orphans."""
+    changed = tx.run(
         "upsert_cleanup",
         {
             "backend_id": backend_id,
@@ -40,6 +40,7 @@ def enqueue(
             "not_before_us": not_before_us,
         },
     )
+    return changed == 1
 
 
 def claim_due(tx: Tx, *, process_id: bytes, count_max: int, ignore_grace: bool = False) -> list[CleanupItem]:
@@ -79,6 +80,13 @@ def postpone(tx: Tx, item: CleanupItem, error: str) -> None:
     tx.run(
         "postpone_cleanup", {"cleanup_id": item.cleanup_id, "next_retry_us": next_retry_us, "error": error}
     )
+
+
+def put_off(tx: Tx, items: Sequence[CleanupItem], *, pause_s: float) -> None:
+    """Claimed and not tried: open again after the pause, with no try used up."""
+    due_us = tx.now_us() + int(pause_s * 1_000_000)
+    for item in items:
+        tx.run("put_off_cleanup", {"cleanup_id": item.cleanup_id, "due_us": due_us})
 
 
 def return_stale_claims(tx: Tx, *, older_than_us: int) -> int:

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.metadata.store import Tx
+from engine.units import HOUR_S
 
 INTENT_TTL_S = 600
 """An intent that was not renewed for so long is recovered, whoever holds it."""
+
+LATE_WRITE_S = HOUR_S
+"""A write that its writer gave up may still land for so long; a key deleted earlier is deleted once more after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

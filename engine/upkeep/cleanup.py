@@ -1,0 +1,154 @@
+"""Deleting what waits in the cleanup queue, key by exact key, with backends that are down left in peace."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.backends.base import Backend
+from engine.clock import Clock
+from engine.errors import BackendError, BackendTimeout, BackendUnavailable, ForeignBackend
+from engine.metadata import cleanup
+from engine.metadata.store import Store, Tx
+from engine.records import CleanupItem, Progress
+from engine.units import MINUTE_S
+
+BATCH_COUNT_MAX = 100
+"""Keys claimed and deleted in one unit."""
+
+UNIT_S_MAX = 10.0
+"""A unit begins no further deletion after this, so that it ends well within its lease."""
+
+PUT_OFF_S = 5 * MINUTE_S
+"""Pause of rows that were not tried because their backend had just failed."""
+
+CLAIM_STALE_S = 10 * MINUTE_S
+"""Claims so old are those of a process that died. If it did not, its writes are fenced and the keys deleted twice."""
+
+_log = logging.getLogger(__name__)
+
+Fence = Callable[[Tx], None]
+
+
+class BackendRegistry(Protocol):
+    """Where backends are found."""
+
+    def get(self, backend_id: int, /) -> Backend:
+        """Raises BackendUnavailable for one that this process does not know."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Outcome:
+    """What became of a batch."""
+
+    deleted: list[CleanupItem] = field(default_factory=list)
+    failed: list[tuple[CleanupItem, str]] = field(default_factory=list)
+    untried: list[CleanupItem] = field(default_factory=list)
+    out_of_time: list[CleanupItem] = field(default_factory=list)
+
+
+class CleanupSweeper:
+    """A worker unit (`work`): deletes one batch of due keys.
+
+    A key is used once ever, so deleting it again is harmless: an interruption before the batch is settled repeats
+    deletions and nothing else. One sweeper serves one run: what failed in it is not asked again before the next.
+    """
+
+    name = "cleanup"
+
+    def __init__(
+        self,
+        store: Store,
+        backends: BackendRegistry,
+        *,
+        fence: Fence,
+        process_id: bytes,
+        clock: Clock,
+        batch_count_max: int = BATCH_COUNT_MAX,
+        ignore_grace: bool = False,
+    ) -> None:
+        """`fence` raises LeaseLost in the transaction of every write; `ignore_grace` takes rows before they are due."""
+        self._store = store
+        self._backends = backends
+        self._fence = fence
+        self._process_id = process_id
+        self._clock = clock
+        self._batch_count_max = batch_count_max
+        self._ignore_grace = ignore_grace
+        # Backends that failed in this run, and rows that did. They wait, whatever else is due.
+        self._down: set[int] = set()
+        self._failed: set[int] = set()
+
+    def work(self) -> Progress:
+        """Delete one batch. Deferred: rows whose deletion failed, and rows of a backend that had failed before."""
+        items = self._store.write(self._claim)
+        if not items:
+            return Progress()
+        known = self._failed.copy()
+        outcome = self._delete(items)
+        self._store.write(lambda tx: self._settle(tx, outcome))
+        for item, error in outcome.failed:
+            if item.attempts + 1 >= cleanup.ATTEMPT_COUNT_MAX:
+                _log.error(
+                    "cleanup.buried",
+                    extra={"backend_id": item.backend_id, "cleanup_id": item.cleanup_id, "error": error},
+                )
+        is_full = len(items) == self._batch_count_max
+        has_fresh = any(item.cleanup_id not in known for item in items)
+        return Progress(
+            done_count=len(outcome.deleted),
+            deferred_count=len(outcome.failed) + len(outcome.untried),
+            has_more=(is_full and has_fresh) or bool(outcome.out_of_time),
+        )
+
+    def _claim(self, tx: Tx) -> list[CleanupItem]:
+        self._fence(tx)
+        cleanup.return_stale_claims(tx, older_than_us=tx.now_us() - CLAIM_STALE_S * 1_000_000)
+        return cleanup.claim_due(
+            tx,
+            process_id=self._process_id,
+            count_max=self._batch_count_max,
+            ignore_grace=self._ignore_grace,
+        )
+
+    def _settle(self, tx: Tx, outcome: _Outcome) -> None:
+        self._fence(tx)
+        cleanup.settle_deleted(tx, outcome.deleted)
+        for item, error in outcome.failed:
+            cleanup.postpone(tx, item, error)
+        cleanup.put_off(tx, outcome.untried, pause_s=PUT_OFF_S)
+        cleanup.put_off(tx, outcome.out_of_time, pause_s=0)
+
+    def _delete(self, items: Sequence[CleanupItem]) -> _Outcome:
+        outcome = _Outcome()
+        checked: dict[int, Backend] = {}
+        deadline_s = self._clock.monotonic_s() + UNIT_S_MAX
+        for item in items:
+            if item.backend_id in self._down or item.cleanup_id in self._failed:
+                self._failed.add(item.cleanup_id)
+                outcome.untried.append(item)
+                continue
+            if self._clock.monotonic_s() > deadline_s:
+                outcome.out_of_time.append(item)
+                continue
+            try:
+                if item.backend_id not in checked:
+                    checked[item.backend_id] = self._open(item.backend_id)
+                checked[item.backend_id].delete(item.storage_key, item.size_bytes)
+            except BackendError as error:
+                self._failed.add(item.cleanup_id)
+                outcome.failed.append((item, str(error)))
+                if isinstance(error, (BackendUnavailable, BackendTimeout, ForeignBackend)):
+                    self._down.add(item.backend_id)
+                    _log.warning(
+                        "cleanup.backend_down", extra={"backend": error.backend, "error": str(error)}
+                    )
+            else:
+                outcome.deleted.append(item)
+        return outcome
+
+    def _open(self, backend_id: int) -> Backend:
+        """A key that is missing from a disk that is not mounted is not gone, so the identity is asked first."""
+        backend = self._backends.get(backend_id)
+        backend.check_identity()
+        return backend

@@ -1,0 +1,73 @@
+"""Taking apart what was overwritten, deleted or aborted, a bounded step at a time."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.clock import Clock
+from engine.metadata.reaper import reap_step
+from engine.metadata.store import Store, Tx
+from engine.records import Progress
+
+STEP_COUNT_MAX = 50
+"""Steps in one transaction: most retired versions have one blob, and a commit for each would cost more than it."""
+
+WORK_S_MAX = 0.02
+"""A transaction takes no further step after this, as everybody who writes waits for it."""
+
+_log = logging.getLogger(__name__)
+
+Fence = Callable[[Tx], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    freed_count: int
+    stopped_count: int
+    has_more: bool
+
+
+class Reaper:
+    """A worker unit (`work`). A step is one transaction with all it frees, so an interruption loses it whole or not."""
+
+    name = "reaper"
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        fence: Fence,
+        grace_us: int,
+        clock: Clock,
+        step_count_max: int = STEP_COUNT_MAX,
+    ) -> None:
+        """`fence` raises LeaseLost in the transaction of every write; `grace_us` is how long readers may still come."""
+        self._store = store
+        self._fence = fence
+        self._grace_us = grace_us
+        self._clock = clock
+        self._step_count_max = step_count_max
+
+    def work(self) -> Progress:
+        """Take the next steps; done counts blobs freed, deferred the rows the reaper refuses to touch."""
+        steps = self._store.write(self._walk)
+        if steps.stopped_count:
+            # A live or locked version among the retired ones: bytes that must not go were about to.
+            _log.critical("reaper.stopped", extra={"count": steps.stopped_count})
+        return Progress(
+            done_count=steps.freed_count, deferred_count=steps.stopped_count, has_more=steps.has_more
+        )
+
+    def _walk(self, tx: Tx) -> _Steps:
+        self._fence(tx)
+        deadline_s = self._clock.monotonic_s() + WORK_S_MAX
+        freed = stopped = 0
+        for _ in range(self._step_count_max):
+            step = reap_step(tx, grace_us=self._grace_us)
+            freed += step.freed_count
+            stopped += step.stopped_count
+            if not step.has_more:
+                return _Steps(freed_count=freed, stopped_count=stopped, has_more=False)
+            if self._clock.monotonic_s() > deadline_s:
+                break
+        return _Steps(freed_count=freed, stopped_count=stopped, has_more=True)
