@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.backends.base import Backend
 from engine.clock import Clock, Ids
 from engine.metadata import cleanup, quota
-from engine.metadata.intents import Intent, announce, renew_each
+from engine.metadata.intents import LATE_WRITE_S, Intent, announce, renew_each
 from engine.metadata.intents import settle as settle_intent
 from engine.metadata.store import Store, Tx
 
@@ -119,17 +119,22 @@ class IntentHolder:
 
 
 def settle_strays(tx: Tx, strays: Sequence[Stray]) -> None:
-    """Strays become cleanup rows and their intents go, in the caller's transaction. Repeating it is harmless."""
+    """Strays become cleanup rows and their intents go, in the caller's transaction. Repeating it is harmless.
+
+    A write that was given up may land after its key was deleted, so the rows come due when none can arrive any more.
+    A stray that recovery has claimed is handed over too: recovery may have deleted before its bytes stood.
+    """
+    not_before_us = tx.now_us() + LATE_WRITE_S * 1_000_000
     for stray in strays:
-        if not settle_intent(tx, stray.intent.intent_id):
-            continue  # Recovery was here first, and sees to the piece.
-        subject = quota.backend_subject(stray.intent.backend_id)
-        quota.add_orphan(tx, subject, size_bytes=stray.size_bytes)
-        cleanup.enqueue(
+        settle_intent(tx, stray.intent.intent_id)
+        is_new = cleanup.enqueue(
             tx,
             backend_id=stray.intent.backend_id,
             storage_key=stray.intent.storage_key,
             size_bytes=stray.size_bytes,
             reason="intent",
-            not_before_us=tx.now_us(),
+            not_before_us=not_before_us,
         )
+        if is_new:
+            subject = quota.backend_subject(stray.intent.backend_id)
+            quota.add_orphan(tx, subject, size_bytes=stray.size_bytes)
