@@ -9,7 +9,7 @@ from typing import Protocol
 from engine.errors import EngineError, LeaseLost
 from engine.records import Lease, Progress
 
-POLL_S = 1.0
+POLL_S = 0.5
 """How often a runner asks whether its worker is due; a trigger is noticed within this."""
 
 LEASE_TTL_S = 30.0
