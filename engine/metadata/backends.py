@@ -81,6 +81,12 @@ def set_state(tx: Tx, backend_id: int, state: BackendState, *, reason: str | Non
     tx.run("set_backend_state", params)
 
 
+def holds_pieces(tx: Tx, backend_id: int) -> bool:
+    """Whether any location lies there."""
+    bounds: dict[str, SqlValue] = {"backend_id": backend_id, "after": "", "before": "\U0010ffff"}
+    return tx.row_or_none("has_location_in_range", bounds) is not None
+
+
 def note_view(tx: Tx, *, backend_id: int, instance_id: bytes, problem: str | None) -> None:
     """How an instance sees a backend now; null: nothing is wrong."""
     params: dict[str, SqlValue] = {

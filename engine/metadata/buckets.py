@@ -61,6 +61,11 @@ def list_buckets(tx: Tx, *, account_id: int | None, after: str, count_max: int) 
     ]
 
 
+def is_any_sealed(tx: Tx) -> bool:
+    """Whether a bucket asks for sealing itself."""
+    return tx.row_or_none("has_sealed_bucket", {}) is not None
+
+
 def update_settings(
     tx: Tx, bucket: Bucket, *, scheme: Scheme | None, seal: Sealing | None, quota_bytes: int | None
 ) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
-from engine.metadata.store import Tx
+from engine.metadata.store import Row, Tx
 from engine.records import Origin
 
 
@@ -21,18 +21,12 @@ class Generation:
 
 def current(tx: Tx) -> Generation | None:
     """The newest generation; null before the first start."""
-    row = tx.row_or_none("find_newest_generation", {})
-    if row is None:
-        return None
-    generation, document, file_digest, origin, author, created_at_us = row
-    return Generation(
-        generation=cast(int, generation),
-        document=cast(str, document),
-        file_digest=cast("bytes | None", file_digest),
-        origin=Origin(origin),
-        author=cast(str, author),
-        created_at_us=cast(int, created_at_us),
-    )
+    return _read(tx.row_or_none("find_newest_generation", {}))
+
+
+def newest_of_file(tx: Tx) -> Generation | None:
+    """The newest generation that was made from a configuration file."""
+    return _read(tx.row_or_none("find_newest_generation_of_file", {}))
 
 
 def commit_generation(
@@ -53,3 +47,17 @@ def commit_generation(
         },
     )
     return generation
+
+
+def _read(row: Row | None) -> Generation | None:
+    if row is None:
+        return None
+    generation, document, file_digest, origin, author, created_at_us = row
+    return Generation(
+        generation=cast(int, generation),
+        document=cast(str, document),
+        file_digest=cast("bytes | None", file_digest),
+        origin=Origin(origin),
+        author=cast(str, author),
+        created_at_us=cast(int, created_at_us),
+    )

@@ -1,6 +1,7 @@
 """Who may do what: identities with their access keys, and admin tokens."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -114,7 +115,9 @@ def find_access_key(tx: Tx, access_key_id: str) -> AccessKeyRow | None:
 
 
 def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
-    """A token as a generation names it."""
+    """A token as a generation names it; its hash is free again wherever another name had it."""
+    unusable = os.urandom(len(sha256))
+    tx.run("free_admin_token_hash", {"name": name, "sha256": sha256, "unusable": unusable})
     params: dict[str, SqlValue] = {
         "name": name,
         "role": role,

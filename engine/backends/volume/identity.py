@@ -44,11 +44,20 @@ def init_identity(
         if (directory / IDENTITY_NAME).exists():
             check_identity(directory, identity)
             return
-        _refuse_others(directory, identity)
+        _refuse_others(directory, identity.backend)
         _create(disk, directory, identity, created_at_us)
     except OSError as error:
         raise BackendUnavailable(f"{directory}: {error.strerror}", backend=identity.backend) from error
     check_identity(directory, identity)
+
+
+def check_vacant(directory: Path, backend: BackendName) -> None:
+    """Look whether a new backend could be registered there; raises ForeignBackend, BackendUnavailable."""
+    try:
+        if directory.exists():
+            _refuse_others(directory, backend)
+    except OSError as error:
+        raise BackendUnavailable(f"{directory}: {error.strerror}", backend=backend) from error
 
 
 def check_identity(directory: Path, identity: Identity) -> None:
@@ -85,13 +94,13 @@ def _make_directory(disk: Disk, directory: Path) -> None:
         disk.sync_directory(path.parent)
 
 
-def _refuse_others(directory: Path, identity: Identity) -> None:
+def _refuse_others(directory: Path, backend: BackendName) -> None:
     names = (
         name for name in os.listdir(directory) if name not in _NOBODYS and not name.endswith(TEMPORARY_SUFFIX)
     )
     first = next(names, None)
     if first is not None:
-        raise ForeignBackend(f"{directory} is not empty: it holds {first!r}", backend=identity.backend)
+        raise ForeignBackend(f"{directory} is not empty: it holds {first!r}", backend=backend)
 
 
 def _create(disk: Disk, directory: Path, identity: Identity, created_at_us: int) -> None:

@@ -1,0 +1,125 @@
+"""What a process does about once a second beside its requests: signs of life, looks at backends, renewals."""
+
+import logging
+import os
+from collections.abc import Callable
+
+from engine.backends.base import Backend
+from engine.backends.registry import Backends
+from engine.backends.volume.backend import FREE_MIN_BYTES, VolumeBackend
+from engine.clock import Clock
+from engine.deployment.stores import note_views
+from engine.errors import BackendError, EngineError, ForeignBackend
+from engine.metadata import deployments, processes
+from engine.metadata.store import Store, Tx
+from engine.placement.health import HealthBoard
+
+PROBE_EVERY_S = 10.0
+"""Pause between two looks at each backend: an unmounted disk is noticed within this."""
+
+_log = logging.getLogger("penstock.deployment")
+
+
+class Heartbeat:
+    """For one thread at a time. `tick` never raises: what fails is logged once, and tried again at the next one."""
+
+    def __init__(
+        self,
+        store: Store,
+        backends: Backends,
+        health: HealthBoard,
+        clock: Clock,
+        *,
+        instance_id: bytes,
+        process_id: bytes,
+        generation: int,
+        also: Callable[[], None],
+    ) -> None:
+        """`also` is called at every tick; it may raise what a write raises."""
+        self._store = store
+        self._backends = backends
+        self._health = health
+        self._clock = clock
+        self._instance_id = instance_id
+        self._process_id = process_id
+        self._generation = generation
+        self._also = also
+        self._beat_due_s = 0.0
+        self._probe_due_s = 0.0
+        self._failing: dict[str, str] = {}
+        self._views: dict[int, str | None] = {}
+        self._is_clock_back = False
+
+    def tick(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._beat_due_s:
+            self._beat_due_s = now_s + processes.HEARTBEAT_S
+            self._guarded("heartbeat", self._beat)
+        if now_s >= self._probe_due_s:
+            self._probe_due_s = now_s + PROBE_EVERY_S
+            self._guarded("probe", self._probe)
+        self._guarded("upkeep", self._also)
+
+    def _guarded(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except EngineError as error:
+            # Told when it begins and when it is over: an outage of an hour is no thousand lines.
+            problem = f"{type(error).__name__}: {error}"
+            if name not in self._failing:
+                _log.warning("process.step_failed", extra={"step": name, "problem": problem})
+            self._failing[name] = problem
+        except (
+            Exception
+        ):  # the outermost handler of this thread: a process without heartbeat is taken for dead
+            _log.exception("process.step_broken", extra={"step": name})
+        else:
+            if self._failing.pop(name, None) is not None:
+                _log.info("process.step_recovered", extra={"step": name})
+
+    def _beat(self) -> None:
+        step_us = self._store.write(self._beat_unit)
+        if step_us and not self._is_clock_back:
+            _log.error("deployment.clock_stepped_back", extra={"step_s": step_us / 1_000_000})
+        self._is_clock_back = step_us > 0
+
+    def _beat_unit(self, tx: Tx) -> int:
+        processes.beat(tx, self._process_id, generation=self._generation)
+        return deployments.note_time(tx)
+
+    def _probe(self) -> None:
+        views = {backend.backend_id: self._look_at(backend) for backend in self._backends}
+        for backend in self._backends:
+            before, now = self._views.get(backend.backend_id), views[backend.backend_id]
+            if now is not None and before is None:
+                _log.error("backend.problem", extra={"backend": backend.name, "problem": now})
+            elif now is None and before is not None:
+                _log.info("backend.recovered", extra={"backend": backend.name})
+        self._views = views
+        note_views(self._store, self._instance_id, views)
+
+    def _look_at(self, backend: Backend) -> str | None:
+        """What is wrong with it; null when nothing is."""
+        condemned = self._health.problem_of(backend.backend_id)
+        if condemned is not None:
+            return condemned
+        try:
+            backend.check_identity()
+        except ForeignBackend as error:
+            self._health.condemn(backend.backend_id, str(error))
+            return str(error)
+        except BackendError as error:
+            self._health.failed(backend.backend_id)
+            return str(error)
+        return _lacks_room(backend) if isinstance(backend, VolumeBackend) else None
+
+
+def _lacks_room(volume: VolumeBackend) -> str | None:
+    try:
+        stats = os.statvfs(volume.path)
+    except OSError as error:
+        return f"{volume.path}: {error.strerror}"
+    free_bytes = stats.f_bavail * stats.f_frsize
+    if free_bytes >= FREE_MIN_BYTES:
+        return None
+    return f"{free_bytes} bytes are free on its disk, {FREE_MIN_BYTES} are kept in reserve"

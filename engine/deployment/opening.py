@@ -1,0 +1,226 @@
+"""Opening a deployment: what every process of both planes does first, and all of them at once."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from engine.backends.registry import Backends
+from engine.clock import Clock, Ids, SystemClock, uuid7
+from engine.deployment.credentials import AccessCredential, Credentials
+from engine.deployment.generation import Generations, Running
+from engine.deployment.heartbeat import Heartbeat
+from engine.deployment.places import make_folders
+from engine.deployment.ring import key_provider
+from engine.deployment.stores import OpenBackends, note_views, open_backends
+from engine.deployment.use_cases import UseCases, build_use_cases
+from engine.errors import StartRefused
+from engine.metadata import processes
+from engine.metadata.buckets import is_any_sealed
+from engine.metadata.identities import AdminTokenRow, find_admin_token
+from engine.metadata.sqlite.store import SqliteStore
+from engine.metadata.store import Store
+from engine.objects.storage_policy import StoragePolicy
+from engine.placement.health import HealthBoard
+from engine.placement.policy import Routing
+from engine.records import Sealing
+from engine.sealing.keyring import KeyRing
+from engine.sealing.selftest import run_self_test
+from engine.settings import LiveSettings, Settings, load_settings
+
+INSTANCE_ID = "PENSTOCK_INSTANCE_ID"
+"""Environment variable by which the processes of one `penstock serve` know that they belong together: 32 hex digits."""
+
+_INSTANCE_ID = re.compile(r"[0-9a-f]{32}")
+
+_log = logging.getLogger("penstock.deployment")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class OpenDeployment:
+    """An open deployment of one process. `settings.live` is what the newest generation says, `settings.node` the file.
+
+    The process calls `tick` about once a second from one thread, and `close` once its requests have ended.
+    """
+
+    settings: Settings
+    generation: int
+    deployment_id: bytes
+    instance_id: bytes
+    process_id: bytes
+    store: Store
+    ring: KeyRing
+    backends: Backends
+    health: HealthBoard
+    use: UseCases
+    credentials: Credentials
+    clock: Clock
+    _heartbeat: Heartbeat
+    _closing: list[tuple[str, Callable[[], object]]]
+
+    def find_identity(self, access_key_id: str) -> AccessCredential | None:
+        """Whose access key that is, with its secret; null when it may not be used. See `Credentials.find`."""
+        return self.credentials.find(access_key_id)
+
+    def find_admin(self, sha256: bytes) -> AdminTokenRow | None:
+        """By the token's hash; null when it may not be used. Raises DatabaseUnavailable."""
+        return self.store.read(partial(find_admin_token, sha256=sha256))
+
+    def tick(self) -> None:
+        """Signs of life, looks at backends, renewals. Never raises."""
+        self._heartbeat.tick()
+
+    def close(self) -> None:
+        """Give back what is held, settle what was written, and leave a clean database. Repeating it does nothing.
+
+        No request and no `tick` may be under way. A step that fails is logged, and the others are done.
+        """
+        while self._closing:
+            name, step = self._closing.pop(0)
+            try:
+                step()
+            except Exception:  # what is left undone is recovered from, but only if the rest is still done
+                _log.exception("deployment.close_failed", extra={"step": name})
+
+
+def open_deployment(
+    config: Path,
+    environ: Mapping[str, str],
+    *,
+    plane: str,
+    version: str,
+    clock: Clock | None = None,
+    ids: Ids = uuid7,
+) -> OpenDeployment:
+    """Open the deployment that a configuration file describes, made if there is none.
+
+    To be called after the fork, by any number of processes at once; repeating it is safe. Raises InvalidConfig,
+    StartRefused, WrongKey, and what the store raises; then nothing stays open.
+    """
+    clock = clock or SystemClock()
+    settings = load_settings(config, environ)
+    run_self_test()
+    instance_id = _instance_id(environ, ids)
+    provider = key_provider(settings.node.keys)
+    make_folders(settings.node)
+    with ExitStack() as undo:
+        store = SqliteStore(settings.node.database.path, clock=clock)
+        undo.callback(store.close)
+        running = Generations(store, settings, provider, environ=environ, ids=ids).settle()
+        process_id = ids()
+        opened = open_backends(
+            store, running.live, deployment_id=running.deployment_id, process_id=process_id, clock=clock
+        )
+        undo.callback(opened.descriptors.close)
+        store.write(
+            partial(
+                processes.register,
+                instance_id=instance_id,
+                process_id=process_id,
+                node=settings.node.node.name,
+                version=version,
+                plane=plane,
+                pid=os.getpid(),
+                generation=running.generation,
+            )
+        )
+        note_views(
+            store,
+            instance_id,
+            {each.backend_id: opened.problems.get(each.backend_id) for each in opened.backends},
+        )
+        deployment = _wired(
+            replace(settings, live=running.live),
+            running,
+            opened,
+            store,
+            clock,
+            ids,
+            instance_id=instance_id,
+            process_id=process_id,
+        )
+        undo.pop_all()
+    return deployment
+
+
+def _wired(
+    settings: Settings,
+    running: Running,
+    opened: OpenBackends,
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    *,
+    instance_id: bytes,
+    process_id: bytes,
+) -> OpenDeployment:
+    health = HealthBoard(clock)
+    opened.condemn_failed(health)
+    use = build_use_cases(
+        store=store,
+        backends=opened.backends,
+        ring=running.ring,
+        health=health,
+        policy=_policy(running.live),
+        routing=Routing(running.live.routing),
+        instance_id=instance_id,
+        clock=clock,
+        ids=ids,
+        seals_cards=running.live.storage.seal is Sealing.ALL or store.read(is_any_sealed),
+    )
+    return OpenDeployment(
+        settings=settings,
+        generation=running.generation,
+        deployment_id=running.deployment_id,
+        instance_id=instance_id,
+        process_id=process_id,
+        store=store,
+        ring=running.ring,
+        backends=opened.backends,
+        health=health,
+        use=use,
+        credentials=Credentials(store, running.ring, clock),
+        clock=clock,
+        _heartbeat=Heartbeat(
+            store,
+            opened.backends,
+            health,
+            clock,
+            instance_id=instance_id,
+            process_id=process_id,
+            generation=running.generation,
+            also=use.tick,
+        ),
+        # Backends settle with the ledger, and all but the last step write to the store.
+        _closing=[
+            ("intents", use.holder.close),
+            ("suspicions", use.suspicions.flush),
+            *((f"backend {each.name}", each.close) for each in opened.backends),
+            ("descriptors", opened.descriptors.close),
+            ("process", lambda: store.write(partial(processes.stop, process_id=process_id))),
+            ("store", store.close),
+        ],
+    )
+
+
+def _policy(live: LiveSettings) -> StoragePolicy:
+    return StoragePolicy(
+        default_scheme=live.storage.default_scheme,
+        default_seal=live.storage.seal,
+        chunk_bytes=live.storage.chunk_bytes,
+        inline_buffer_bytes=live.storage.inline_buffer_bytes,
+        write_quorum=live.storage.write_quorum,
+    )
+
+
+def _instance_id(environ: Mapping[str, str], ids: Ids) -> bytes:
+    text = environ.get(INSTANCE_ID)
+    if text is None:
+        return ids()
+    if _INSTANCE_ID.fullmatch(text) is None:
+        raise StartRefused(f"{INSTANCE_ID} is not 32 lower-case hex digits: leave it to `penstock serve`")
+    return bytes.fromhex(text)

@@ -1,0 +1,1 @@
+"""Opening a deployment over real files, databases and processes."""
