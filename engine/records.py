@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from engine.names import BackendName, BucketName, ObjectKey
 from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
@@ -72,6 +73,7 @@ class Copies:
 Scheme = Copies
 
 
+@lru_cache(maxsize=64)
 def read_scheme(text: str) -> Scheme:
     """Parse `copies(n)`; raises ValueError on anything else."""
     if text.startswith("copies(") and text.endswith(")"):

@@ -11,6 +11,8 @@ from dataplane.wire.refusals import AccessDenied
 class Role(Enum):
     """Ready-made roles; the value is what configurations and the database say."""
 
+    __hash__ = object.__hash__
+
     READER = "reader"
     WRITER = "writer"
     SUPERUSER = "superuser"

@@ -13,6 +13,8 @@ from engine.errors import Overloaded
 class Flow(Enum):
     """Reads and writes have limits of their own, so that neither starves the other."""
 
+    __hash__ = object.__hash__
+
     READ = "read"
     WRITE = "write"
 

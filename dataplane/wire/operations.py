@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+# Members are singletons, so that identity will do: Enum's own hash is Python code, and a request takes a dozen of them.
+
 
 class Kind(Enum):
     """What a path names."""
+
+    __hash__ = object.__hash__
 
     SERVICE = "service"
     BUCKET = "bucket"
@@ -15,6 +19,8 @@ class Kind(Enum):
 
 class Action(Enum):
     """What a caller must be allowed to do; the value is the name policies use."""
+
+    __hash__ = object.__hash__
 
     LIST_BUCKETS = "s3:ListAllMyBuckets"
     CREATE_BUCKET = "s3:CreateBucket"
@@ -32,6 +38,8 @@ class Action(Enum):
 class AuthKind(Enum):
     """Where a request carries its signature."""
 
+    __hash__ = object.__hash__
+
     HEADER = "header"
     PRESIGNED = "presigned"
     PRESIGNED_V2 = "presigned, version 2"
@@ -39,6 +47,8 @@ class AuthKind(Enum):
 
 class PayloadKind(Enum):
     """How the signature covers the body; the value is what x-amz-content-sha256 says, `SIGNED` standing for a hash."""
+
+    __hash__ = object.__hash__
 
     SIGNED = "SIGNED"
     UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -49,6 +59,8 @@ class PayloadKind(Enum):
 
 class Body(Enum):
     """What an operation reads from the wire."""
+
+    __hash__ = object.__hash__
 
     NONE = "none"
     DOCUMENT = "document"

@@ -5,7 +5,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 from engine.errors import Overloaded
 
@@ -21,7 +20,7 @@ class Descriptor:
 
     __slots__ = ("fd", "path", "pins")
 
-    def __init__(self, path: Path, fd: int) -> None:
+    def __init__(self, path: str, fd: int) -> None:
         self.path = path
         self.fd = fd
         self.pins = 0
@@ -36,12 +35,12 @@ class DescriptorCache:
         self._count_max = count_max
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
-        self._open: OrderedDict[Path, Descriptor] = OrderedDict()
+        self._open: OrderedDict[str, Descriptor] = OrderedDict()
         # Unlinked or closed while pinned: out of the cache, closed with their last pin.
         self._leaving: set[Descriptor] = set()
         self._check_due_s = monotonic_s() + GONE_CHECK_INTERVAL_S
 
-    def pin(self, path: Path) -> Descriptor:
+    def pin(self, path: str) -> Descriptor:
         """The file's descriptor, opened if need be; every pin is followed by one `unpin`.
 
         Raises FileNotFoundError, OSError, and Overloaded when as many files as may be open are all in use.

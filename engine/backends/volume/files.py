@@ -20,6 +20,7 @@ from engine.backends.volume.format import (
 )
 
 _NAME = re.compile(r"([0-9a-f]{32})\.volume")
+VOLUME_SUFFIX = ".volume"
 TEMPORARY_SUFFIX = ".tmp"
 
 
@@ -49,7 +50,7 @@ class LockedVolume:
 
 def volume_path(directory: Path, volume_id: bytes) -> Path:
     """Where the volume of that id lies."""
-    return directory / f"{volume_id.hex()}.volume"
+    return directory / f"{volume_id.hex()}{VOLUME_SUFFIX}"
 
 
 def list_volume_files(directory: Path) -> list[VolumeFile]:

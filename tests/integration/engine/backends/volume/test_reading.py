@@ -33,7 +33,7 @@ def test_no_more_descriptors_than_allowed_stay_open(tmp_path: Path) -> None:
     cache = DescriptorCache(count_max=3)
 
     for path in files(tmp_path, 10):
-        descriptor = cache.pin(path)
+        descriptor = cache.pin(str(path))
         assert os.pread(descriptor.fd, 20, 0) == path.name.encode()
         cache.unpin(descriptor)
 
@@ -46,30 +46,30 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     old, recent, new = files(tmp_path, 3)
     fds = {}
     for path in (old, recent, recent, new):
-        descriptor = cache.pin(path)
+        descriptor = cache.pin(str(path))
         fds[path] = descriptor
         cache.unpin(descriptor)
 
-    again = cache.pin(recent)
+    again = cache.pin(str(recent))
 
     assert again is fds[recent]
     cache.unpin(again)
-    assert cache.pin(old) is not fds[old]
+    assert cache.pin(str(old)) is not fds[old]
     cache.close()
 
 
 def test_a_pinned_descriptor_is_never_closed_and_all_pinned_is_said(tmp_path: Path) -> None:
     cache = DescriptorCache(count_max=2)
     paths = files(tmp_path, 3)
-    pinned = [cache.pin(paths[0]), cache.pin(paths[1])]
+    pinned = [cache.pin(str(paths[0])), cache.pin(str(paths[1]))]
 
     with pytest.raises(Overloaded):
-        cache.pin(paths[2])
+        cache.pin(str(paths[2]))
 
     assert [os.pread(one.fd, 20, 0).decode() for one in pinned] == ["file-0", "file-1"]
     for descriptor in pinned:
         cache.unpin(descriptor)
-    cache.unpin(cache.pin(paths[2]))
+    cache.unpin(cache.pin(str(paths[2])))
     cache.close()
     assert cache.count() == 0
 
@@ -77,8 +77,8 @@ def test_a_pinned_descriptor_is_never_closed_and_all_pinned_is_said(tmp_path: Pa
 def test_descriptors_of_unlinked_files_are_let_go_when_their_last_reader_is_done(tmp_path: Path) -> None:
     cache = DescriptorCache()
     path, idle = files(tmp_path, 2)
-    cache.unpin(cache.pin(idle))
-    reading = cache.pin(path)
+    cache.unpin(cache.pin(str(idle)))
+    reading = cache.pin(str(path))
     path.unlink()
     idle.unlink()
 
@@ -94,11 +94,11 @@ def test_unlinked_files_are_noticed_in_passing(tmp_path: Path) -> None:
     now_s = 0.0
     cache = DescriptorCache(monotonic_s=lambda: now_s)
     gone, other = files(tmp_path, 2)
-    cache.unpin(cache.pin(gone))
+    cache.unpin(cache.pin(str(gone)))
     gone.unlink()
 
     now_s = GONE_CHECK_INTERVAL_S + 1
-    cache.unpin(cache.pin(other))
+    cache.unpin(cache.pin(str(other)))
 
     assert cache.count() == 1
     cache.close()
@@ -108,7 +108,7 @@ def test_a_file_that_was_replaced_by_none_is_missing_and_costs_no_descriptor(tmp
     cache = DescriptorCache()
 
     with pytest.raises(FileNotFoundError):
-        cache.pin(tmp_path / "nowhere")
+        cache.pin(str(tmp_path / "nowhere"))
 
     assert cache.count() == 0
 
