@@ -2,8 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from engine.errors import MalformedField
+
+T = TypeVar("T")
 
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 1000
@@ -47,3 +52,21 @@ def read_page_token(page_token: str) -> str | None:
 
 def write_page_token(position: str | None) -> str:
     return "" if position is None else base64.urlsafe_b64encode(position.encode("utf-8")).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The page asked for of a list that is short enough to be read whole, ordered by name."""
+
+    size: int
+    after: str | None
+
+    def of(self, items: Sequence[T], name_of: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
+        """The page's items, and the position behind them; null at the end."""
+        rest = [item for item in items if self.after is None or name_of(item) > self.after]
+        shown = rest[: self.size]
+        return shown, name_of(shown[-1]) if len(rest) > len(shown) else None
+
+
+def read_page(page_size: int, position: str | None) -> Page:
+    return Page(size=read_page_size(page_size), after=position)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -14,6 +15,7 @@ from google.rpc import status_pb2
 from penstock.admin.v1 import roles_pb2
 
 from controlplane.callers import Authenticator, Caller, Role
+from controlplane.pool import EnginePool
 from controlplane.status import plain_status, status_of
 from engine.errors import EngineError
 
@@ -35,9 +37,10 @@ class Guard(_Interceptor):
     A method that `roles` does not know is refused to everybody: a service cannot be registered and forgotten.
     """
 
-    def __init__(self, authenticate: Authenticator, roles: Mapping[str, Role]) -> None:
+    def __init__(self, authenticate: Authenticator, roles: Mapping[str, Role], pool: EnginePool) -> None:
         self._authenticate = authenticate
         self._roles = roles
+        self._pool = pool
 
     async def intercept_service(
         self,
@@ -48,79 +51,101 @@ class Guard(_Interceptor):
         if handler is None:
             return None
         required = self._roles.get(handler_call_details.method, roles_pb2.ROLE_UNSPECIFIED)
-        return _wrap(handler, _Call(self._authenticate, required, handler_call_details.method))
+        call = _Call(self._authenticate, required, handler_call_details.method, self._pool)
+        return _wrap(handler, call)
 
 
 class _Call:
     """One method behind the guard."""
 
-    def __init__(self, authenticate: Authenticator, required: Role, method: str) -> None:
+    def __init__(self, authenticate: Authenticator, required: Role, method: str, pool: EnginePool) -> None:
         self._authenticate = authenticate
         self._required = required
         self._method = method
-
-    async def admit(self, request: object, context: Any) -> Caller:
-        """The caller, or the end of the call."""
-        # The look-up of a token is a database read: it belongs on a thread.
-        caller = await asyncio.to_thread(self._authenticate, context.invocation_metadata() or ())
-        if caller is None:
-            code = grpc.StatusCode.UNAUTHENTICATED
-            await refuse(context, plain_status(code, "NO_CALLER", "no valid admin token was given"))
-            raise AssertionError("abort raises")
-        if self._required == roles_pb2.ROLE_UNSPECIFIED or caller.role < self._required:
-            needed = roles_pb2.Role.Name(self._required).removeprefix("ROLE_").lower()
-            code = grpc.StatusCode.PERMISSION_DENIED
-            await refuse(context, plain_status(code, "ROLE", f"{self._method} needs the role {needed}"))
-        if request is _MALFORMED:
-            code = grpc.StatusCode.INVALID_ARGUMENT
-            await refuse(
-                context, plain_status(code, "MALFORMED_MESSAGE", "the request is no message of this method")
-            )
-        return caller
-
-    async def fail(self, error: Exception, context: Any) -> None:
-        if isinstance(error, EngineError):
-            await refuse(context, status_of(error))
-        if isinstance(error, TimeoutError):
-            code = grpc.StatusCode.DEADLINE_EXCEEDED
-            await refuse(context, plain_status(code, "DEADLINE", "the call took longer than its deadline"))
-        _log.error("call.failed method=%s", self._method, exc_info=error)
-        await refuse(
-            context, plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
-        )
+        self._pool = pool
 
     async def unary(self, behaviour: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any) -> Any:
-        caller = await self.admit(request, context)
-        started_s = time.monotonic()
-        try:
-            async with asyncio.timeout(min(context.time_remaining() or UNARY_CALL_MAX_S, UNARY_CALL_MAX_S)):
+        async with self._answering(context) as admit:
+            left_s = context.time_remaining()
+            async with asyncio.timeout(UNARY_CALL_MAX_S if left_s is None else min(left_s, UNARY_CALL_MAX_S)):
+                await admit(request)
                 return await behaviour(request, context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # the outermost handler of a call
-            await self.fail(error, context)
-        finally:
-            took_ms = (time.monotonic() - started_s) * 1000
-            _log.info("call.ended method=%s caller=%s duration_ms=%.1f", self._method, caller.name, took_ms)
 
     async def stream(
         self, behaviour: Callable[[Any, Any], AsyncIterator[Any]], request: Any, context: Any
     ) -> AsyncIterator[Any]:
-        await self.admit(request, context)
-        try:
+        async with self._answering(context) as admit:
+            await admit(request)
             async for answer in behaviour(request, context):
                 yield answer
+
+    @asynccontextmanager
+    async def _answering(self, context: Any) -> AsyncIterator[Callable[[Any], Awaitable[None]]]:
+        """Everything of a call happens in here: whatever is raised becomes a status, and the call is logged."""
+        started_s = time.monotonic()
+        caller: Caller | None = None
+        # What stands here when nothing else is learned: the caller went away.
+        code = grpc.StatusCode.CANCELLED
+
+        async def admit(request: Any) -> None:
+            nonlocal caller
+            # The look-up of a token is a database read: it belongs on a thread.
+            caller = await self._pool.run(self._authenticate, context.invocation_metadata() or ())
+            refusal = self._refusal(caller, request)
+            if refusal is not None:
+                await refuse(context, refusal)
+
+        try:
+            yield admit
+            code = grpc.StatusCode.OK
         except grpc.aio.AbortError:
+            code = context.code()
             raise
         except Exception as error:  # the outermost handler of a call
-            await self.fail(error, context)
+            status = self._status_of(error)
+            code = code_of(status)
+            await refuse(context, status)
+        finally:
+            fields = {
+                "method": self._method,
+                "caller": caller.name if caller is not None else None,
+                "role": roles_pb2.Role.Name(caller.role) if caller is not None else None,
+                "code": code.name,
+                "duration_ms": round((time.monotonic() - started_s) * 1000, 1),
+            }
+            _log.info("call.ended", extra=fields)
+
+    def _refusal(self, caller: Caller | None, request: Any) -> status_pb2.Status | None:
+        if caller is None:
+            code = grpc.StatusCode.UNAUTHENTICATED
+            return plain_status(code, "NO_CALLER", "no valid admin token was given")
+        if self._required == roles_pb2.ROLE_UNSPECIFIED or caller.role < self._required:
+            needed = roles_pb2.Role.Name(self._required).removeprefix("ROLE_").lower()
+            code = grpc.StatusCode.PERMISSION_DENIED
+            return plain_status(code, "ROLE", f"{self._method} needs the role {needed}")
+        if request is _MALFORMED:
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            return plain_status(code, "MALFORMED_MESSAGE", "the request is no message of this method")
+        return None
+
+    def _status_of(self, error: Exception) -> status_pb2.Status:
+        if isinstance(error, EngineError):
+            return status_of(error)
+        if isinstance(error, TimeoutError):
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+            return plain_status(code, "DEADLINE", "the call took longer than its deadline")
+        _log.error("call.failed", extra={"method": self._method}, exc_info=error)
+        return plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
 
 
 async def refuse(context: Any, status: status_pb2.Status) -> None:
     """End a call with a rich status; never returns."""
-    code = next(each for each in grpc.StatusCode if each.value[0] == status.code)
     trailers = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(code, status.message, trailing_metadata=trailers)
+    await context.abort(code_of(status), status.message, trailing_metadata=trailers)
+
+
+def code_of(status: status_pb2.Status) -> grpc.StatusCode:
+    return next(each for each in grpc.StatusCode if each.value[0] == status.code)
 
 
 def _wrap(handler: grpc.RpcMethodHandler[Any, Any], call: _Call) -> grpc.RpcMethodHandler[Any, Any]:

@@ -15,6 +15,7 @@ from penstock.admin.v1 import roles_pb2
 from controlplane.callers import Authenticator, SocketPeer
 from controlplane.guard import Guard
 from controlplane.methods import SERVICES, required_roles
+from controlplane.pool import EnginePool
 from engine.errors import StartRefused
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -43,8 +44,9 @@ Register = Callable[[Any], None]
 class ControlServer:
     """Listeners with one set of servicers behind them; each listener says what its callers are."""
 
-    def __init__(self, register: Register) -> None:
+    def __init__(self, register: Register, pool: EnginePool) -> None:
         self._register = register
+        self._pool = pool
         self._servers: list[Any] = []
         self._health = HealthServicer()
 
@@ -76,7 +78,9 @@ class ControlServer:
         await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in self._servers))
 
     def _server(self, authenticate: Authenticator, *, has_reflection: bool) -> Any:
-        server = grpc.aio.server(interceptors=[Guard(authenticate, required_roles())], options=_OPTIONS)
+        server = grpc.aio.server(
+            interceptors=[Guard(authenticate, required_roles(), self._pool)], options=_OPTIONS
+        )
         self._register(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if has_reflection:

@@ -70,14 +70,17 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.InvalidConfig: Answer(_C.INVALID_ARGUMENT, "INVALID_CONFIG"),
     errors.MalformedField: Answer(_C.INVALID_ARGUMENT, "MALFORMED_FIELD"),
     errors.NoSuchResource: Answer(_C.NOT_FOUND, "NO_SUCH_RESOURCE"),
+    errors.WorkerDisabled: Answer(_C.FAILED_PRECONDITION, "WORKER_DISABLED"),
     errors.StartRefused: Answer(_C.FAILED_PRECONDITION, "START_REFUSED"),
     errors.SchemaTooNew: Answer(_C.FAILED_PRECONDITION, "SCHEMA_TOO_NEW"),
 }
 
+_INTERNAL = Answer(_C.INTERNAL, "INTERNAL")
+
 
 def status_of(error: EngineError) -> status_pb2.Status:
     """The rich status of a fact: canonical code, text, ErrorInfo, and field violations where there are fields."""
-    answer = STATUSES[type(error)]
+    answer = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), _INTERNAL)
     status = status_pb2.Status(code=answer.code.value[0], message=str(error))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=answer.reason, domain=DOMAIN))
     violations = _violations(error)

@@ -400,6 +400,14 @@ class NoSuchResource(EngineError):
         self.name = name
 
 
+class WorkerDisabled(EngineError):
+    """A run was asked of a worker that is switched off or paused."""
+
+    def __init__(self, *, worker: str) -> None:
+        super().__init__(f"the worker {worker} is switched off or paused; workers.{worker}.enabled says so")
+        self.worker = worker
+
+
 class StartRefused(EngineError):
     """The deployment must not start like this; the message says what to do."""
 

@@ -4,7 +4,11 @@ from typing import Any
 
 from penstock.admin.v1 import (
     operation_pb2,
+)
+from penstock.admin.v1 import (
     operation_service_pb2 as pb,
+)
+from penstock.admin.v1 import (
     operation_service_pb2_grpc as pb_grpc,
 )
 

@@ -69,6 +69,7 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.InvalidConfig: INTERNAL,
     errors.MalformedField: S3Fault("InvalidArgument", _S.BAD_REQUEST),
     errors.NoSuchResource: INTERNAL,
+    errors.WorkerDisabled: INTERNAL,
     errors.StartRefused: INTERNAL,
     errors.SchemaTooNew: INTERNAL,
 }

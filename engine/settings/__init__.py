@@ -2,7 +2,7 @@
 
 from engine.settings.documents import live_from_document, live_to_document
 from engine.settings.live import LiveSettings
-from engine.settings.load import Settings, load_settings
+from engine.settings.load import Settings, load_settings, settings_of
 from engine.settings.node import NodeSettings
 from engine.settings.secret import Secret
 
@@ -14,4 +14,5 @@ __all__ = [
     "live_from_document",
     "live_to_document",
     "load_settings",
+    "settings_of",
 ]

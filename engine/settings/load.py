@@ -40,7 +40,11 @@ def load_settings(path: FilePath, environ: Mapping[str, str]) -> Settings:
     Reads what the file refers to, and the key file. Changes nothing.
     """
     path = path.absolute()
-    raw = _read(path)
+    return settings_of(_read(path), path=path, environ=environ)
+
+
+def settings_of(raw: bytes, *, path: FilePath, environ: Mapping[str, str]) -> Settings:
+    """The same for a text that would stand at the absolute `path`, whatever stands there now."""
     source = read_source(raw)
     surroundings = Surroundings(environ=environ, folder=path.parent)
     resolution = resolve(source.value, surroundings)

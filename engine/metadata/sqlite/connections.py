@@ -30,6 +30,11 @@ _NETWORK_FILE_SYSTEMS = {
 }
 
 
+def engine_version() -> str:
+    """`SQLite 3.53.1`, for people."""
+    return f"SQLite {apsw.sqlitelibversion()}"
+
+
 def check_version(version: str) -> None:
     """Refuse a SQLite that is older than `SQLITE_VERSION_MIN`."""
     if tuple(map(int, version.split("."))) < SQLITE_VERSION_MIN:

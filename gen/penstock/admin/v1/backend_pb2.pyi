@@ -74,7 +74,7 @@ class Backend(_message.Message):
     state: Global___BackendState.ValueType
     """What it may be used for."""
     identity_ok: _builtins.bool
-    """Whether its identity was confirmed when it was last looked at."""
+    """Whether its identity was written and nothing seen lately speaks against it."""
     problem: _builtins.str
     """What is wrong with it, for people; empty when nothing is."""
     @_builtins.property

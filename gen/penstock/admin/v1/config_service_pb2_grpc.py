@@ -61,8 +61,9 @@ class ConfigServiceServicer:
     def ValidateConfig(self, request, context):
         """Checks a configuration file's text without applying it.
 
-        Answers OK also when there are problems; the answer lists them. Returns INVALID_ARGUMENT
-        if the text is empty.
+        Its references are looked up on the answering node, whose environment and files are nobody's
+        business but an admin's. Answers OK also when there are problems; the answer lists them, and
+        tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

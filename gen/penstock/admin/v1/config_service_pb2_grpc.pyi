@@ -38,8 +38,9 @@ class ConfigServiceStub:
     ValidateConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ValidateConfigRequest, _config_service_pb2.ValidateConfigResponse]
     """Checks a configuration file's text without applying it.
 
-    Answers OK also when there are problems; the answer lists them. Returns INVALID_ARGUMENT
-    if the text is empty.
+    Its references are looked up on the answering node, whose environment and files are nobody's
+    business but an admin's. Answers OK also when there are problems; the answer lists them, and
+    tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
     """
 
 @_typing.type_check_only
@@ -52,8 +53,9 @@ class ConfigServiceAsyncStub(ConfigServiceStub):
     ValidateConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ValidateConfigRequest, _config_service_pb2.ValidateConfigResponse]  # type: ignore[assignment]
     """Checks a configuration file's text without applying it.
 
-    Answers OK also when there are problems; the answer lists them. Returns INVALID_ARGUMENT
-    if the text is empty.
+    Its references are looked up on the answering node, whose environment and files are nobody's
+    business but an admin's. Answers OK also when there are problems; the answer lists them, and
+    tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
     """
 
 class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,8 +77,9 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_config_service_pb2.ValidateConfigResponse, _abc.Awaitable[_config_service_pb2.ValidateConfigResponse]]:
         """Checks a configuration file's text without applying it.
 
-        Answers OK also when there are problems; the answer lists them. Returns INVALID_ARGUMENT
-        if the text is empty.
+        Its references are looked up on the answering node, whose environment and files are nobody's
+        business but an admin's. Answers OK also when there are problems; the answer lists them, and
+        tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
         """
 
 def add_ConfigServiceServicer_to_server(servicer: ConfigServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

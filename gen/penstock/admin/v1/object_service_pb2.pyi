@@ -63,7 +63,7 @@ class GetObjectLocationsRequest(_message.Message):
     key: _builtins.str
     """Key, exactly as stored."""
     page_size: _builtins.int
-    """Most pieces to answer; 0 means 50, more than 1000 means 1000."""
+    """Most blobs whose pieces are answered; 0 means 50, more than 1000 means 1000."""
     page_token: _builtins.str
     """Token of the page before; empty means the first page."""
     def __init__(
@@ -161,7 +161,7 @@ class ObjectPiece(_message.Message):
     """Fingerprint in hex of the ring key that wraps its data key; empty unless sealed."""
     @_builtins.property
     def verify_time(self) -> _timestamp_pb2.Timestamp:
-        """When its bytes were last known good."""
+        """When its bytes were last known good; unset where that is not known."""
 
     def __init__(
         self,

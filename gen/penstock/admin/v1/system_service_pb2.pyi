@@ -102,7 +102,9 @@ class GetHealthResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
     status: _system_pb2.HealthStatus.ValueType
-    """The worst of the checks."""
+    """OK when every check is; FAILED without database, without any backend that works, or without
+    data plane; DEGRADED otherwise.
+    """
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[_system_pb2.HealthCheck]:
         """Everything that was looked at."""

@@ -69,9 +69,10 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetHealth(self, request, context):
-        """Looks at the database, every backend, the workers and the instances now.
+        """Looks at the database, and at what it says of backends, workers and instances.
 
-        Answers OK also when checks fail; the answer's status tells.
+        Answers OK also when checks fail; the answer's status tells. Without database that is the only
+        check.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

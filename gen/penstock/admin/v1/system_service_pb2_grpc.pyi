@@ -36,9 +36,10 @@ class SystemServiceStub:
     GetVersion: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetVersionRequest, _system_service_pb2.GetVersionResponse]
     """Reads the version of the software and of the interfaces it serves."""
     GetHealth: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthRequest, _system_service_pb2.GetHealthResponse]
-    """Looks at the database, every backend, the workers and the instances now.
+    """Looks at the database, and at what it says of backends, workers and instances.
 
-    Answers OK also when checks fail; the answer's status tells.
+    Answers OK also when checks fail; the answer's status tells. Without database that is the only
+    check.
     """
     ListInstances: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListInstancesRequest, _system_service_pb2.ListInstancesResponse]
     """Lists instances, the one started last first.
@@ -59,9 +60,10 @@ class SystemServiceAsyncStub(SystemServiceStub):
     GetVersion: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetVersionRequest, _system_service_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Reads the version of the software and of the interfaces it serves."""
     GetHealth: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthRequest, _system_service_pb2.GetHealthResponse]  # type: ignore[assignment]
-    """Looks at the database, every backend, the workers and the instances now.
+    """Looks at the database, and at what it says of backends, workers and instances.
 
-    Answers OK also when checks fail; the answer's status tells.
+    Answers OK also when checks fail; the answer's status tells. Without database that is the only
+    check.
     """
     ListInstances: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListInstancesRequest, _system_service_pb2.ListInstancesResponse]  # type: ignore[assignment]
     """Lists instances, the one started last first.
@@ -91,9 +93,10 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.GetHealthRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetHealthResponse, _abc.Awaitable[_system_service_pb2.GetHealthResponse]]:
-        """Looks at the database, every backend, the workers and the instances now.
+        """Looks at the database, and at what it says of backends, workers and instances.
 
-        Answers OK also when checks fail; the answer's status tells.
+        Answers OK also when checks fail; the answer's status tells. Without database that is the only
+        check.
         """
 
     @_abc_1.abstractmethod

@@ -41,7 +41,7 @@ class Worker(_message.Message):
     description: _builtins.str
     """What it does, for people."""
     enabled: _builtins.bool
-    """Whether it runs at all."""
+    """Whether it runs at all: not switched off, not paused."""
     leader: _builtins.str
     """Process that leads it; empty when nobody does."""
     last_error: _builtins.str

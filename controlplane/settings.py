@@ -1,0 +1,17 @@
+"""Bounds of the control plane's process: every wait has one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSettings:
+    """Seconds."""
+
+    tick_s: float = 1.0
+    """Pause between two ticks of the deployment."""
+
+    place_wait_s: float = 3.0
+    """How long another control plane on this node may take to end: one that was killed just now may not be gone yet."""
+
+    workers_stop_s: float = 7.0
+    """How long workers may take to end the unit at hand, while calls end too: `penstock serve` allows ten in all."""
