@@ -1,0 +1,108 @@
+"""`python -P -m dataplane --config FILE`: the gunicorn arbiter with our worker class, until SIGTERM."""
+
+import argparse
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from dataplane.metrics import forget_process, prepare_folder
+from engine.errors import EngineError, InvalidConfig
+from engine.logs import JsonLines, log_to
+from engine.settings import Settings, load_settings
+
+CANNOT_RUN = 78
+"""Exit status of a process that cannot run like this, whoever starts it again (sysexits.h, EX_CONFIG)."""
+
+GRACEFUL_TIMEOUT_S = 25
+SILENT_MAX_S = 30
+"""A process whose loop shows no sign of life for so long is killed and replaced."""
+
+BACKLOG_COUNT = 4096
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """gunicorn's own lines as events of ours."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonLines("arbiter"))
+
+
+class _Application(BaseApplication):  # type: ignore[misc]
+    """What the arbiter runs; the plane itself is built in each process after its fork."""
+
+    def __init__(self, config: Path, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        node = self._settings.node
+        sockets = node.node.state_dir / "gunicorn.sock"
+        values = {
+            "bind": [str(node.listen.s3), str(node.listen.metrics)],
+            "workers": node.processes.dataplane,
+            "worker_class": "dataplane.server.worker.StreamingWorker",
+            "timeout": SILENT_MAX_S,
+            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            "backlog": BACKLOG_COUNT,
+            "loglevel": self._settings.live.telemetry.log_level,
+            "logger_class": _Log,
+            "proc_name": "penstock-dataplane",
+            "control_socket": str(sockets),
+            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+            "child_exit": lambda _, worker: forget_process(worker.pid),
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from dataplane.app import build_plane
+
+        log_to(None, process="dataplane", level=self._settings.live.telemetry.log_level)
+        try:
+            return build_plane(self._config, version=version_of("penstock"))
+        except InvalidConfig as error:
+            _tell(self._config, error)
+        except EngineError as error:
+            print(f"penstock: cannot start: {error}", file=sys.stderr)
+        sys.exit(Arbiter.APP_LOAD_ERROR)
+
+
+def main() -> int:
+    """Run until told to stop; CANNOT_RUN when starting again would not help."""
+    parser = argparse.ArgumentParser(prog="python -m dataplane", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    options = parser.parse_args()
+    try:
+        settings = load_settings(options.config, os.environ)
+    except InvalidConfig as error:
+        _tell(options.config, error)
+        return CANNOT_RUN
+    state_dir = settings.node.node.state_dir
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare_folder(state_dir / "metrics", os.environ)  # type: ignore[arg-type]
+    try:
+        _Application(options.config, settings).run()
+    except SystemExit as ended:
+        if ended.code == Arbiter.APP_LOAD_ERROR:
+            return CANNOT_RUN
+        return ended.code if isinstance(ended.code, int) else 1
+    return 0
+
+
+def _tell(config: Path, error: InvalidConfig) -> None:
+    for problem in error.problems:
+        where = f"{config}:{problem.line}" if problem.line else f"{config}"
+        print(f"{where}: {problem.path}: {problem.message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

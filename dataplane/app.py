@@ -1,0 +1,111 @@
+"""The data plane's composition root: everything a process needs, built after its fork and passed down."""
+
+import base64
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from dataplane.auth.identity import Credential, Identity, Role
+from dataplane.auth.signing_keys import SigningKeys
+from dataplane.auth.sigv4 import Authenticator
+from dataplane.endpoint import Endpoint
+from dataplane.handlers.table import handler_table
+from dataplane.health import Health
+from dataplane.middleware.access_log import AccessLog
+from dataplane.middleware.admission import Admission
+from dataplane.middleware.measures import Measures, ProcessMeasures
+from dataplane.passage import Ledger
+from dataplane.plane import Plane
+from dataplane.settings import admission_limits, server_settings
+from engine.deployment.credentials import AccessCredential
+from engine.deployment.opening import OpenDeployment, open_deployment
+
+
+def build_plane(config: Path, *, version: str) -> Plane:
+    """Open the deployment and wire a process; raises StartRefused, WrongKey, InvalidConfig and the like."""
+    opened = open_deployment(config, os.environ, plane="dataplane", version=version)
+    settings = opened.settings
+    measures = Measures(CollectorRegistry())
+    admission = Admission(admission_limits(settings))
+    access_log = AccessLog(partial(os.write, sys.stdout.fileno()))
+    observed = ProcessMeasures(
+        measures, admission=admission, access_log=access_log, degradations=opened.use.degradations
+    )
+    authenticator = Authenticator(
+        _credentials(opened.find_identity),
+        region=settings.live.region,
+        now_us=opened.clock.now_us,
+        signing_keys=SigningKeys(),
+    )
+    endpoint = Endpoint(
+        authenticator=authenticator,
+        handlers=handler_table(opened.use, region=settings.live.region),
+        admission=admission,
+        ledger=Ledger(measures=measures, access_log=access_log, now_us=opened.clock.now_us),
+        held_bytes_max=settings.live.storage.inline_buffer_bytes,
+        host_id=base64.b64encode(opened.instance_id).decode("ascii"),
+    )
+
+    def tick() -> None:
+        opened.tick()
+        access_log.flush()
+        observed.tick()
+
+    def close() -> None:
+        opened.close()
+        access_log.flush()
+
+    return Plane(
+        endpoint=endpoint,
+        health=Health(may_read=lambda: _may_read(opened), may_write=lambda: _may_write(opened)),
+        observer=observed,
+        server_settings=server_settings(settings),
+        tick=tick,
+        close=close,
+    )
+
+
+def _credentials(find: Callable[[str], AccessCredential | None]) -> Callable[[str], Credential | None]:
+    """Access keys as the authenticator wants them, made anew only when the engine's record is another one."""
+    made: dict[str, tuple[AccessCredential, Credential]] = {}
+
+    def look_up(access_key_id: str) -> Credential | None:
+        record = find(access_key_id)
+        if record is None:
+            made.pop(access_key_id, None)
+            return None
+        known = made.get(access_key_id)
+        if known is not None and known[0] is record:
+            return known[1]
+        identity = Identity(
+            name=record.identity,
+            account_id=record.account_id,
+            account=record.account,
+            role=Role(record.role),
+            buckets=record.buckets,
+        )
+        credential = Credential(access_key_id=access_key_id, secret=record.secret, identity=identity)
+        made[access_key_id] = (record, credential)
+        return credential
+
+    return look_up
+
+
+def _may_read(opened: OpenDeployment) -> str | None:
+    """A look at the database, which every read needs."""
+    try:
+        opened.store.read(lambda tx: tx.now_us())
+    except Exception as error:  # whatever it is, nothing can be read
+        return str(error)
+    return None
+
+
+def _may_write(opened: OpenDeployment) -> str | None:
+    unusable = [each for each in opened.backends if opened.health.problem_of(each.backend_id) is not None]
+    if len(unusable) == len(opened.backends):
+        return "no backend can be used"
+    return None
