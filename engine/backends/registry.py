@@ -62,7 +62,7 @@ class Backends:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def get(self, backend_id: int) -> Backend:
+    def get(self, backend_id: int, /) -> Backend:
         """Raises BackendUnavailable for one that is not configured here: its pieces cannot be reached."""
         backend = self._by_id.get(backend_id)
         if backend is None:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.backends.base import Backend
 from engine.clock import Clock
 from engine.errors import BackendError, BackendTimeout, BackendUnavailable, ForeignBackend
 from engine.metadata import cleanup
@@ -30,10 +29,18 @@ _log = logging.getLogger(__name__)
 Fence = Callable[[Tx], None]
 
 
+class DeletingBackend(Protocol):
+    """What cleanup needs of a backend; see `engine.backends.base.Backend`."""
+
+    def check_identity(self) -> None: ...
+
+    def delete(self, storage_key: str, stored_bytes: int, /) -> None: ...
+
+
 class BackendRegistry(Protocol):
     """Where backends are found."""
 
-    def get(self, backend_id: int, /) -> Backend:
+    def get(self, backend_id: int, /) -> DeletingBackend:
         """Raises BackendUnavailable for one that this process does not know."""
 
 
@@ -121,7 +128,7 @@ class CleanupSweeper:
 
     def _delete(self, items: Sequence[CleanupItem]) -> _Outcome:
         outcome = _Outcome()
-        checked: dict[int, Backend] = {}
+        checked: dict[int, DeletingBackend] = {}
         deadline_s = self._clock.monotonic_s() + UNIT_S_MAX
         for item in items:
             if item.backend_id in self._down or item.cleanup_id in self._failed:
@@ -147,7 +154,7 @@ class CleanupSweeper:
                 outcome.deleted.append(item)
         return outcome
 
-    def _open(self, backend_id: int) -> Backend:
+    def _open(self, backend_id: int) -> DeletingBackend:
         """A key that is missing from a disk that is not mounted is not gone, so the identity is asked first."""
         backend = self._backends.get(backend_id)
         backend.check_identity()

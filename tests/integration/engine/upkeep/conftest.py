@@ -1,11 +1,13 @@
 """A deployment for each test, closed at its end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.deployments import TestDeployment
+from tests.support.objects import ObjectRig, Shape
 
 
 @pytest.fixture
@@ -14,3 +16,21 @@ def deployment(tmp_path: Path) -> Iterator[TestDeployment]:
     made = TestDeployment(tmp_path, size_max_bytes=200_000)
     yield made
     made.close()
+
+
+MakeRig = Callable[..., ObjectRig]
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
+    """Deployments of a wished shape behind the use cases of clients."""
+    rigs: list[ObjectRig] = []
+
+    def make(**shape: Any) -> ObjectRig:
+        rig = ObjectRig(tmp_path / f"rig-{len(rigs)}", Shape(**shape))
+        rigs.append(rig)
+        return rig
+
+    yield make
+    for rig in rigs:
+        rig.close()
