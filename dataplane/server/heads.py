@@ -9,17 +9,28 @@ HEAD_BYTES_MAX = 64 * 1024
 LINE_BYTES_MAX = 16 * 1024
 HEADER_COUNT_MAX = 100
 LENGTH_DIGITS_MAX = 19
+HOST_BYTES_MAX = 300
+NAME_CACHE_COUNT_MAX = 512
+NAME_CACHE_BYTES_MAX = 64
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET = re.compile(rb"[\x21-\x7e]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_TARGET = re.compile(rb"/[\x21-\x7e]*")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _METHOD = re.compile(rb"[A-Z]{1,20}")
+_LEGAL = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_BREAKS = b"\r\n" * (HEADER_COUNT_MAX + 1)
+_FRAMING = frozenset(
+    (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"content-type")
+)
+_DROPPED = b""
+
+# Clients send the same few names again and again; a name found here needs neither check nor lowering.
+_names: dict[bytes, bytes] = {}
 
 
 @dataclass(slots=True)
 class RequestHead:
-    """A request line and headers that passed every check. `content_length` is null without the header."""
+    """A request line and headers that passed every check. `content_length` is None without the header."""
 
     method: str
     target: bytes
@@ -30,7 +41,7 @@ class RequestHead:
     expects_continue: bool = False
     keeps_alive: bool = True
     host: str = ""
-    content_type: str = ""
+    content_type: str | None = None
 
     @property
     def has_body(self) -> bool:
@@ -40,57 +51,81 @@ class RequestHead:
 def parse_head(raw: bytes) -> RequestHead:
     """Parse a head without its final empty line; raises Refused."""
     lines = raw.split(b"\r\n")
+    header_count = len(lines) - 1
+    if len(lines[0]) > LINE_BYTES_MAX:
+        raise Refused(414, "URITooLong", "the request line is too long")
     head = _request_line(lines[0])
-    if len(lines) - 1 > HEADER_COUNT_MAX:
+    if header_count > HEADER_COUNT_MAX:
         raise Refused(
             431, "RequestHeaderSectionTooLarge", f"a request has at most {HEADER_COUNT_MAX} headers"
         )
+    # What is left without the legal bytes are the line breaks: a bare LF or CR, NUL and other controls would show.
+    if raw.translate(None, _LEGAL) != _BREAKS[: 2 * header_count]:
+        raise Refused(400, "BadRequest", "a header holds a control character")
+    if len(raw) > LINE_BYTES_MAX and max(map(len, lines)) > LINE_BYTES_MAX:
+        raise Refused(431, "RequestHeaderSectionTooLarge", "a header line is too long")
     headers = head.headers
-    host_count = 0
+    del lines[0]
+    has_host = False
     connection = b""
-    for line in lines[1:]:
-        if len(line) > LINE_BYTES_MAX:
-            raise Refused(431, "RequestHeaderSectionTooLarge", "a header line is too long")
+    for line in lines:
         name, colon, value = line.partition(b":")
-        # A name with a space in it, a folded line and a line without a colon all fail here.
-        if not colon or _TOKEN.fullmatch(name) is None:
+        lowered = _names.get(name)
+        if lowered is None:
+            lowered = _checked_name(name)
+        if not colon:
             raise Refused(400, "BadRequest", "a header line is malformed")
-        value = value.strip(b" \t")
-        if _VALUE.fullmatch(value) is None:
-            raise Refused(400, "BadRequest", "a header value holds a control character")
-        name = name.lower()
-        if b"_" in name:
-            # Proxies turn dashes into underscores and back; such a name never stands for the dashed one.
+        if lowered == _DROPPED:
             continue
-        headers.append((name, value))
-        if name == b"host":
-            host_count += 1
+        value = value.strip(b" \t")
+        headers.append((lowered, value))
+        if lowered not in _FRAMING:
+            continue
+        if lowered == b"host":
+            if has_host:
+                raise Refused(400, "BadRequest", "a request has exactly one Host header")
+            has_host = True
             head.host = _host(value)
-        elif name == b"content-length":
+        elif lowered == b"content-length":
             if head.content_length is not None:
                 raise Refused(400, "BadRequest", "Content-Length is repeated")
             head.content_length = _content_length(value)
-        elif name == b"transfer-encoding":
+        elif lowered == b"transfer-encoding":
             if head.is_chunked:
                 raise Refused(400, "BadRequest", "Transfer-Encoding is repeated")
             if value.lower() != b"chunked":
                 raise Refused(501, "NotImplemented", "no Transfer-Encoding but chunked is implemented")
             head.is_chunked = True
-        elif name == b"connection":
+        elif lowered == b"connection":
             connection += b"," + value.lower()
-        elif name == b"expect":
+        elif lowered == b"expect":
             if value.lower() != b"100-continue":
                 raise Refused(417, "ExpectationFailed", "no expectation but 100-continue is known")
             head.expects_continue = not head.is_http_10
-        elif name == b"content-type":
+        else:
             head.content_type = value.decode("latin-1")
-    if host_count > 1 or (host_count == 0 and not head.is_http_10):
+    if not has_host and not head.is_http_10:
         raise Refused(400, "BadRequest", "a request has exactly one Host header")
     if head.is_chunked and (head.content_length is not None or head.is_http_10):
         raise Refused(400, "BadRequest", "Transfer-Encoding excludes Content-Length and HTTP/1.0")
-    options = {each.strip() for each in connection.split(b",")}
-    head.keeps_alive = b"close" not in options and (not head.is_http_10 or b"keep-alive" in options)
+    if connection or head.is_http_10:
+        options = {each.strip(b" \t") for each in connection.split(b",")}
+        head.keeps_alive = b"close" not in options and (not head.is_http_10 or b"keep-alive" in options)
     return head
+
+
+def check_beginning(raw: bytes | bytearray) -> None:
+    """Refuse a head that is still arriving for what can be seen already; raises Refused.
+
+    `raw` begins at the request line and may end anywhere.
+    """
+    if not 0x41 <= raw[0] <= 0x5A:
+        raise Refused(400, "BadRequest", "the request line is malformed")
+    end = raw.find(b"\r\n")
+    if end >= 0:
+        _request_line(bytes(raw[:end]))
+    elif len(raw) > LINE_BYTES_MAX:
+        raise Refused(414, "URITooLong", "the request line is too long")
 
 
 def _request_line(line: bytes) -> RequestHead:
@@ -98,20 +133,30 @@ def _request_line(line: bytes) -> RequestHead:
     if len(parts) != 3:
         raise Refused(400, "BadRequest", "the request line is malformed")
     method, target, version = parts
-    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+    if version != b"HTTP/1.1" and version != b"HTTP/1.0":
         raise Refused(400, "BadRequest", "only HTTP/1.1 and HTTP/1.0 are served")
-    if len(target) > LINE_BYTES_MAX:
-        raise Refused(414, "URITooLong", "the request target is too long")
     if _METHOD.fullmatch(method) is None:
         raise Refused(400, "BadRequest", "the method is malformed")
-    if not target.startswith(b"/") or _TARGET.fullmatch(target) is None:
+    if _TARGET.fullmatch(target) is None:
         raise Refused(400, "BadRequest", "the request target is not in origin form")
     return RequestHead(method.decode("ascii"), target, version == b"HTTP/1.0", [])
 
 
+def _checked_name(name: bytes) -> bytes:
+    """The name in lower case, or empty when it is to be dropped."""
+    # A name with a space in it, a folded line and an empty name all fail here.
+    if _TOKEN.fullmatch(name) is None:
+        raise Refused(400, "BadRequest", "a header name is malformed")
+    # Proxies turn dashes into underscores and back; such a name never stands for the dashed one.
+    lowered = _DROPPED if b"_" in name else name.lower()
+    if len(name) <= NAME_CACHE_BYTES_MAX and len(_names) < NAME_CACHE_COUNT_MAX:
+        _names[name] = lowered
+    return lowered
+
+
 def _host(value: bytes) -> str:
     match = _HOST.fullmatch(value)
-    if match is None or len(value) > 300 or (match[1] is not None and int(match[1]) > 65535):
+    if match is None or len(value) > HOST_BYTES_MAX or (match[1] is not None and int(match[1]) > 65535):
         raise Refused(400, "BadRequest", "the Host header is malformed")
     return value.decode("ascii")
 

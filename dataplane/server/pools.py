@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections import deque
+import time
 from collections.abc import Callable
+from queue import SimpleQueue
 
 STACK_BYTES = 512 * 1024
 
@@ -14,42 +15,47 @@ class Pool:
     """Runs calls on at most `thread_count` threads; `submit` refuses when all are busy and the queue is full."""
 
     def __init__(self, name: str, *, thread_count: int, queue_count: int) -> None:
-        self._name = name
+        self.name = name
         self._thread_count_max = thread_count
-        self._queue_count_max = queue_count
+        self._call_count_max = thread_count + queue_count
         self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
-        self._queue: deque[Callable[[], None]] = deque()
-        self._idle_count = 0
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._call_count = 0
         self._threads: list[threading.Thread] = []
-        self._is_closing = False
 
     def submit(self, call: Callable[[], None]) -> bool:
-        """False: there is no room, and nothing will happen."""
+        """False: there is no room, and nothing will happen. For one thread only, and not after `close`."""
         with self._lock:
-            waiting_count = len(self._queue)
-            if waiting_count >= self._idle_count:
-                if len(self._threads) < self._thread_count_max:
-                    self._start()
-                elif waiting_count - self._idle_count >= self._queue_count_max:
+            if self._call_count >= self._call_count_max:
+                return False
+            self._call_count += 1
+            needs_thread = len(self._threads) < min(self._call_count, self._thread_count_max)
+        if needs_thread:
+            try:
+                self._start()
+            except RuntimeError:
+                # The system gives no more threads: those that run will do, if there are any.
+                _log.warning("pool.no_thread pool=%s count=%d", self.name, len(self._threads))
+                if not self._threads:
+                    self._done()
                     return False
-            self._queue.append(call)
-            self._arrived.notify()
-            return True
+        self._queue.put(call)
+        return True
 
-    def close(self, timeout_s: float) -> None:
-        """Let what is queued end; threads that outlast the timeout are left to the process' end."""
-        with self._lock:
-            self._is_closing = True
-            self._arrived.notify_all()
+    def close(self, timeout_s: float) -> bool:
+        """Let what is queued end, waiting no longer than the timeout, and say whether it did; threads are daemons."""
+        deadline_s = time.monotonic() + timeout_s
+        for _ in self._threads:
+            self._queue.put(None)
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _start(self) -> None:
         before = threading.stack_size(STACK_BYTES)
         try:
             thread = threading.Thread(
-                target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True
+                target=self._work, name=f"{self.name}-{len(self._threads)}", daemon=True
             )
             thread.start()
         finally:
@@ -57,16 +63,14 @@ class Pool:
         self._threads.append(thread)
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                self._idle_count += 1
-                while not self._queue and not self._is_closing:
-                    self._arrived.wait()
-                self._idle_count -= 1
-                if not self._queue:
-                    return
-                call = self._queue.popleft()
+        while (call := self._queue.get()) is not None:
             try:
                 call()
-            except Exception:  # a thread outlives whatever a request does
-                _log.exception("pool.call_failed pool=%s", self._name)
+            except BaseException:  # a thread outlives whatever a request does
+                _log.exception("pool.call_failed pool=%s", self.name)
+            self._done()
+            del call
+
+    def _done(self) -> None:
+        with self._lock:
+            self._call_count -= 1

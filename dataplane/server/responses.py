@@ -11,6 +11,7 @@ from typing import Any
 from engine.streams import FileRegion, RegionSource, WouldBlock
 
 _NO_BODY_STATUSES = ("1", "204", "304")
+_OWN_HEADERS = frozenset(("connection", "date", "keep-alive", "server", "transfer-encoding"))
 
 
 class Sent(Enum):
@@ -20,6 +21,11 @@ class Sent(Enum):
     SOCKET_FULL = "socket full"
     NEEDS_THREAD = "needs thread"
     TURN_OVER = "turn over"
+    CUT = "cut"
+
+
+class BodyCut(Exception):
+    """A body that does not come as announced: the connection is cut."""
 
 
 class Dates:
@@ -27,18 +33,39 @@ class Dates:
 
     def __init__(self) -> None:
         self._second = 0
-        self._line = b""
+        self._line = ""
 
-    def line(self) -> bytes:
+    def line(self) -> str:
         second = int(time.time())
         if second != self._second:
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
             self._second = second
         return self._line
 
 
+dates = Dates()
+
+
 class Response:
-    """What the application answered; `send` is called by the loop and by threads in turn, never at once."""
+    """What the application answered. `send` is called by the loop and by threads in turn, never at once."""
+
+    __slots__ = (
+        "_file",
+        "_file_sent",
+        "_head_bytes",
+        "_headers",
+        "_is_head",
+        "_is_http_10",
+        "_iterable",
+        "_left_bytes",
+        "_pending",
+        "_sent_bytes",
+        "_source",
+        "_status",
+        "is_prepared",
+        "keeps_alive",
+        "sends_files",
+    )
 
     def __init__(self, *, is_head: bool, is_http_10: bool) -> None:
         self._is_head = is_head
@@ -51,132 +78,174 @@ class Response:
         self._source: RegionSource | None = None
         self._iterable: Iterable[bytes] | None = None
         self._left_bytes = 0
+        self._head_bytes = 0
+        self._sent_bytes = 0
+        self.is_prepared = False
         self.keeps_alive = True
-        self.sent_bytes = 0
-        self.begun_at_s = time.monotonic()
+        self.sends_files = True
+        """Whether the regions so far were parts of files: no work but reading them."""
 
     @property
-    def status(self) -> str:
-        return self._status
+    def status(self) -> int:
+        """0 before the application has answered."""
+        return int(self._status[:3]) if self._status else 0
 
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        """WSGI's start_response."""
+    @property
+    def is_begun(self) -> bool:
+        """Whether any byte went out."""
+        return self._sent_bytes > 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Head and body."""
+        return self._sent_bytes
+
+    @property
+    def sent_body_bytes(self) -> int:
+        return max(0, self._sent_bytes - self._head_bytes)
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        """WSGI's start_response; the last call before the body counts."""
         self._status = status
         self._headers = headers
-        return None
 
-    def prepare(self, iterable: Iterable[bytes], *, keeps_alive: bool, date_line: bytes) -> None:
-        """Take the application's answer; raises ValueError for a header that no response can hold."""
+    def hold(self, iterable: Iterable[bytes]) -> None:
+        """Own the application's answer from here on: `close` closes it."""
         self._iterable = iterable
-        has_body = not self._is_head and not self._status.startswith(_NO_BODY_STATUSES)
-        if hasattr(iterable, "next_region"):
-            source: Any = iterable
-            self._source = source if has_body else None
-            chunks: list[bytes] = []
-            length = None
+
+    def prepare(self, *, keeps_alive: bool) -> None:
+        """Make the head; raises ValueError for an answer that HTTP cannot hold, then nothing was sent."""
+        iterable, status = self._iterable, self._status
+        assert iterable is not None
+        if not status[:3].isdigit():
+            raise ValueError("the application gave no status")
+        may_have_body = not status.startswith(_NO_BODY_STATUSES)
+        source: Any = iterable if hasattr(iterable, "next_region") else None
+        chunks: list[bytes] = []
+        if source is not None:
+            length = int(source.remaining_bytes)
         else:
-            chunks = [chunk for chunk in iterable if chunk]
-            length = sum(map(len, chunks))
-        self.keeps_alive = keeps_alive
-        lines = [b"HTTP/1.1 ", self._status.encode("latin-1"), b"\r\n"]
+            chunks = list(iterable)
+            length = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
+        lines = [f"HTTP/1.1 {status}\r\n"]
         announced: int | None = None
         for name, value in self._headers:
-            if "\n" in value or "\r" in value or "\0" in value or "\n" in name or "\r" in name:
-                raise ValueError(f"the response header {name!r} holds a line break")
-            if name.lower() == "content-length":
+            lowered = name.lower()
+            if lowered == "content-length":
                 announced = int(value)
-            lines += (name.encode("latin-1"), b": ", value.encode("latin-1"), b"\r\n")
-        if announced is None and not self._status.startswith(_NO_BODY_STATUSES):
-            announced = length or 0
-            lines.append(b"Content-Length: %d\r\n" % announced)
-        lines.append(date_line)
-        lines.append(b"Server: Penstock\r\n")
+            elif lowered in _OWN_HEADERS:
+                if lowered == "connection" and "close" in value.lower():
+                    keeps_alive = False
+                continue
+            lines.append(f"{name}: {value}\r\n")
+        if announced is None and may_have_body:
+            announced = length
+            lines.append(f"Content-Length: {length}\r\n")
+        lines.append(dates.line())
         if not keeps_alive:
-            lines.append(b"Connection: close\r\n")
+            lines.append("Connection: close\r\n")
         elif self._is_http_10:
-            lines.append(b"Connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        if has_body:
-            self._left_bytes = announced or 0
-            if self._source is None and length != self._left_bytes:
-                raise ValueError("the body is not as long as its Content-Length says")
-            lines += chunks
-            if self._source is None:
-                self._left_bytes = 0
-        self._pending = [memoryview(b"".join(lines))]
+            lines.append("Connection: keep-alive\r\n")
+        lines.append("Server: Penstock\r\n\r\n")
+        text = "".join(lines)
+        if text.count("\n") != len(lines) + 1 or text.count("\r") != len(lines) + 1 or "\0" in text:
+            raise ValueError("a response header holds a line break")
+        head = text.encode("latin-1")
+        if may_have_body and not self._is_head:
+            if announced != length:
+                raise ValueError(f"the body has {length} bytes, its Content-Length says {announced}")
+            if source is not None:
+                self._source = source
+                self._left_bytes = length
+                self._pending = [memoryview(head)]
+            else:
+                self._pending = [
+                    memoryview(head + chunks[0] if len(chunks) == 1 else b"".join((head, *chunks)))
+                ]
+        else:
+            self._pending = [memoryview(head)]
+        self._head_bytes = len(head)
+        self.keeps_alive = keeps_alive
+        self.is_prepared = True
+
+    def take_region(self, *, nowait: bool) -> bool:
+        """Fetch the next region, which leaves with what is pending; False when all of them were fetched.
+
+        Before anything was sent, what the source raises can still be answered. Raises WouldBlock with `nowait`.
+        """
+        if self._left_bytes == 0:
+            return False
+        assert self._source is not None
+        region = self._source.next_region(nowait=nowait)
+        if isinstance(region, FileRegion):
+            size = region.length
+            self._file, self._file_sent = region, 0
+        elif region is None:
+            raise BodyCut("the body ended before its announced length")
+        else:
+            size = len(region)
+            self._pending.append(region)
+            self.sends_files = False
+        if not 0 < size <= self._left_bytes:
+            raise BodyCut("the body is longer than announced, or a region is empty")
+        self._left_bytes -= size
+        return True
 
     def send(self, sock: socket.socket, *, nowait: bool, region_count_max: int) -> Sent:
-        """Send until done, until the socket is full, until waiting is needed, or for so many regions.
+        """Send until done, until the socket is full, until waiting is needed, or for so many regions more.
 
+        With `nowait` only parts of files are made here, other regions NEED a THREAD.
         Raises OSError when the client is gone, and whatever the source raises: then the connection is cut.
         """
-        regions = 0
+        count = 0
         while True:
             try:
-                if not self._send_pending(sock):
-                    return Sent.SOCKET_FULL
+                self._send_pending(sock)
             except BlockingIOError:
                 return Sent.SOCKET_FULL
-            if self._source is None:
-                return Sent.DONE
             if self._left_bytes == 0:
                 return Sent.DONE
-            if regions == region_count_max:
+            if nowait and not self.sends_files:
+                return Sent.NEEDS_THREAD
+            if count == region_count_max:
                 return Sent.TURN_OVER
             try:
-                region = self._source.next_region(nowait=nowait)
+                self.take_region(nowait=nowait)
             except WouldBlock:
                 return Sent.NEEDS_THREAD
-            regions += 1
-            if region is None:
-                raise ConnectionError("the body ended before its announced length")
-            if isinstance(region, FileRegion):
-                self._file, self._file_sent = region, 0
-                self._left_bytes -= region.length
-            else:
-                self._pending.append(region)
-                self._left_bytes -= len(region)
-
-    def take_first_region(self, *, nowait: bool) -> None:
-        """Fetch the first region before the head goes: both leave in one call, or an error is still an answer."""
-        if self._source is not None and self._left_bytes:
-            region = self._source.next_region(nowait=nowait)
-            if region is None:
-                raise ConnectionError("the body ended before its announced length")
-            if isinstance(region, FileRegion):
-                self._file, self._file_sent = region, 0
-                self._left_bytes -= region.length
-            else:
-                self._pending.append(region)
-                self._left_bytes -= len(region)
+            count += 1
 
     def close(self) -> None:
-        close = getattr(self._iterable, "close", None)
-        self._iterable = None
+        """Close the application's answer, once."""
+        iterable, self._iterable = self._iterable, None
+        self._source = None
+        self._pending = []
+        self._file = None
+        close = getattr(iterable, "close", None)
         if close is not None:
             close()
 
-    def _send_pending(self, sock: socket.socket) -> bool:
-        """True once everything prepared so far is with the kernel."""
-        while self._pending:
-            if len(self._pending) == 1:
-                count = sock.send(self._pending[0])
+    def _send_pending(self, sock: socket.socket) -> None:
+        """Return once everything prepared so far is with the kernel; raises BlockingIOError when it takes no more."""
+        pending, file = self._pending, self._file
+        while pending:
+            if len(pending) == 1:
+                count = sock.send(pending[0], socket.MSG_MORE if file is not None else 0)
             else:
-                count = sock.sendmsg(self._pending)
-            self.sent_bytes += count
-            while self._pending and count >= len(self._pending[0]):
-                count -= len(self._pending.pop(0))
+                count = sock.sendmsg(pending)
+            self._sent_bytes += count
+            while pending and count >= len(pending[0]):
+                count -= len(pending.pop(0))
             if count:
-                self._pending[0] = self._pending[0][count:]
-        file = self._file
-        while file is not None:
-            count = os.sendfile(
-                sock.fileno(), file.fd, file.offset + self._file_sent, file.length - self._file_sent
-            )
+                pending[0] = pending[0][count:]
+        if file is None:
+            return
+        out, sent = sock.fileno(), self._file_sent
+        while sent < file.length:
+            count = os.sendfile(out, file.fd, file.offset + sent, file.length - sent)
             if count == 0:
-                raise ConnectionError("a file region ended before its length")
-            self.sent_bytes += count
-            self._file_sent += count
-            if self._file_sent == file.length:
-                file = self._file = None
-        return True
+                raise BodyCut("a file ended before its region did")
+            self._sent_bytes += count
+            sent += count
+            self._file_sent = sent
+        self._file = None

@@ -8,13 +8,15 @@ class ServerSettings:
     """Seconds, counts and bytes of one process."""
 
     head_timeout_s: float = 10.0
+    """From the first byte of a head to its last."""
+
     idle_timeout_s: float = 60.0
     send_timeout_s: float = 20.0
     """How long a reader may take no byte at all."""
 
     rate_window_s: float = 20.0
     rate_bytes_min: int = 1024
-    """Least rate of a body or a reader, averaged over the window."""
+    """Least bytes per second of a body or a reader, averaged over the window."""
 
     drain_bytes_max: int = 64 * 1024
     drain_timeout_s: float = 1.0
@@ -22,5 +24,18 @@ class ServerSettings:
     short_queue_count: int = 512
     streaming_thread_count: int = 256
     connection_count_max: int = 20_000
+    """At so many connections of this process none is accepted until one closes."""
+
+    accept_count_per_turn: int = 4
     small_body_bytes: int = 64 * 1024
-    """A body up to this size is received by the loop before a thread is taken."""
+    """A body up to this size is received by the loop before a thread is taken, and so much of a larger one."""
+
+    pipelined_count_per_turn: int = 16
+    region_count_per_turn: int = 4
+    """So many requests, or regions, of one connection are served before the others' turn."""
+
+    tick_s: float = 0.5
+    """How often deadlines are looked at; no deadline is kept more exactly."""
+
+    stall_s: float = 0.005
+    """A turn of the loop that takes longer is reported."""
