@@ -41,11 +41,13 @@ def init_identity(
     disk = disk or LinuxDisk()
     try:
         _make_directory(disk, directory)
-        if (directory / IDENTITY_NAME).exists():
-            check_identity(directory, identity)
-            return
-        _refuse_others(directory, identity.backend)
-        _create(disk, directory, identity, created_at_us)
+        # In this order: whatever a process that registers at the same time had written by the first look, its
+        # identity came before.
+        found = _first_of_somebody(directory)
+        if not (directory / IDENTITY_NAME).exists():
+            if found is not None:
+                raise _occupied(directory, identity.backend, found)
+            _create(disk, directory, identity, created_at_us)
     except OSError as error:
         raise BackendUnavailable(f"{directory}: {error.strerror}", backend=identity.backend) from error
     check_identity(directory, identity)
@@ -54,10 +56,11 @@ def init_identity(
 def check_vacant(directory: Path, backend: BackendName) -> None:
     """Look whether a new backend could be registered there; raises ForeignBackend, BackendUnavailable."""
     try:
-        if directory.exists():
-            _refuse_others(directory, backend)
+        found = _first_of_somebody(directory) if directory.exists() else None
     except OSError as error:
         raise BackendUnavailable(f"{directory}: {error.strerror}", backend=backend) from error
+    if found is not None:
+        raise _occupied(directory, backend, found)
 
 
 def check_identity(directory: Path, identity: Identity) -> None:
@@ -94,13 +97,15 @@ def _make_directory(disk: Disk, directory: Path) -> None:
         disk.sync_directory(path.parent)
 
 
-def _refuse_others(directory: Path, backend: BackendName) -> None:
+def _first_of_somebody(directory: Path) -> str | None:
     names = (
         name for name in os.listdir(directory) if name not in _NOBODYS and not name.endswith(TEMPORARY_SUFFIX)
     )
-    first = next(names, None)
-    if first is not None:
-        raise ForeignBackend(f"{directory} is not empty: it holds {first!r}", backend=backend)
+    return next(names, None)
+
+
+def _occupied(directory: Path, backend: BackendName, found: str) -> ForeignBackend:
+    return ForeignBackend(f"{directory} is not empty: it holds {found!r}", backend=backend)
 
 
 def _create(disk: Disk, directory: Path, identity: Identity, created_at_us: int) -> None:

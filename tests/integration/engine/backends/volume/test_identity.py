@@ -1,6 +1,8 @@
 """A directory is used only while its identity object says that it is ours."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,24 @@ def test_registering_again_changes_nothing(tmp_path: Path) -> None:
     init_identity(tmp_path, IDENTITY, created_at_us=2)
 
     assert (tmp_path / IDENTITY_NAME).read_bytes() == before
+
+
+def test_many_may_register_at_once(tmp_path: Path) -> None:
+    def register(directory: Path) -> None:
+        together.wait()
+        init_identity(directory, IDENTITY, created_at_us=1)
+        (directory / f"{threading.get_ident():032x}.volume").touch()
+
+    count = 8
+    together = threading.Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        for number in range(30):
+            directory = tmp_path / str(number)
+
+            for registered in [pool.submit(register, directory) for _ in range(count)]:
+                registered.result()
+
+            check_identity(directory, IDENTITY)
 
 
 def test_a_fresh_file_system_may_be_registered(tmp_path: Path) -> None:
