@@ -1,6 +1,7 @@
 """One connection to the control plane: where it is, who calls, and what its errors mean on a command line."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from adminctl.exit_status import BY_CODE, ExitStatus
+from adminctl.output import printable
 
 DEFAULT_ADDRESS = "unix:/run/penstock/admin.sock"
 DEFAULT_TIMEOUT_S = 10.0
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+UNIX_ADDRESS_BYTES_MAX = 100
 
 Answer = TypeVar("Answer", bound=Message)
 
@@ -35,7 +38,10 @@ class Connection:
     @contextmanager
     def channel(self) -> Iterator[grpc.Channel]:
         options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.enable_retries", 0)]
-        with grpc.insecure_channel(self.address, options=options) as channel:
+        with (
+            _reachable(self.address) as address,
+            grpc.insecure_channel(address, options=options) as channel,
+        ):
             yield channel
 
     @property
@@ -58,16 +64,32 @@ class Connection:
             click.echo(json.dumps(MessageToDict(told, preserving_proto_field_name=True)), err=True)
             return
         reason, hints = _details(status)
-        click.echo(
-            f"error: {error.code().name}: {error.details()}{f' ({reason})' if reason else ''}", err=True
-        )
+        told_reason = f" ({reason})" if reason else ""
+        click.echo(f"error: {error.code().name}: {printable(error.details() or '')}{told_reason}", err=True)
         for hint in hints or _hints(error.code(), self.address):
-            click.echo(f"  {hint}", err=True)
+            click.echo(f"  {printable(hint)}", err=True)
         if self.is_verbose:
             click.echo(f"  address: {self.address}", err=True)
             for key, value in error.trailing_metadata() or ():
                 if not key.endswith("-bin"):
                     click.echo(f"  {key}: {value!r}", err=True)
+
+
+@contextmanager
+def _reachable(address: str) -> Iterator[str]:
+    """The same address, short enough: a unix socket's has at most 107 bytes, the path of its folder may be longer."""
+    folder, _, name = address.removeprefix("unix:").rpartition("/")
+    if not address.startswith("unix:") or len(os.fsencode(address)) <= UNIX_ADDRESS_BYTES_MAX:
+        yield address
+        return
+    try:
+        fd = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        raise click.ClickException(f"{folder}: {error.strerror}") from error
+    try:
+        yield f"unix:/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
 
 
 def _details(status: status_pb2.Status | None) -> tuple[str, list[str]]:
@@ -91,6 +113,10 @@ def _hints(code: grpc.StatusCode, address: str) -> list[str]:
         ]
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return ["give an admin token with --token or PENSTOCK_TOKEN; `init` wrote one to credentials.json"]
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ["give it more time with --timeout (at most 60 s count); what was begun may go on"]
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return ["use a token of that role, or the socket admin.sock in the node's state_dir"]
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return ["the server is older than this adminctl"]
     return []

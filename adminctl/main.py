@@ -16,6 +16,7 @@ _NOUNS = {
     "config": ("adminctl.commands.config", "The configuration that runs, and checks of a new one."),
     "object": ("adminctl.commands.object", "Where objects lie."),
     "operation": ("adminctl.commands.operation", "Long-running actions."),
+    "version": ("adminctl.commands.version", "Versions of this command and of the server."),
 }
 
 
@@ -37,11 +38,22 @@ class LazyNouns(click.Group):
             formatter.write_dl([(name, told) for name, (_, told) in _NOUNS.items()])
 
 
+def _checked_token(ctx: click.Context, parameter: click.Parameter, token: str | None) -> str | None:
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise click.BadParameter("a token is printable ASCII; a line end or a blank may have slipped in")
+    return token
+
+
 @click.command(
     cls=LazyNouns, context_settings={"help_option_names": ["-h", "--help"]}, epilog=exit_status.HELP
 )
 @click.option("--address", envvar="PENSTOCK_ENDPOINT", help="host:port or unix:PATH of the control plane.")
-@click.option("--token", envvar="PENSTOCK_TOKEN", help="Admin token; better given as PENSTOCK_TOKEN.")
+@click.option(
+    "--token",
+    envvar="PENSTOCK_TOKEN",
+    callback=_checked_token,
+    help="Admin token; better given as PENSTOCK_TOKEN.",
+)
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option(
     "--timeout",
@@ -81,4 +93,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         status = error.exit_code
+    except UnicodeEncodeError:
+        click.echo("error: an argument is not valid UTF-8", err=True)
+        status = exit_status.ExitStatus.USAGE
+    except Exception as error:  # the outermost handler: a traceback helps no operator
+        click.echo(f"error: INTERNAL: {type(error).__name__}: {error}", err=True)
+        status = exit_status.ExitStatus.INTERNAL
     sys.exit(status if isinstance(status, int) else 0)

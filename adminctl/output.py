@@ -1,6 +1,8 @@
 """Results on stdout: a table for people, or the message's own JSON for programs."""
 
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -22,9 +24,12 @@ def print_json(message: Message) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be; plain text, so that a pipe gets what the eye sees."""
-    lines = [headings, *rows]
+    """Columns as wide as they need to be, one row a line; on a terminal too narrow for them, one field a line."""
+    lines = [headings, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    if rows and sys.stdout.isatty() and sum(widths) + 2 * len(widths) - 2 > terminal_columns():
+        _print_blocks(lines)
+        return
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
@@ -32,9 +37,27 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("(none)", err=True)
 
 
+def _print_blocks(lines: Sequence[Sequence[str]]) -> None:
+    for index, row in enumerate(lines[1:]):
+        if index:
+            click.echo()
+        print_fields([(heading.lower(), cell) for heading, cell in zip(lines[0], row, strict=True)])
+
+
+def terminal_columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what a server says must not steer the terminal."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
+    )
+
+
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """One thing, a field a line; what is empty is left out."""
-    shown = [(name, value) for name, value in fields if value]
+    shown = [(name, printable(value)) for name, value in fields if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         click.echo(f"{name.ljust(width)}  {value}")

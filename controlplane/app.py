@@ -66,13 +66,29 @@ def run_plane(
     try:
         with sole_control_plane(node.node.state_dir, wait_s=settings.place_wait_s):
             plane = ControlPlane(opened, environ, version=version, settings=settings)
-            has_ended = asyncio.run(plane.run(stopping))
+            has_ended = asyncio.run(_serve(plane, stopping))
     except BaseException:
         opened.close()
         raise
     # A worker that hangs may hold anything: the end of the process frees it, and the next start recovers.
     if has_ended:
         opened.close()
+    return has_ended
+
+
+async def _serve(plane: "ControlPlane", stopping: threading.Event) -> bool:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    has_ended = True
+    try:
+        await plane.start()
+        if not stopping.is_set():
+            await told.wait()
+        _log.info("control.stopping")
+    finally:
+        has_ended = await plane.stop()
     return has_ended
 
 
@@ -115,6 +131,8 @@ class ControlPlane:
             pool=self._pool,
         )
         self._server = ControlServer(self.register, self._pool)
+        self._ticking = Ticking(opened, settings.tick_s)
+        self.tcp_port: int | None = None
 
     def register(self, server: Any) -> None:
         """Add every servicer to a server."""
@@ -128,29 +146,21 @@ class ControlPlane:
             OperationServicer(store, pool), server
         )
 
-    async def run(self, stopping: threading.Event) -> bool:
-        """Serve until told to stop; false when a worker was still at it after its time."""
-        told = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
-        ticking = Ticking(self._opened, self._settings.tick_s)
-        has_ended = True
-        try:
-            await self._listen()
-            await asyncio.to_thread(self._workers.start)
-            ticking.start()
-            await self._server.serving()
-            if not stopping.is_set():
-                await told.wait()
-            _log.info("control.stopping")
-        finally:
-            _, has_ended = await asyncio.gather(
-                self._server.stop(),
-                asyncio.to_thread(self._workers.stop, self._settings.workers_stop_s),
-            )
-            self._pool.close()
-            ticking.stop()
+    async def start(self) -> None:
+        """Listen, then work. What was started before something fails is for `stop` to end."""
+        await self._listen()
+        await asyncio.to_thread(self._workers.start)
+        self._ticking.start()
+        await self._server.serving()
+
+    async def stop(self) -> bool:
+        """End calls and workers; false when a worker was still at it after its time."""
+        _, has_ended = await asyncio.gather(
+            self._server.stop(),
+            asyncio.to_thread(self._workers.stop, self._settings.workers_stop_s),
+        )
+        self._pool.close()
+        self._ticking.stop()
         return has_ended
 
     async def _listen(self) -> None:
@@ -160,8 +170,8 @@ class ControlPlane:
             _log.warning("control.no_tcp", extra={"why": "no admin token is configured"})
             return
         address = node.listen.control
-        port = await self._server.listen_tcp(str(address), BearerToken(self._find_caller))
-        _log.info("control.listening", extra={"host": address.host, "port": port})
+        self.tcp_port = await self._server.listen_tcp(str(address), BearerToken(self._find_caller))
+        _log.info("control.listening", extra={"host": address.host, "port": self.tcp_port})
 
     def _find_caller(self, sha256: bytes) -> Caller | None:
         row = self._opened.find_admin(sha256)

@@ -45,7 +45,7 @@ def read_page_token(page_token: str) -> str | None:
     if not page_token:
         return None
     try:
-        return base64.urlsafe_b64decode(page_token.encode("ascii")).decode("utf-8")
+        return base64.b64decode(page_token.encode("ascii"), altchars=b"-_", validate=True).decode("utf-8")
     except (UnicodeError, binascii.Error, ValueError) as error:
         raise MalformedField("page_token", "not a token of this server") from error
 

@@ -16,7 +16,7 @@ from penstock.admin.v1 import roles_pb2
 
 from controlplane.callers import Authenticator, Caller, Role
 from controlplane.pool import EnginePool
-from controlplane.status import plain_status, status_of
+from controlplane.status import internal_status, plain_status, status_of
 from engine.errors import EngineError
 
 UNARY_CALL_MAX_S = 60.0
@@ -135,7 +135,7 @@ class _Call:
             code = grpc.StatusCode.DEADLINE_EXCEEDED
             return plain_status(code, "DEADLINE", "the call took longer than its deadline")
         _log.error("call.failed", extra={"method": self._method}, exc_info=error)
-        return plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
+        return internal_status()
 
 
 async def refuse(context: Any, status: status_pb2.Status) -> None:

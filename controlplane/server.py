@@ -49,16 +49,19 @@ class ControlServer:
         self._pool = pool
         self._servers: list[Any] = []
         self._health = HealthServicer()
+        self._folder_fd: int | None = None
 
     async def listen_unix(self, folder: Path) -> None:
         """`admin.sock` stands for an admin, `viewer.sock` for a viewer; the folder's mode decides who may."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(folder, 0o700)
+        # The name of a socket has at most 107 bytes: a folder's may be longer, that of its descriptor is not.
+        self._folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for name, role in (("admin.sock", roles_pb2.ROLE_ADMIN), ("viewer.sock", roles_pb2.ROLE_VIEWER)):
             path = folder / name
             path.unlink(missing_ok=True)
             server = self._server(SocketPeer(role), has_reflection=True)
-            self._bind(server, f"unix:{path}")
+            self._bind(server, f"unix:/proc/self/fd/{self._folder_fd}/{name}")
             await server.start()
             os.chmod(path, 0o600)
 
@@ -76,6 +79,9 @@ class ControlServer:
         """Not serving first, then calls get `STOP_GRACE_S` to end."""
         await self._health.enter_graceful_shutdown()
         await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in self._servers))
+        if self._folder_fd is not None:
+            os.close(self._folder_fd)
+            self._folder_fd = None
 
     def _server(self, authenticate: Authenticator, *, has_reflection: bool) -> Any:
         server = grpc.aio.server(

@@ -75,12 +75,15 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.SchemaTooNew: Answer(_C.FAILED_PRECONDITION, "SCHEMA_TOO_NEW"),
 }
 
-_INTERNAL = Answer(_C.INTERNAL, "INTERNAL")
-
 
 def status_of(error: EngineError) -> status_pb2.Status:
-    """The rich status of a fact: canonical code, text, ErrorInfo, and field violations where there are fields."""
-    answer = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), _INTERNAL)
+    """The rich status of a fact: canonical code, text, ErrorInfo, and field violations where there are fields.
+
+    A fact that the table does not know goes by its nearest base, one without any as an internal error.
+    """
+    answer = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
+    if answer is None:
+        return internal_status()
     status = status_pb2.Status(code=answer.code.value[0], message=str(error))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=answer.reason, domain=DOMAIN))
     violations = _violations(error)
@@ -97,6 +100,11 @@ def plain_status(code: grpc.StatusCode, reason: str, message: str) -> status_pb2
     status = status_pb2.Status(code=code.value[0], message=message)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
     return status
+
+
+def internal_status() -> status_pb2.Status:
+    """What a caller learns of anything unknown: nothing."""
+    return plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
 
 
 def _violations(error: EngineError) -> list[tuple[str, str]]:
