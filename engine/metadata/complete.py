@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from engine.errors import BucketQuotaExceeded, InvalidPart, NoSuchUpload
+from engine.errors import InvalidPart, NoSuchUpload
 from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.publish import check_conditions, insert_version
@@ -88,10 +88,9 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     check_conditions(new, current)
     published = insert_version(tx, bucket, new, current, blob_id=None)
     tx.run("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
-    subject = quota.bucket_subject(bucket.bucket_id)
-    quota.give_back(tx, subject, size_bytes=cast(int, held[1]))
-    if not quota.take(tx, subject, size_bytes=offset, objects=1):
-        raise BucketQuotaExceeded(bucket=bucket.name, wanted_bytes=offset)
+    # The listed parts hold their room already; only what the others held comes back.
+    unlisted_bytes = cast(int, held[1]) - offset
+    quota.give_back(tx, quota.bucket_subject(bucket.bucket_id), size_bytes=unlisted_bytes, objects=-1)
     changed = tx.run(
         "finish_upload",
         {

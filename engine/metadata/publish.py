@@ -1,6 +1,6 @@
 """Publishing: a finished upload becomes the key's current version, in one transaction with all it displaces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from engine.clock import uuid7
@@ -43,10 +43,13 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     current = tx.row_or_none("find_current_for_write", {"bucket_id": bucket.bucket_id, "object_key": new.key})
     check_conditions(new, current)
     insert_blobs(tx, new.blobs)
+    blob_sizes = {each.blob.blob_id: each.blob.size_bytes for each in new.blobs}
     for joined in new.joined:
-        if tx.row_or_none("has_blob", {"blob_id": joined.blob_id}) is None:
+        row = tx.row_or_none("find_blob_size", {"blob_id": joined.blob_id})
+        if row is None:
             raise BlobGone(blob_id=joined.blob_id)
-    single = new.segments[0].blob_id if len(new.segments) == 1 and _is_whole(new) else None
+        blob_sizes[joined.blob_id] = cast(int, row[0])
+    single = new.segments[0].blob_id if len(new.segments) == 1 and _is_whole(new, blob_sizes) else None
     published = insert_version(tx, bucket, new, current, blob_id=single)
     if single is None:
         for segment in new.segments:
@@ -227,10 +230,9 @@ def _takes_placement(tx: Tx, backend_id: int, storage_key: str) -> bool:
     return state is not None and state[0] in _TAKES_PLACEMENTS
 
 
-def _is_whole(new: NewVersion) -> bool:
+def _is_whole(new: NewVersion, blob_sizes: Mapping[bytes, int]) -> bool:
     """Whether the one segment is a whole blob, so that the version row can name it without a segment row."""
     segment = new.segments[0]
     if segment.blob_offset != 0 or segment.part_number is not None:
         return False
-    sizes = {each.blob.blob_id: each.blob.size_bytes for each in new.blobs}
-    return sizes.get(segment.blob_id, segment.length) == segment.length == new.size_bytes
+    return blob_sizes[segment.blob_id] == segment.length == new.size_bytes

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import cast
 
-from engine.metadata.store import SqlValue, Tx
+from engine.metadata.store import Row, SqlValue, Tx
 
 STRIPE_COUNT = 1
 """Stripes of a new subject. SQLite has one writer and needs no more; the code handles any number."""
@@ -40,11 +40,13 @@ def ensure_subject(
 
 
 def set_limit(tx: Tx, subject: str, limit_bytes: int | None) -> None:
-    """Another limit. A stripe that holds more than its new share keeps what it holds and takes nothing new."""
+    """Another limit. An account that holds more keeps what it holds, takes nothing new, and shrinks as bytes go."""
     tx.run("update_quota_limit", {"subject": subject, "limit_bytes": limit_bytes})
-    stripes = [cast(int, row[0]) for row in tx.rows("list_quota_stripes", {"subject": subject})]
-    for number, part in zip(stripes, _shares(limit_bytes, len(stripes)), strict=True):
-        tx.run("update_quota_share", {"subject": subject, "stripe": number, "share_bytes": part})
+    stripes = _held_by_stripe(tx, subject)
+    free = None if limit_bytes is None else max(0, limit_bytes - sum(stripes.values()))
+    for (stripe, holds), room in zip(stripes.items(), _shares(free, len(stripes)), strict=True):
+        share = None if room is None else holds + room
+        tx.run("update_quota_share", {"subject": subject, "stripe": stripe, "share_bytes": share})
 
 
 def forget_subject(tx: Tx, subject: str) -> None:
@@ -101,7 +103,8 @@ def orphan(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> None:
 
 
 def add_orphan(tx: Tx, subject: str, *, size_bytes: int) -> None:
-    """Bytes that were never counted wait for deletion."""
+    """Bytes that were never counted wait for deletion; they are there, so past all free room they raise the share."""
+    _gather_room(tx, subject, 0)
     tx.run("add_orphan_quota", {"subject": subject, "stripe": 0, "bytes": size_bytes})
 
 
@@ -144,10 +147,7 @@ def _gather_room(tx: Tx, subject: str, wanted_bytes: int) -> int | None:
     rows = tx.rows("list_quota_stripes", {"subject": subject})
     if len(rows) < 2 or rows[0][1] is None:
         return None
-    held = [
-        cast(int, used) + cast(int, orphaned) + cast(int, promised)
-        for _, _, used, orphaned, promised, _ in rows
-    ]
+    held = [_held(row) for row in rows]
     free = sum(cast(int, row[1]) - holds for row, holds in zip(rows, held, strict=True))
     if free < wanted_bytes:
         return None
@@ -155,3 +155,12 @@ def _gather_room(tx: Tx, subject: str, wanted_bytes: int) -> int | None:
         tx.run("update_quota_share", {"subject": subject, "stripe": row[0], "share_bytes": holds})
     tx.run("update_quota_share", {"subject": subject, "stripe": rows[0][0], "share_bytes": held[0] + free})
     return cast(int, rows[0][0])
+
+
+def _held_by_stripe(tx: Tx, subject: str) -> dict[int, int]:
+    return {cast(int, row[0]): _held(row) for row in tx.rows("list_quota_stripes", {"subject": subject})}
+
+
+def _held(row: Row) -> int:
+    _, _, used, orphaned, promised, _ = row
+    return cast(int, used) + cast(int, orphaned) + cast(int, promised)

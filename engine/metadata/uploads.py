@@ -6,7 +6,7 @@ from engine.errors import BucketQuotaExceeded, NoSuchUpload
 from engine.metadata import journal, quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import read_checksums, read_headers, write_checksums, write_headers
-from engine.metadata.listing import successor
+from engine.metadata.listing import BATCH_COUNT_FIRST, successor
 from engine.metadata.publish import insert_blobs
 from engine.metadata.store import Row, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
@@ -124,19 +124,23 @@ def list_uploads(
     """A page of open uploads by key and upload id; common prefixes as in listings. Raises NoSuchBucket."""
     bucket_id = find_bucket(tx, bucket).bucket_id
     before = successor(prefix)
-    position = (after_key, after_upload_id) if after_key >= prefix and after_key else (prefix, b"")
     uploads: list[Upload] = []
     prefixes: list[bytes] = []
+    if count_max == 0:
+        return UploadsPage(uploads=uploads, common_prefixes=prefixes, next_key=None, next_upload_id=None)
+    position = _start(prefix, delimiter, after_key, after_upload_id)
     last: tuple[bytes, bytes] = (b"", b"")
+    batch = BATCH_COUNT_FIRST if delimiter else count_max + 1
     while True:
         params: dict[str, SqlValue] = {
             "bucket_id": bucket_id,
             "after_key": position[0],
             "after_upload_id": position[1],
             "before": before,
-            "count_max": count_max + 1,
+            "count_max": batch,
         }
-        for row in tx.rows("list_open_uploads", params):
+        rows = tx.rows("list_open_uploads", params)
+        for row in rows:
             if len(uploads) + len(prefixes) == count_max:
                 return UploadsPage(
                     uploads=uploads, common_prefixes=prefixes, next_key=last[0], next_upload_id=last[1]
@@ -148,11 +152,27 @@ def list_uploads(
                 prefixes.append(common)
                 last = (common, LAST_ID)
                 position = (successor(common), b"")
+                batch = BATCH_COUNT_FIRST
                 break
             uploads.append(upload)
-            last = (upload.key, upload.upload_id)
+            last = position = (upload.key, upload.upload_id)
         else:
-            return UploadsPage(uploads=uploads, common_prefixes=prefixes, next_key=None, next_upload_id=None)
+            if len(rows) < batch:
+                return UploadsPage(
+                    uploads=uploads, common_prefixes=prefixes, next_key=None, next_upload_id=None
+                )
+            batch = min(batch * 2, count_max + 1)
+
+
+def _start(prefix: bytes, delimiter: bytes, after_key: bytes, after_upload_id: bytes) -> tuple[bytes, bytes]:
+    """The key and upload id to begin behind; past a common prefix that the marker names whole."""
+    if after_key < prefix or not after_key:
+        return prefix, b""
+    if delimiter and after_key.startswith(prefix):
+        cut = after_key.find(delimiter, len(prefix))
+        if cut >= 0 and cut + len(delimiter) == len(after_key):
+            return successor(after_key), b""
+    return after_key, after_upload_id
 
 
 def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int) -> bool:

@@ -31,7 +31,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
         check_version(apsw.sqlitelibversion())
         check_file_system(path.parent)
-        self._path = path
+        self.path = path
         self._clock = clock or SystemClock()
         self._statements = load_statements(FOLDER)
         self._live_fd, self.was_unclean = _mark_live(path)
@@ -62,7 +62,7 @@ class SqliteStore:
             try:
                 connection = self._readers.pop()
             except IndexError:
-                connection = open_connection(self._path, is_reader=True)
+                connection = open_connection(self.path, is_reader=True)
             try:
                 connection.execute("BEGIN")
                 try:
@@ -101,7 +101,7 @@ class SqliteStore:
 
     def quick_check(self) -> list[str]:
         """Look through the whole database; what is wrong with it, nothing when all is well."""
-        connection = open_connection(self._path, is_reader=True)
+        connection = open_connection(self.path, is_reader=True)
         try:
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]
         finally:
@@ -121,7 +121,7 @@ class SqliteStore:
 
     def _checkpoints(self) -> None:
         """Copy the log back, passively: it waits for nobody and stops nobody."""
-        connection = open_connection(self._path, is_reader=False)
+        connection = open_connection(self.path, is_reader=False)
         try:
             while True:
                 self._checkpoint_due.wait()

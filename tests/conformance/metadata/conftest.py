@@ -17,7 +17,10 @@ def clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture(params=["sqlite"])
+ENGINES = ["sqlite"]
+
+
+@pytest.fixture(params=ENGINES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[OpenStore]:
     """Opens the test's one database as another process would; all are closed at the end."""
     opened: list[Store] = []
@@ -34,3 +37,11 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) 
 @pytest.fixture
 def store(open_store: OpenStore) -> Store:
     return open_store()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def module_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store for tests of one module that fill it once and only read."""
+    opened = open_sqlite(tmp_path_factory.mktemp("filled"), clock=SetClock())
+    yield opened
+    opened.close()
