@@ -3,19 +3,23 @@
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from launcher.parent_death import tied_to_parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """A program that is kept running. `stop_timeout_s` is what it gets between SIGTERM and SIGKILL."""
+    """A program that is kept running. `stop_timeout_s` is what it gets between SIGTERM and SIGKILL.
+
+    `environ` is added to the parent's environment.
+    """
 
     name: str
     command: Sequence[str]
     stop_timeout_s: float
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class Child:
@@ -28,7 +32,11 @@ class Child:
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self._process = subprocess.Popen(
-            spec.command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=tied_to_parent()
+            spec.command,
+            env={**os.environ, **spec.environ},
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=tied_to_parent(),
         )
 
     @property

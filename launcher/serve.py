@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.children import ChildSpec
@@ -15,6 +17,9 @@ PLANES = ("dataplane", "controlplane")
 STOP_TIMEOUT_S = {"dataplane": 35.0, "controlplane": 10.0}
 PREFLIGHT_TIMEOUT_S = 60.0
 
+INSTANCE_ID = "PENSTOCK_INSTANCE_ID"
+"""Environment variable by which the processes of both planes know that they belong to one `serve`."""
+
 
 def serve(config: Path, *, only: str | None) -> int:
     """Check the configuration in a process of its own, then run the planes until told to stop."""
@@ -22,16 +27,31 @@ def serve(config: Path, *, only: str | None) -> int:
     refusal = _preflight(config, planes)
     if refusal is not None:
         return refusal
-    specs = [
+    specs = plane_specs(config, planes)
+    # A terminal that closes means the user went away; a service manager's SIGHUP means nothing yet.
+    return Supervisor(specs, say=_say, stops_on_hangup=os.isatty(0)).run()
+
+
+def plane_specs(config: Path, planes: Sequence[str]) -> list[ChildSpec]:
+    """The planes as children of one instance."""
+    environ = {INSTANCE_ID: _instance_id()}
+    return [
         ChildSpec(
             name=plane,
             command=[*_module(plane), "--config", str(config)],
             stop_timeout_s=STOP_TIMEOUT_S[plane],
+            environ=environ,
         )
         for plane in planes
     ]
-    # A terminal that closes means the user went away; a service manager's SIGHUP means nothing yet.
-    return Supervisor(specs, say=_say, stops_on_hangup=os.isatty(0)).run()
+
+
+def _instance_id() -> str:
+    """A UUIDv7 (RFC 9562, section 5.7) as 32 hex digits: instances sort by the time they were started."""
+    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"{value:032x}"
 
 
 def _preflight(config: Path, planes: tuple[str, ...]) -> int | None:
