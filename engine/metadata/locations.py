@@ -1,7 +1,7 @@
 """Moving and judging pieces: compare and set of a location, and marks that reads found it bad."""
 
 from engine.metadata import cleanup, quota
-from engine.metadata.store import Tx
+from engine.metadata.store import SqlValue, Tx
 from engine.records import Location, LocationState
 
 
@@ -40,6 +40,12 @@ def switch_location(tx: Tx, old: Location, new: Location, *, reason: str, not_be
         not_before_us=not_before_us,
     )
     return True
+
+
+def is_named(tx: Tx, *, backend_id: int, storage_key: str) -> bool:
+    """Whether a location names the key; what is named is never deleted."""
+    named: dict[str, SqlValue] = {"backend_id": backend_id, "storage_key": storage_key}
+    return tx.row_or_none("has_location_at", named) is not None
 
 
 def mark_location(tx: Tx, location: Location, state: LocationState) -> bool:

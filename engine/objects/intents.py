@@ -10,6 +10,7 @@ from engine.clock import Clock, Ids
 from engine.metadata import cleanup, quota
 from engine.metadata.intents import LATE_WRITE_S, Intent, announce, renew_each
 from engine.metadata.intents import settle as settle_intent
+from engine.metadata.locations import is_named
 from engine.metadata.store import Store, Tx
 
 BATCH_COUNT = 16
@@ -122,19 +123,23 @@ def settle_strays(tx: Tx, strays: Sequence[Stray]) -> None:
     """Strays become cleanup rows and their intents go, in the caller's transaction. Repeating it is harmless.
 
     A write that was given up may land after its key was deleted, so the rows come due when none can arrive any more.
-    A stray that recovery has claimed is handed over too: recovery may have deleted before its bytes stood.
     """
     not_before_us = tx.now_us() + LATE_WRITE_S * 1_000_000
     for stray in strays:
-        settle_intent(tx, stray.intent.intent_id)
+        backend_id, storage_key = stray.intent.backend_id, stray.intent.storage_key
+        # Without its intent the piece was published by a commit whose caller never learned of it, or recovery has
+        # claimed it and may have deleted before the bytes stood. Only what no row names is handed over.
+        if not settle_intent(tx, stray.intent.intent_id) and is_named(
+            tx, backend_id=backend_id, storage_key=storage_key
+        ):
+            continue
         is_new = cleanup.enqueue(
             tx,
-            backend_id=stray.intent.backend_id,
-            storage_key=stray.intent.storage_key,
+            backend_id=backend_id,
+            storage_key=storage_key,
             size_bytes=stray.size_bytes,
             reason="intent",
             not_before_us=not_before_us,
         )
         if is_new:
-            subject = quota.backend_subject(stray.intent.backend_id)
-            quota.add_orphan(tx, subject, size_bytes=stray.size_bytes)
+            quota.add_orphan(tx, quota.backend_subject(backend_id), size_bytes=stray.size_bytes)
