@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.backends.base import Backend
 from engine.backends.registry import Backends
@@ -33,9 +33,9 @@ class Heartbeat:
         instance_id: bytes,
         process_id: bytes,
         generation: int,
-        also: Callable[[], None],
+        also: Mapping[str, Callable[[], None]],
     ) -> None:
-        """`also` is called at every tick; it may raise what a write raises."""
+        """`also` is what else is done at every tick, by name; each may raise engine errors."""
         self._store = store
         self._backends = backends
         self._health = health
@@ -58,7 +58,8 @@ class Heartbeat:
         if now_s >= self._probe_due_s:
             self._probe_due_s = now_s + PROBE_EVERY_S
             self._guarded("probe", self._probe)
-        self._guarded("upkeep", self._also)
+        for name, step in self._also.items():
+            self._guarded(name, step)
 
     def _guarded(self, name: str, step: Callable[[], None]) -> None:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.backends.registry import Backends
 from engine.clock import Clock, Ids, SystemClock, uuid7
 from engine.deployment.credentials import AccessCredential, Credentials
+from engine.deployment.database_check import DatabaseCheck
 from engine.deployment.generation import Generations, Running
 from engine.deployment.heartbeat import Heartbeat
 from engine.deployment.places import make_folders
@@ -116,6 +117,9 @@ def open_deployment(
             store, running.live, deployment_id=running.deployment_id, process_id=process_id, clock=clock
         )
         undo.callback(opened.descriptors.close)
+        check = DatabaseCheck(store)
+        undo.callback(check.stop)
+        check.start()
         store.write(
             partial(
                 processes.register,
@@ -138,6 +142,7 @@ def open_deployment(
             running,
             opened,
             store,
+            check,
             clock,
             ids,
             instance_id=instance_id,
@@ -152,6 +157,7 @@ def _wired(
     running: Running,
     opened: OpenBackends,
     store: Store,
+    check: DatabaseCheck,
     clock: Clock,
     ids: Ids,
     *,
@@ -193,10 +199,11 @@ def _wired(
             instance_id=instance_id,
             process_id=process_id,
             generation=running.generation,
-            also=use.tick,
+            also={"database check": check.look, "upkeep": use.tick},
         ),
         # Backends settle with the ledger, and all but the last step write to the store.
         _closing=[
+            ("database check", check.stop),
             ("intents", use.holder.close),
             ("suspicions", use.suspicions.flush),
             *((f"backend {each.name}", each.close) for each in opened.backends),

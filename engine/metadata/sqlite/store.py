@@ -10,7 +10,7 @@ from typing import TypeVar
 import apsw
 
 from engine.clock import Clock, SystemClock
-from engine.errors import DatabaseUnavailable
+from engine.errors import DatabaseUnavailable, EngineError, StartRefused
 from engine.metadata.migrate import migrate
 from engine.metadata.sqlite.committer import Committer
 from engine.metadata.sqlite.connections import SqliteTx, check_file_system, check_version, open_connection
@@ -24,6 +24,18 @@ READER_COUNT_MAX = 16
 CHECKPOINT_PAGES = 1000
 """The write-ahead log is copied back once it has grown by this many pages."""
 
+_UNREADABLE = (
+    apsw.BusyError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.FullError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+)
+
+_CHECK_STEPS = 500
+"""Steps of SQLite's machine between two questions whether a check shall stop."""
+
 
 class SqliteStore:
     """Implements `engine.metadata.store.Store`. Made after a fork, used by any thread."""
@@ -35,8 +47,15 @@ class SqliteStore:
         self._clock = clock or SystemClock()
         self._statements = load_statements(FOLDER)
         self._live_fd, self.was_unclean = _mark_live(path)
-        writer = open_connection(path, is_reader=False)
-        migrate(writer, FOLDER / "migrations", path.with_name(path.name + "-migration"))
+        self._refusal: str | None = None
+        try:
+            writer = open_connection(path, is_reader=False)
+            migrate(writer, FOLDER / "migrations", path.with_name(path.name + "-migration"))
+        except BaseException as error:
+            os.close(self._live_fd)
+            if isinstance(error, apsw.Error):
+                raise _unopened(path, error) from error
+            raise
         writer.set_wal_hook(self._wal_grew)
         self._readers: list[apsw.Connection] = []
         self._reader_slots = threading.BoundedSemaphore(READER_COUNT_MAX)
@@ -72,7 +91,7 @@ class SqliteStore:
                         connection.execute("COMMIT")
             finally:
                 self._readers.append(connection)
-        except (apsw.BusyError, apsw.IOError, apsw.CantOpenError, apsw.FullError) as error:
+        except _UNREADABLE as error:
             raise DatabaseUnavailable(f"the metadata database cannot be read: {error}") from error
         finally:
             self._reader_slots.release()
@@ -85,8 +104,14 @@ class SqliteStore:
         after: Sequence[Barrier] = (),
         timeout_s: float = WRITE_TIMEOUT_S,
     ) -> T:
+        if self._refusal is not None:
+            raise DatabaseUnavailable(self._refusal)
         result: T = self.committer.run(unit, after, timeout_s)
         return result
+
+    def refuse_writes(self, reason: str | None) -> None:
+        """From now on writes raise DatabaseUnavailable with this reason and reads go on; null takes it back."""
+        self._refusal = reason
 
     def close(self) -> None:
         """Settle what is queued and leave a clean database. No read may be under way."""
@@ -99,11 +124,19 @@ class SqliteStore:
         self._writer.close()
         _mark_stopped(self._live_fd)
 
-    def quick_check(self) -> list[str]:
-        """Look through the whole database; what is wrong with it, nothing when all is well."""
+    def quick_check(self, is_stopping: Callable[[], bool] = lambda: False) -> list[str]:
+        """Look through the whole database; what is wrong with it, nothing when all is well.
+
+        Takes as long as reading it does; asks `is_stopping` now and then, and raises DatabaseUnavailable when it is.
+        """
         connection = open_connection(self.path, is_reader=True)
+        connection.set_progress_handler(is_stopping, _CHECK_STEPS)
         try:
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]
+        except apsw.InterruptError as error:
+            raise DatabaseUnavailable("the check of the metadata database was called off") from error
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            found = [str(error)]
         finally:
             connection.close()
         return [] if found == ["ok"] else found
@@ -159,3 +192,9 @@ def _mark_stopped(fd: int) -> None:
     else:
         os.ftruncate(fd, 0)
     os.close(fd)
+
+
+def _unopened(path: Path, error: apsw.Error) -> EngineError:
+    if isinstance(error, apsw.BusyError | apsw.IOError | apsw.FullError):
+        return DatabaseUnavailable(f"the metadata database {path} cannot be opened now: {error}")
+    return StartRefused(f"the metadata database {path} cannot be opened: {error}")
