@@ -11,7 +11,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from dataplane.metrics import forget_process, prepare_folder
+from dataplane.metrics_folder import prepare_folder
 from engine.errors import EngineError, InvalidConfig
 from engine.logs import JsonLines, log_to
 from engine.settings import Settings, load_settings
@@ -58,7 +58,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "proc_name": "penstock-dataplane",
             "control_socket": str(sockets),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
-            "child_exit": lambda _, worker: forget_process(worker.pid),
+            "child_exit": _child_exit,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -76,6 +76,13 @@ class _Application(BaseApplication):  # type: ignore[misc]
         sys.exit(Arbiter.APP_LOAD_ERROR)
 
 
+def _child_exit(arbiter: Any, worker: Any) -> None:
+    # Imported here: prometheus_client must find its folder when it is imported first.
+    from dataplane.metrics import forget_process
+
+    forget_process(worker.pid)
+
+
 def main() -> int:
     """Run until told to stop; CANNOT_RUN when starting again would not help."""
     parser = argparse.ArgumentParser(prog="python -m dataplane", description=__doc__)
@@ -88,7 +95,7 @@ def main() -> int:
         return CANNOT_RUN
     state_dir = settings.node.node.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prepare_folder(state_dir / "metrics", os.environ)  # type: ignore[arg-type]
+    prepare_folder(state_dir / "metrics", os.environ)
     try:
         _Application(options.config, settings).run()
     except SystemExit as ended:
