@@ -70,6 +70,12 @@ class FaultScript:
             coming = self._coming[call]
             return coming.popleft() if coming else None
 
+    def clear(self) -> None:
+        """Forget what was to come."""
+        with self._lock:
+            for coming in self._coming.values():
+                coming.clear()
+
     def is_spent(self) -> bool:
         """Whether every scripted fault has struck."""
         with self._lock:

@@ -33,8 +33,11 @@ class PieceStreams:
         self._card_bytes = card_bytes
         self._streams: dict[int, _Stream] = {}
         try:
-            for index, place in enumerate(attempts.first(count, quorum_count)):
-                self._open_somewhere(index, place)
+            places = attempts.first(count, quorum_count)
+            # All chosen places first: a piece that gives way to another backend must not take one of theirs.
+            refused = [index for index, place in enumerate(places) if not self._try_open(index, place)]
+            for index in refused:
+                self._open_elsewhere(index)
         except BaseException:
             self.abort()
             raise
@@ -69,21 +72,8 @@ class PieceStreams:
             stream.writer.abort()
         self._streams.clear()
 
-    def _open_somewhere(self, index: int, place: Place) -> None:
+    def _open_elsewhere(self, index: int) -> None:
         while True:
-            backend = place.backend
-            intent = self._attempts.announce(backend)
-            try:
-                writer = backend.open_writer(
-                    self._payload_bytes,
-                    self._card_bytes,
-                    storage_key=None if intent is None else intent.storage_key,
-                )
-            except BackendError as error:
-                self._attempts.refused(backend, error)
-            else:
-                self._streams[index] = _Stream(place=place, intent=intent, writer=writer)
-                return
             taken = {each.place.failure_domain for each in self._streams.values()}
             try:
                 place = self._attempts.another(taken)
@@ -92,6 +82,23 @@ class PieceStreams:
                 if not self._streams:
                     raise
                 return
+            if self._try_open(index, place):
+                return
+
+    def _try_open(self, index: int, place: Place) -> bool:
+        backend = place.backend
+        intent = self._attempts.announce(backend)
+        try:
+            writer = backend.open_writer(
+                self._payload_bytes,
+                self._card_bytes,
+                storage_key=None if intent is None else intent.storage_key,
+            )
+        except BackendError as error:
+            self._attempts.refused(backend, error)
+            return False
+        self._streams[index] = _Stream(place=place, intent=intent, writer=writer)
+        return True
 
     def _leave_behind(self, index: int, error: BackendError) -> None:
         stream = self._streams.pop(index)

@@ -96,7 +96,12 @@ def create_volume(
             os.link(temporary, path)
         finally:
             os.unlink(temporary)
-        disk.sync_directory(directory)
+        try:
+            disk.sync_directory(directory)
+        except BaseException:
+            # Still locked, so nobody has written to it; without its name it is no file that a row would be missed for.
+            path.unlink()
+            raise
     except BaseException:
         os.close(fd)
         raise
