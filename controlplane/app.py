@@ -107,6 +107,7 @@ class ControlPlane:
         self._opened = opened
         self._settings = settings
         self._pool = EnginePool()
+        draining = asyncio.Event()
         live = opened.settings.live
         self._workers = Workers(
             WorkerParts(
@@ -129,8 +130,9 @@ class ControlPlane:
             backlog=lambda name: backlog(opened.store, name),
             ids=ids,
             pool=self._pool,
+            draining=draining,
         )
-        self._server = ControlServer(self.register, self._pool)
+        self._server = ControlServer(self.register, self._pool, draining)
         self._ticking = Ticking(opened, settings.tick_s)
         self.tcp_port: int | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,7 +17,7 @@ from penstock.admin.v1 import roles_pb2
 
 from controlplane.callers import Authenticator, Caller, Role
 from controlplane.pool import EnginePool
-from controlplane.status import internal_status, plain_status, status_of
+from controlplane.status import draining_status, internal_status, plain_status, status_of
 from engine.errors import EngineError
 
 UNARY_CALL_MAX_S = 60.0
@@ -37,10 +38,18 @@ class Guard(_Interceptor):
     A method that `roles` does not know is refused to everybody: a service cannot be registered and forgotten.
     """
 
-    def __init__(self, authenticate: Authenticator, roles: Mapping[str, Role], pool: EnginePool) -> None:
+    def __init__(
+        self,
+        authenticate: Authenticator,
+        roles: Mapping[str, Role],
+        pool: EnginePool,
+        draining: asyncio.Event,
+    ) -> None:
+        """Once `draining` is set, streams end; other calls go on to their end."""
         self._authenticate = authenticate
         self._roles = roles
         self._pool = pool
+        self._draining = draining
 
     async def intercept_service(
         self,
@@ -51,18 +60,26 @@ class Guard(_Interceptor):
         if handler is None:
             return None
         required = self._roles.get(handler_call_details.method, roles_pb2.ROLE_UNSPECIFIED)
-        call = _Call(self._authenticate, required, handler_call_details.method, self._pool)
+        call = _Call(self._authenticate, required, handler_call_details.method, self._pool, self._draining)
         return _wrap(handler, call)
 
 
 class _Call:
     """One method behind the guard."""
 
-    def __init__(self, authenticate: Authenticator, required: Role, method: str, pool: EnginePool) -> None:
+    def __init__(
+        self,
+        authenticate: Authenticator,
+        required: Role,
+        method: str,
+        pool: EnginePool,
+        draining: asyncio.Event,
+    ) -> None:
         self._authenticate = authenticate
         self._required = required
         self._method = method
         self._pool = pool
+        self._draining = draining
 
     async def unary(self, behaviour: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any) -> Any:
         async with self._answering(context) as admit:
@@ -71,13 +88,20 @@ class _Call:
                 await admit(request)
                 return await behaviour(request, context)
 
-    async def stream(
-        self, behaviour: Callable[[Any, Any], AsyncIterator[Any]], request: Any, context: Any
-    ) -> AsyncIterator[Any]:
+    async def stream(self, behaviour: Callable[[Any, Any], Any], request: Any, context: Any) -> None:
         async with self._answering(context) as admit:
             await admit(request)
-            async for answer in behaviour(request, context):
-                yield answer
+            answering = asyncio.ensure_future(_write_all(behaviour(request, context), context))
+            draining = asyncio.ensure_future(self._draining.wait())
+            try:
+                await asyncio.wait({answering, draining}, return_when=asyncio.FIRST_COMPLETED)
+                if not answering.done():
+                    await refuse(context, draining_status())
+                answering.result()
+            finally:
+                answering.cancel()
+                draining.cancel()
+                await asyncio.gather(answering, draining, return_exceptions=True)
 
     @asynccontextmanager
     async def _answering(self, context: Any) -> AsyncIterator[Callable[[Any], Awaitable[None]]]:
@@ -138,6 +162,15 @@ class _Call:
         return internal_status()
 
 
+async def _write_all(answers: Any, context: Any) -> None:
+    """Of streams of both kinds: those that yield answers, and those that write them to the context themselves."""
+    if inspect.isawaitable(answers):
+        await answers
+        return
+    async for answer in answers:
+        await context.write(answer)
+
+
 async def refuse(context: Any, status: status_pb2.Status) -> None:
     """End a call with a rich status; never returns."""
     trailers = (("grpc-status-details-bin", status.SerializeToString()),)
@@ -162,16 +195,14 @@ def _wrap(handler: grpc.RpcMethodHandler[Any, Any], call: _Call) -> grpc.RpcMeth
         # Only reflection is of this kind: its messages come through an iterator, which it reads itself.
         serializers["request_deserializer"] = untyped.request_deserializer
 
-        async def stream_stream(requests: Any, context: Any) -> AsyncIterator[Any]:
-            async for answer in call.stream(untyped.stream_stream, requests, context):
-                yield answer
+        async def stream_stream(requests: Any, context: Any) -> None:
+            await call.stream(untyped.stream_stream, requests, context)
 
         return grpc.stream_stream_rpc_method_handler(stream_stream, **serializers)
     if untyped.response_streaming:
 
-        async def unary_stream(request: Any, context: Any) -> AsyncIterator[Any]:
-            async for answer in call.stream(untyped.unary_stream, request, context):
-                yield answer
+        async def unary_stream(request: Any, context: Any) -> None:
+            await call.stream(untyped.unary_stream, request, context)
 
         return grpc.unary_stream_rpc_method_handler(unary_stream, **serializers)
     if untyped.request_streaming:

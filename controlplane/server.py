@@ -21,6 +21,9 @@ from engine.errors import StartRefused
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 METADATA_BYTES_MAX = 16 * 1024
 CONCURRENT_STREAMS_MAX = 100
+STOP_NOTICE_S = 0.1
+"""Time for those who watch the health to learn that it turned, before their streams end."""
+
 STOP_GRACE_S = 5.0
 
 _OPTIONS = [
@@ -44,9 +47,11 @@ Register = Callable[[Any], None]
 class ControlServer:
     """Listeners with one set of servicers behind them; each listener says what its callers are."""
 
-    def __init__(self, register: Register, pool: EnginePool) -> None:
+    def __init__(self, register: Register, pool: EnginePool, draining: asyncio.Event) -> None:
+        """`draining` is set by `stop`: what waits for something else had better end then."""
         self._register = register
         self._pool = pool
+        self._draining = draining
         self._servers: list[Any] = []
         self._health = HealthServicer()
         self._folder_fd: int | None = None
@@ -76,8 +81,10 @@ class ControlServer:
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> None:
-        """Not serving first, then calls get `STOP_GRACE_S` to end."""
+        """Not serving first, then streams end, and calls get `STOP_GRACE_S` to do so."""
         await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(STOP_NOTICE_S)
+        self._draining.set()
         await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in self._servers))
         if self._folder_fd is not None:
             os.close(self._folder_fd)
@@ -85,7 +92,7 @@ class ControlServer:
 
     def _server(self, authenticate: Authenticator, *, has_reflection: bool) -> Any:
         server = grpc.aio.server(
-            interceptors=[Guard(authenticate, required_roles(), self._pool)], options=_OPTIONS
+            interceptors=[Guard(authenticate, required_roles(), self._pool, self._draining)], options=_OPTIONS
         )
         self._register(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

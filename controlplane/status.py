@@ -107,6 +107,11 @@ def internal_status() -> status_pb2.Status:
     return plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
 
 
+def draining_status() -> status_pb2.Status:
+    """What ends calls that would outlast the server."""
+    return plain_status(grpc.StatusCode.UNAVAILABLE, "DRAINING", "server draining; call again")
+
+
 def _violations(error: EngineError) -> list[tuple[str, str]]:
     if isinstance(error, errors.MalformedField):
         return [(error.field, error.message)]

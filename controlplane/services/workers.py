@@ -9,8 +9,10 @@ from penstock.admin.v1 import worker_service_pb2 as pb
 from penstock.admin.v1 import worker_service_pb2_grpc as pb_grpc
 
 from controlplane.fields import Page, read_name, read_page, read_page_token, write_page_token
+from controlplane.guard import refuse
 from controlplane.pool import EnginePool
 from controlplane.services.operations import write_operation
+from controlplane.status import draining_status
 from controlplane.times import duration, timestamp
 from controlplane.workers.ledger import TRIGGER_METHOD, trigger_target
 from engine.clock import Ids
@@ -37,12 +39,14 @@ class WorkerServicer(pb_grpc.WorkerServiceServicer):
         backlog: Backlog,
         ids: Ids,
         pool: EnginePool,
+        draining: asyncio.Event,
     ) -> None:
         self._store = store
         self._descriptions = descriptions
         self._backlog = backlog
         self._ids = ids
         self._pool = pool
+        self._draining = draining
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, context: Any) -> pb.ListWorkersResponse:
         page = read_page(request.page_size, read_page_token(request.page_token))
@@ -57,6 +61,8 @@ class WorkerServicer(pb_grpc.WorkerServiceServicer):
         name = read_name("name", request.name, "workers")
         operation = await self._pool.run(self._trigger, name)
         while request.wait and not operation.state.is_final:
+            if self._draining.is_set():
+                await refuse(context, draining_status())
             await asyncio.sleep(WAIT_POLL_S)
             operation = await self._pool.run(self._look_at, operation.name)
         return pb.TriggerWorkerResponse(operation=write_operation(operation))
