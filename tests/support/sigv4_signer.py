@@ -115,7 +115,7 @@ class Signer:
 def canonical_query(query: str) -> str:
     """By the book: decode, encode, sort. A plus is a plus."""
     pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
-    return "&".join(sorted(f"{quote(n, safe='~')}={quote(v, safe='~')}" for n, v in pairs))
+    return "&".join(f"{n}={v}" for n, v in sorted((quote(n, safe="~"), quote(v, safe="~")) for n, v in pairs))
 
 
 def request(method: str, target: str, headers: Pairs) -> SignedRequest:

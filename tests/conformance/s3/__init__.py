@@ -1,0 +1,1 @@
+"""The S3 API as clients see it: bytes over sockets against a real deployment."""

@@ -1,0 +1,85 @@
+"""One small deployment for the suite, and after every test a look at whether it is the same one and in good health."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.conformance.s3.wire import BUCKET, SENTINEL, SENTINEL_BODY, Wire
+from tests.support.raw_http import Connection
+from tests.support.served import Served
+
+OTHER_KEY_ID, OTHER_SECRET = "OTHERACCOUNTKEY", "a secret of the other account"
+READER_KEY_ID, READER_SECRET = "READERKEY", "a secret of one who reads"
+_MORE_IDENTITIES = f"""
+processes:
+  dataplane: 2
+
+identities:
+  - {{name: other, account: other, access_key_id: {OTHER_KEY_ID}, secret_access_key: {OTHER_SECRET}, role: superuser}}
+  - {{name: reader, account: main, access_key_id: {READER_KEY_ID}, secret_access_key: {READER_SECRET}, role: reader}}
+"""
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("s3")
+    with Served(
+        folder, volumes=2, edit_config=lambda text: text.replace("\nidentities:\n", _MORE_IDENTITIES)
+    ) as each:
+        yield each
+
+
+@pytest.fixture(scope="session")
+def session_wire(served: Served) -> Wire:
+    known = served.credentials
+    host, _, port = known.endpoint.removeprefix("http://").partition(":")
+    wire = Wire(
+        address=(host, int(port)),
+        access_key_id=known.access_key_id,
+        secret=known.secret_access_key,
+        region=known.region,
+        owner=(known.access_key_id, known.secret_access_key),
+    )
+    with Connection(wire.address) as connection:
+        for target, body in [(f"/{BUCKET}", b""), (SENTINEL, SENTINEL_BODY)]:
+            connection.send(wire.raw("PUT", target, body=body))
+            assert connection.answer("PUT").status == 200
+    return wire
+
+
+@pytest.fixture
+def wire(served: Served, session_wire: Wire) -> Iterator[Wire]:
+    """A client of the suite's deployment; its processes are the same ones afterwards, and none failed."""
+    before, log = _planes(served), served.log.stat().st_size
+    yield session_wire
+    assert _planes(served) == before, f"a process of the data plane died:\n{served.log_tail()}"
+    with served.log.open("rb") as file:
+        file.seek(log)
+        told = file.read().decode(errors="replace")
+    signs = ("Traceback", '"traceback"', '"level": "error"', '"level": "critical"')
+    failures = [line for line in told.splitlines() if any(sign in line for sign in signs)]
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def other(wire: Wire) -> Wire:
+    """Whose buckets are not ours."""
+    return replace(wire, access_key_id=OTHER_KEY_ID, secret=OTHER_SECRET)
+
+
+@pytest.fixture
+def reader(wire: Wire) -> Wire:
+    """One of our account who may not write."""
+    return replace(wire, access_key_id=READER_KEY_ID, secret=READER_SECRET)
+
+
+@pytest.fixture
+def path(request: pytest.FixtureRequest) -> str:
+    """The path of a key that is this test's own."""
+    return f"/{BUCKET}/{request.node.originalname}/{os.urandom(6).hex()}"
+
+
+def _planes(served: Served) -> set[int]:
+    return {pid for pid, command in served.processes().items() if "dataplane" in command}
