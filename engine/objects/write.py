@@ -57,8 +57,9 @@ class Writer:
 
         Conditions and room are checked before the first byte of the body is read, so a caller that sends
         `100 Continue` at the first read need not ask `check_room`. Raises NoSuchBucket, PreconditionFailed,
-        ConcurrentWrite, ObjectTooLarge, BucketQuotaExceeded, NoSpaceAnywhere, BackendsUnavailable, BelowWriteQuorum,
-        DigestMismatch, BodySizeMismatch, DatabaseUnavailable, OutcomeUnknown and what the body raises.
+        NoSuchKey (nothing is there to match), ConcurrentWrite, ObjectTooLarge, BucketQuotaExceeded, NoSpaceAnywhere,
+        BackendsUnavailable, BelowWriteQuorum, DigestMismatch, BodySizeMismatch, DatabaseUnavailable, OutcomeUnknown
+        and what the body raises.
         """
         check_size(body.size_bytes)
         bucket = self._store.read(lambda tx: _check_before(tx, order, body.size_bytes))
@@ -147,6 +148,8 @@ def _check_conditions(tx: Tx, order: PutOrder) -> None:
     if order.if_none_match and etag is not None:
         raise PreconditionFailed(condition="If-None-Match")
     if order.if_match_etag is not None and etag != order.if_match_etag:
+        if etag is None:
+            raise NoSuchKey(bucket=order.bucket, key=order.key)
         raise PreconditionFailed(condition="If-Match")
 
 

@@ -172,7 +172,7 @@ def test_conditions_are_asked_before_the_body_is_read(rig: ObjectRig) -> None:
         rig.put("k", bodies[0], if_none_match=True)
     with pytest.raises(PreconditionFailed):
         rig.put("k", bodies[1], if_match_etag="0" * 32)
-    with pytest.raises(PreconditionFailed):
+    with pytest.raises(NoSuchKey):
         rig.put("other", bodies[2], if_match_etag=etag)
     rig.put("k", b"newer", if_match_etag=etag)
     rig.put("fresh", b"first", if_none_match=True)
