@@ -113,8 +113,14 @@ def open_deployment(
         undo.callback(store.close)
         running = Generations(store, settings, provider, environ=environ, ids=ids).settle()
         process_id = ids()
+        health = HealthBoard(clock)
         opened = open_backends(
-            store, running.live, deployment_id=running.deployment_id, process_id=process_id, clock=clock
+            store,
+            running.live,
+            health,
+            deployment_id=running.deployment_id,
+            process_id=process_id,
+            clock=clock,
         )
         undo.callback(opened.descriptors.close)
         check = DatabaseCheck(store)
@@ -141,6 +147,7 @@ def open_deployment(
             replace(settings, live=running.live),
             running,
             opened,
+            health,
             store,
             check,
             clock,
@@ -156,6 +163,7 @@ def _wired(
     settings: Settings,
     running: Running,
     opened: OpenBackends,
+    health: HealthBoard,
     store: Store,
     check: DatabaseCheck,
     clock: Clock,
@@ -164,8 +172,6 @@ def _wired(
     instance_id: bytes,
     process_id: bytes,
 ) -> OpenDeployment:
-    health = HealthBoard(clock)
-    opened.condemn_failed(health)
     use = build_use_cases(
         store=store,
         backends=opened.backends,

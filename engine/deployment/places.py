@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from engine.backends.volume.identity import check_vacant
-from engine.errors import ForeignBackend, StartRefused
+from engine.errors import BackendError, BackendUnavailable, ForeignBackend, StartRefused
 from engine.names import BackendName
 from engine.settings import NodeSettings
 
@@ -33,15 +33,15 @@ def make_folders(node: NodeSettings) -> None:
 def refuse_occupied(
     folders: Mapping[BackendName, Path], names_now: Callable[[], Collection[BackendName]]
 ) -> None:
-    """Raise StartRefused for a new volume whose folder holds something, unless its row is there by now.
+    """Raise StartRefused for a new volume whose folder is no empty one, unless its row is there by now.
 
     Another process may have registered it after the caller looked: it commits the row before it writes a file.
     """
-    occupied: dict[BackendName, ForeignBackend] = {}
+    occupied: dict[BackendName, BackendError] = {}
     for name, folder in folders.items():
         try:
             check_vacant(folder, name)
-        except ForeignBackend as error:
+        except (ForeignBackend, BackendUnavailable) as error:
             occupied[name] = error
     if not occupied:
         return
@@ -50,7 +50,7 @@ def refuse_occupied(
         raise StartRefused(occupied_message(name, occupied[name]))
 
 
-def occupied_message(name: BackendName, problem: ForeignBackend) -> str:
+def occupied_message(name: BackendName, problem: BackendError) -> str:
     """Why a backend cannot be registered, and what to do about it."""
     return (
         f"backend {name!r} cannot be registered: {problem}. A new volume needs an empty folder: name another one. "

@@ -26,24 +26,27 @@ _log = logging.getLogger("penstock.deployment")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBackends:
-    """Backends, the descriptors their volumes share, and what is wrong with those that must not be touched."""
+    """Backends, the descriptors their volumes share, and what is wrong with some of them, by id."""
 
     backends: Backends
     descriptors: DescriptorCache
     problems: Mapping[int, str]
 
-    def condemn_failed(self, health: HealthBoard) -> None:
-        for backend_id, problem in self.problems.items():
-            health.condemn(backend_id, problem)
-
 
 def open_backends(
-    store: Store, live: LiveSettings, *, deployment_id: bytes, process_id: bytes, clock: Clock
+    store: Store,
+    live: LiveSettings,
+    health: HealthBoard,
+    *,
+    deployment_id: bytes,
+    process_id: bytes,
+    clock: Clock,
 ) -> OpenBackends:
     """Make every backend that the configuration names; write the identity of those not registered yet.
 
-    A backend whose identity is missing or another's, or that cannot be looked at, is failed and the rest goes on; it is
-    never initialised again. Raises StartRefused when the folder of one that was never registered is somebody else's.
+    One whose identity is missing or another's is failed, never initialised again, and the rest goes on; so is one that
+    cannot be registered now. One that is only out of reach is suspected. Raises StartRefused when the folder of one
+    that was never registered is somebody else's.
     """
     descriptors = DescriptorCache()
     try:
@@ -64,6 +67,10 @@ def open_backends(
                 backend.check_identity()
             except BackendError as error:
                 problems[row.backend_id] = str(error)
+                if isinstance(error, ForeignBackend) or not row.is_registered:
+                    health.condemn(row.backend_id, str(error))
+                else:
+                    health.failed(row.backend_id)
                 _log.error("backend.failed", extra={"backend": row.name, "problem": str(error)})
     except BaseException:
         descriptors.close()

@@ -63,6 +63,7 @@ class SqliteStore:
         self._checkpointed_pages = 0
         self._checkpoint_due = threading.Event()
         self._is_closing = False
+        self._is_closed = False
         self._checkpointer = threading.Thread(target=self._checkpoints, name="checkpointer", daemon=True)
         self._checkpointer.start()
         self._writer = writer
@@ -114,7 +115,10 @@ class SqliteStore:
         self._refusal = reason
 
     def close(self) -> None:
-        """Settle what is queued and leave a clean database. No read may be under way."""
+        """Settle what is queued and leave a clean database. No read may be under way. Repeating it does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.committer.close()
         self._is_closing = True
         self._checkpoint_due.set()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.clock import SystemClock
 from engine.deployment.opening import OpenDeployment, open_deployment
 from engine.metadata.sqlite.store import SqliteStore
+from tests.integration.engine.deployment.starts import Starter
 
 SECRET = "kept-to-itself-0123456789"
 TOKEN_SHA256 = "ab" * 32
@@ -63,6 +65,30 @@ class Site:
     def database_bytes(self) -> bytes:
         """All files of the database, as they lie on the disk."""
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("metadata.sqlite*")))
+
+
+class AheadClock(SystemClock):
+    """The machine's clocks, both as far ahead as a test has moved them."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def now_us(self) -> int:
+        return super().now_us() + int(self._ahead_s * 1_000_000)
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self._ahead_s
+
+    def move(self, seconds: float) -> None:
+        """Forwards, or backwards when negative."""
+        self._ahead_s += seconds
+
+
+@pytest.fixture(scope="session")
+def starter() -> Iterator[Starter]:
+    made = Starter()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import apsw
 import pytest
@@ -18,13 +18,6 @@ from tests.support.metadata import DATABASE, open_sqlite
 
 WAIT_S = 20.0
 UNUSED_TABLE = "mirror_queue"
-
-
-@pytest.fixture(scope="module")
-def starter() -> Iterator[Starter]:
-    made = Starter()
-    yield made
-    made.close()
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -29,13 +28,6 @@ STEPS = (
     "engine.deployment.use_cases.build_use_cases",
     "engine.metadata.processes.stop",
 )
-
-
-@pytest.fixture(scope="module")
-def starter() -> Iterator[Starter]:
-    made = Starter()
-    yield made
-    made.close()
 
 
 def test_processes_that_race_for_the_first_start_make_one_deployment(site: Site, starter: Starter) -> None:
