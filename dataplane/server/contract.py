@@ -66,7 +66,7 @@ class Application(Protocol):
     ) -> Lane:
         """Called on the loop, for a guess that costs nothing: no I/O.
 
-        SHORT becomes STREAMING for a body that is larger than the loop receives, or chunked and not yet whole.
+        SHORT becomes STREAMING for a body above `small_body_bytes`, and for a chunked one that has not come whole.
         """
 
     def refuse(self, code: str, status: int, message: str, /) -> tuple[list[tuple[str, str]], bytes]:

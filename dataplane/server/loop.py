@@ -73,7 +73,11 @@ class Loop:
         self._short = Pool(
             "short", thread_count=settings.short_thread_count, queue_count=settings.short_queue_count
         )
-        self._streaming = Pool("streaming", thread_count=settings.streaming_thread_count, queue_count=0)
+        self._streaming = Pool(
+            "streaming",
+            thread_count=settings.streaming_thread_count,
+            queue_count=settings.streaming_queue_count,
+        )
         self._now_s = time.monotonic()
         self._stop_timeout_s: float | None = None
         self._stop_at_s = NEVER_S
@@ -85,6 +89,10 @@ class Loop:
         self._stop_timeout_s = timeout_s if before_s is None else min(before_s, timeout_s)
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
+
+    def call_count(self, lane: Lane) -> int:
+        """Requests that run or wait in a pool of threads."""
+        return (self._short if lane is _SHORT else self._streaming).call_count
 
     def run(self) -> None:
         """Returns when stopped."""
@@ -222,7 +230,7 @@ class Loop:
             self._close(connection)
             return
         connection.phase = _LINGERING
-        connection.drained_bytes = len(connection.buffer)
+        connection.drained_bytes = 0
         connection.buffer.clear()
         connection.deadline_s = self._now_s + self._settings.drain_timeout_s
         self._arm(connection, _IN)
@@ -256,8 +264,8 @@ class Loop:
             return None
 
     def _on_head_bytes(self, connection: Connection) -> None:
-        if len(connection.buffer) >= RECEIVE_BYTES:
-            # So many requests wait here that the next bytes may wait with the kernel.
+        if len(connection.buffer) > HEAD_BYTES_MAX:
+            # Whole requests wait here, so the next bytes may wait with the kernel.
             self._serve_buffered(connection)
             return
         data = self._receive(connection)
@@ -362,10 +370,14 @@ class Loop:
         connection.head = connection.scan = None
         body = RequestBody(connection.sock, head, buffer, self._settings, is_whole=is_whole)
         lane = connection.lane
-        if lane is _SHORT and not is_whole and connection.wanted_bytes != head.content_length:
+        if lane is _SHORT and self._is_large(head, is_whole):
             lane = _STREAMING
         self._run(connection, self._make_request(connection, head, body, lane))
         return True
+
+    def _is_large(self, head: RequestHead, is_whole: bool) -> bool:
+        size = head.content_length
+        return not is_whole if size is None else size > self._settings.small_body_bytes
 
     def _make_request(
         self, connection: Connection, head: RequestHead, body: RequestBody | None, lane: Lane
@@ -502,7 +514,9 @@ class Loop:
             if connection.phase is not _SENDING:
                 connection.phase = _SENDING
                 connection.progress_s = connection.window_s = now_s = self._now_s
-                connection.taken_bytes = connection.window_bytes = request.response.sent_bytes
+                connection.taken_bytes = connection.window_bytes = (
+                    request.response.sent_bytes - connection.unacknowledged_bytes()
+                )
                 connection.deadline_s = now_s + self._settings.send_timeout_s / SEND_CHECKS_PER_TIMEOUT
             self._arm(connection, _OUT)
 

@@ -23,6 +23,11 @@ class Pool:
         self._call_count = 0
         self._threads: list[threading.Thread] = []
 
+    @property
+    def call_count(self) -> int:
+        """Calls that run or wait."""
+        return self._call_count
+
     def submit(self, call: Callable[[], None]) -> bool:
         """False: there is no room, and nothing will happen. For one thread only, and not after `close`."""
         with self._lock:

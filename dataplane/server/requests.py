@@ -171,7 +171,8 @@ class Request:
             self.refuse(code, 400, str(error))
         else:
             _log.error("request.failed method=%s", self.head.method, exc_info=error)
-            self.refuse("InternalError", 500, "We encountered an internal error. Please try again.")
+            message = "We encountered an internal error. Please try again."
+            self.refuse("InternalError", 500, message, keeps_alive=True)
 
     def _close(self, response: Response) -> None:
         try:

@@ -23,6 +23,9 @@ class ServerSettings:
     short_thread_count: int = 6
     short_queue_count: int = 512
     streaming_thread_count: int = 256
+    streaming_queue_count: int = 8
+    """Few, for threads that are just ending their call: behind one that streams a request may wait for long."""
+
     connection_count_max: int = 20_000
     """At so many connections of this process none is accepted until one closes."""
 
