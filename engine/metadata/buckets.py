@@ -41,7 +41,7 @@ def create_bucket(
     )
     quota.ensure_subject(tx, quota.bucket_subject(cast(int, row[0])), quota_bytes)
     bucket = find_bucket(tx, name)
-    journal.append(tx, "bucket", {"name": name, "account": bucket.account, "id": bucket.bucket_id})
+    _append_image(tx, bucket)
     return bucket
 
 
@@ -82,7 +82,7 @@ def update_settings(
         },
     )
     quota.set_limit(tx, quota.bucket_subject(bucket.bucket_id), quota_bytes)
-    journal.append(tx, "bucket", {"name": bucket.name, "account": bucket.account, "id": bucket.bucket_id})
+    _append_image(tx, find_bucket(tx, bucket.name))
 
 
 def delete_bucket(tx: Tx, name: str) -> None:
@@ -102,6 +102,26 @@ def delete_bucket(tx: Tx, name: str) -> None:
     tx.run("delete_bucket", {"bucket_id": bucket.bucket_id})
     quota.forget_subject(tx, quota.bucket_subject(bucket.bucket_id))
     journal.append(tx, "bucket_deleted", {"name": name, "id": bucket.bucket_id})
+
+
+def _append_image(tx: Tx, bucket: Bucket) -> None:
+    journal.append(
+        tx,
+        "bucket",
+        {
+            "id": bucket.bucket_id,
+            "name": bucket.name,
+            "account": bucket.account,
+            "at_us": bucket.created_at_us,
+            "versioning": bucket.versioning.value,
+            "object_lock": bucket.object_lock,
+            "scheme": None if bucket.scheme is None else str(bucket.scheme),
+            "seal": None if bucket.seal is None else bucket.seal.value,
+            "quota_bytes": bucket.quota_bytes,
+            "revision": bucket.revision,
+            "origin": bucket.origin.value,
+        },
+    )
 
 
 def read_bucket(row: Row) -> Bucket:

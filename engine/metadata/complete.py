@@ -8,7 +8,7 @@ from typing import cast
 from engine.errors import InvalidPart, NoSuchUpload
 from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
-from engine.metadata.publish import check_conditions, insert_version
+from engine.metadata.publish import append_image, check_conditions, insert_version
 from engine.metadata.store import SqlValue, Tx
 from engine.metadata.uploads import find_upload
 from engine.names import BucketName, ObjectKey
@@ -88,6 +88,8 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     check_conditions(new, current)
     published = insert_version(tx, bucket, new, current, blob_id=None)
     tx.run("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
+    segments = tx.rows("list_version_segments", {"version_seq": published.version_seq})
+    append_image(tx, bucket, new, published, cast("list[tuple[bytes, int, int, int | None]]", segments))
     # The listed parts hold their room already; only what the others held comes back.
     unlisted_bytes = cast(int, held[1]) - offset
     quota.give_back(tx, quota.bucket_subject(bucket.bucket_id), size_bytes=unlisted_bytes, objects=-1)

@@ -67,10 +67,7 @@ def apply_identity(
     else:
         identity_id = row[0]
         if row[1] != Origin.CONFIG.value:
-            problem = ConfigProblem(
-                path="identities", line=None, message=f"{name!r} was made through the API"
-            )
-            raise InvalidConfig(problems=(problem,))
+            raise _made_through_the_api("identities", name)
         params = {"identity_id": identity_id, "account_id": account_id, "role": role, "buckets": limited}
         tx.run("update_identity", params)
     tx.run(
@@ -83,15 +80,29 @@ def apply_identity(
             "now_us": tx.now_us(),
         },
     )
-    tx.run("disable_other_access_keys", {"identity_id": identity_id, "access_key_id": access_key_id})
+    only: dict[str, SqlValue] = {"identity_id": identity_id, "access_key_id": access_key_id}
+    for (other_id,) in tx.rows("disable_other_access_keys", only):
+        journal.append(tx, "access_key_disabled", {"access_key": other_id})
     journal.append(
-        tx, "identity", {"name": name, "account": account_id, "role": role, "access_key": access_key_id}
+        tx,
+        "identity",
+        {
+            "name": name,
+            "account": account_id,
+            "role": role,
+            "buckets": None if buckets is None else list(buckets),
+            "origin": Origin.CONFIG.value,
+            "access_key": access_key_id,
+            "sealed_secret": sealed_secret.hex(),
+            "key_id": key_id.hex(),
+        },
     )
 
 
 def disable_missing(tx: Tx, *, identities: Sequence[str], tokens: Sequence[str]) -> None:
     """What the configuration names no more is switched off, never deleted."""
-    tx.run("disable_other_identities", {"names": json.dumps(list(identities))})
+    for (name,) in tx.rows("disable_other_identities", {"names": json.dumps(list(identities))}):
+        journal.append(tx, "identity_disabled", {"name": name})
     tx.run("disable_other_admin_tokens", {"names": json.dumps(list(tokens))})
 
 
@@ -125,10 +136,16 @@ def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
         "origin": Origin.CONFIG.value,
         "now_us": tx.now_us(),
     }
-    tx.run("upsert_admin_token", params)
+    if not tx.run("upsert_admin_token", params):
+        raise _made_through_the_api("admin_tokens", name)
 
 
 def find_admin_token(tx: Tx, sha256: bytes) -> AdminTokenRow | None:
     """By the token's hash; null when it is unknown, disabled or expired by the database's clock."""
     row = tx.row_or_none("find_admin_token", {"sha256": sha256, "now_us": tx.now_us()})
     return None if row is None else AdminTokenRow(name=cast(str, row[0]), role=cast(str, row[1]))
+
+
+def _made_through_the_api(path: str, name: str) -> InvalidConfig:
+    problem = ConfigProblem(path=path, line=None, message=f"{name!r} was made through the API")
+    return InvalidConfig(problems=(problem,))

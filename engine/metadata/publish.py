@@ -1,6 +1,6 @@
 """Publishing: a finished upload becomes the key's current version, in one transaction with all it displaces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from engine.clock import uuid7
@@ -51,6 +51,8 @@ def publish(tx: Tx, new: NewVersion) -> Published:
         blob_sizes[joined.blob_id] = cast(int, row[0])
     single = new.segments[0].blob_id if len(new.segments) == 1 and _is_whole(new, blob_sizes) else None
     published = insert_version(tx, bucket, new, current, blob_id=single)
+    named = [(each.blob_id, each.blob_offset, each.length, each.part_number) for each in new.segments]
+    append_image(tx, bucket, new, published, named)
     if single is None:
         for segment in new.segments:
             tx.run(
@@ -73,7 +75,7 @@ def publish(tx: Tx, new: NewVersion) -> Published:
 def insert_version(
     tx: Tx, bucket: Bucket, new: NewVersion, current: Row | None, *, blob_id: bytes | None
 ) -> Published:
-    """Displace what must give way and insert the version row with its journal image."""
+    """Displace what must give way and insert the version row; the caller adds its segments and its journal image."""
     replaced_seq = displace(tx, bucket, new.key, current)
     version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
     now_us = tx.now_us()
@@ -95,31 +97,39 @@ def insert_version(
             "blob_id": blob_id,
         },
     )
-    journal.append(
-        tx,
-        "version",
-        {
-            "seq": version_seq,
-            "bucket": bucket.bucket_id,
-            "key": new.key.hex(),
-            "version": version_id,
-            "size": new.size_bytes,
-            "etag": new.etag,
-            "account": new.account_id,
-            "at_us": now_us,
-            **{name: value for name, value in write_headers(new.headers).items() if value is not None},
-            "checksums": write_checksums(new.checksums),
-            "part_count": new.part_count,
-            "segments": [
-                [each.blob_id.hex(), each.blob_offset, each.length, each.part_number] for each in new.segments
-            ],
-        },
-    )
     return Published(
         version_seq=cast(int, version_seq),
         version_id=version_id,
         created_at_us=now_us,
         replaced_version_seq=replaced_seq,
+    )
+
+
+def append_image(
+    tx: Tx,
+    bucket: Bucket,
+    new: NewVersion,
+    published: Published,
+    segments: Iterable[tuple[bytes, int, int, int | None]],
+) -> None:
+    """The version's after-image; of a segment its blob, where it begins in that, its length, its part."""
+    journal.append(
+        tx,
+        "version",
+        {
+            "seq": published.version_seq,
+            "bucket": bucket.bucket_id,
+            "key": new.key.hex(),
+            "version": published.version_id,
+            "size": new.size_bytes,
+            "etag": new.etag,
+            "account": new.account_id,
+            "at_us": published.created_at_us,
+            **{name: value for name, value in write_headers(new.headers).items() if value is not None},
+            "checksums": write_checksums(new.checksums),
+            "part_count": new.part_count,
+            "segments": [(blob_id.hex(), offset, length, part) for blob_id, offset, length, part in segments],
+        },
     )
 
 

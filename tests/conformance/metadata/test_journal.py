@@ -1,0 +1,300 @@
+"""The journal: each kind of change leaves its after-image in its own transaction, and a refused one leaves none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from engine.errors import EngineError
+from engine.metadata import buckets, identities, journal, keys, uploads
+from engine.metadata.buckets import find_bucket
+from engine.metadata.complete import CompleteOrder, complete
+from engine.metadata.publish import publish
+from engine.metadata.remove import remove, remove_version
+from engine.metadata.store import Store, Tx
+from engine.names import ObjectKey
+from engine.records import Bucket, Copies, Sealing, Versioning
+from tests.support.metadata import (
+    SetClock,
+    journal_of,
+    make_account,
+    make_backend,
+    make_bucket,
+    make_upload,
+    new_blob,
+    new_version,
+    put,
+    put_part,
+    run_sql,
+    set_versioning,
+)
+
+KEY = ObjectKey(b"one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """A store with a bucket and a backend."""
+
+    store: Store
+    bucket: Bucket
+    backend_id: int
+
+
+@pytest.fixture
+def rig(store: Store) -> Rig:
+    return Rig(store=store, bucket=make_bucket(store), backend_id=make_backend(store, kind="memory"))
+
+
+Change = Callable[[Tx], object]
+
+
+def change_put(rig: Rig) -> Change:
+    return partial(publish, new=new_version(rig.bucket, KEY, new_blob(rig.backend_id)))
+
+
+def change_remove(rig: Rig) -> Change:
+    put(rig.store, rig.bucket, KEY, rig.backend_id)
+    return partial(remove, bucket_name=rig.bucket.name, key=KEY)
+
+
+def change_marker(rig: Rig) -> Change:
+    set_versioning(rig.store, rig.bucket, Versioning.ENABLED)
+    return partial(remove, bucket_name=rig.bucket.name, key=KEY)
+
+
+def change_remove_version(rig: Rig) -> Change:
+    put(rig.store, rig.bucket, KEY, rig.backend_id)
+    return partial(remove_version, bucket_name=rig.bucket.name, key=KEY, version_id="null")
+
+
+def change_complete(rig: Rig) -> Change:
+    upload_id = make_upload(rig.store, rig.bucket, KEY)
+    part = put_part(rig.store, rig.bucket, KEY, upload_id, 1, new_blob(rig.backend_id))
+    order = CompleteOrder(
+        upload_id=upload_id,
+        bucket=rig.bucket.name,
+        key=KEY,
+        parts=[part],
+        parts_digest=b"d",
+        etag="e",
+        checksums=(),
+        result="{}",
+    )
+    return partial(complete, order=order)
+
+
+def change_abort(rig: Rig) -> Change:
+    upload_id = make_upload(rig.store, rig.bucket, KEY)
+    return partial(uploads.abort, upload_id=upload_id, bucket=rig.bucket.name, key=KEY)
+
+
+def change_bucket_settings(rig: Rig) -> Change:
+    return partial(
+        buckets.update_settings, bucket=rig.bucket, scheme=Copies(count=2), seal=Sealing.ALL, quota_bytes=5
+    )
+
+
+def change_delete_bucket(rig: Rig) -> Change:
+    return partial(buckets.delete_bucket, name=rig.bucket.name)
+
+
+def key_id(rig: Rig) -> bytes:
+    rig.store.write(insert_key)
+    return b"key-1"
+
+
+def insert_key(tx: Tx) -> None:
+    keys.insert_key(
+        tx,
+        key_id=b"key-1",
+        key_name="main",
+        provider="file",
+        wrapped_material=b"wrapped",
+        state="primary",
+        check_value=b"check",
+    )
+
+
+def apply_reader(tx: Tx, *, account_id: int, access_key_id: str = "AKIA1") -> None:
+    identities.apply_identity(
+        tx,
+        name="reader",
+        account_id=account_id,
+        role="reader",
+        buckets=["photos"],
+        access_key_id=access_key_id,
+        sealed_secret=b"sealed",
+        key_id=b"key-1",
+    )
+
+
+def change_key(rig: Rig) -> Change:
+    return insert_key
+
+
+def change_identity(rig: Rig) -> Change:
+    key_id(rig)
+    return partial(apply_reader, account_id=make_account(rig.store))
+
+
+def change_access_key(rig: Rig) -> Change:
+    rig.store.write(change_identity(rig))
+    return partial(apply_reader, account_id=make_account(rig.store), access_key_id="AKIA2")
+
+
+def change_disable(rig: Rig) -> Change:
+    rig.store.write(change_identity(rig))
+    return partial(identities.disable_missing, identities=[], tokens=[])
+
+
+CHANGES: dict[str, tuple[Callable[[Rig], Change], list[str]]] = {
+    "put": (change_put, ["version"]),
+    "remove": (change_remove, ["removed"]),
+    "marker": (change_marker, ["marker"]),
+    "remove a version": (change_remove_version, ["removed"]),
+    "complete": (change_complete, ["version"]),
+    "abort": (change_abort, ["upload_aborted"]),
+    "bucket settings": (change_bucket_settings, ["bucket"]),
+    "delete bucket": (change_delete_bucket, ["bucket_deleted"]),
+    "ring key": (change_key, ["key"]),
+    "identity": (change_identity, ["identity"]),
+    "another access key": (change_access_key, ["access_key_disabled", "identity"]),
+    "identity gone from the configuration": (change_disable, ["identity_disabled"]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_leaves_its_image(rig: Rig, name: str) -> None:
+    prepare, kinds = CHANGES[name]
+    change = prepare(rig)
+    before = len(journal_of(rig.store))
+
+    rig.store.write(change)
+
+    assert [kind for kind, _ in journal_of(rig.store, after_count=before)] == kinds
+
+
+class Refused(EngineError):
+    """What a test rolls back with."""
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_is_rolled_back_leaves_no_image(rig: Rig, name: str) -> None:
+    prepare, _ = CHANGES[name]
+    change = prepare(rig)
+    before = journal_of(rig.store)
+
+    def unit(tx: Tx) -> None:
+        change(tx)
+        raise Refused
+
+    with pytest.raises(Refused):
+        rig.store.write(unit)
+
+    assert journal_of(rig.store) == before
+
+
+def test_a_bucket_with_uploads_leaves_an_image_of_each(rig: Rig) -> None:
+    for _ in range(2):
+        make_upload(rig.store, rig.bucket, KEY)
+    before = len(journal_of(rig.store))
+
+    rig.store.write(partial(buckets.delete_bucket, name=rig.bucket.name))
+
+    kinds = [kind for kind, _ in journal_of(rig.store, after_count=before)]
+    assert kinds == ["upload_aborted", "upload_aborted", "bucket_deleted"]
+
+
+def test_the_image_of_a_bucket_tells_every_setting_as_it_is_afterwards(rig: Rig) -> None:
+    rig.store.write(change_bucket_settings(rig))
+
+    image = journal_of(rig.store)[-1][1]
+    bucket = rig.store.read(partial(find_bucket, name=rig.bucket.name))
+    assert image == {
+        "id": bucket.bucket_id,
+        "name": "photos",
+        "account": "main",
+        "at_us": bucket.created_at_us,
+        "versioning": "off",
+        "object_lock": False,
+        "scheme": "copies(2)",
+        "seal": "all",
+        "quota_bytes": 5,
+        "revision": 2,
+        "origin": "api",
+    }
+
+
+def test_settings_that_change_nothing_leave_no_image(rig: Rig) -> None:
+    before = journal_of(rig.store)
+
+    rig.store.write(
+        partial(buckets.update_settings, bucket=rig.bucket, scheme=None, seal=None, quota_bytes=None)
+    )
+
+    assert journal_of(rig.store) == before
+
+
+def test_the_image_of_an_identity_is_enough_to_make_it_again(rig: Rig) -> None:
+    account_id = make_account(rig.store)
+
+    rig.store.write(change_identity(rig))
+
+    assert journal_of(rig.store)[-1][1] == {
+        "name": "reader",
+        "account": account_id,
+        "role": "reader",
+        "buckets": ["photos"],
+        "origin": "config",
+        "access_key": "AKIA1",
+        "sealed_secret": b"sealed".hex(),
+        "key_id": b"key-1".hex(),
+    }
+
+
+def test_the_image_of_a_ring_key_holds_it_wrapped(rig: Rig) -> None:
+    rig.store.write(insert_key)
+
+    assert journal_of(rig.store)[-1][1] == {
+        "id": b"key-1".hex(),
+        "name": "main",
+        "provider": "file",
+        "state": "primary",
+        "wrapped": b"wrapped".hex(),
+        "check": b"check".hex(),
+    }
+
+
+def test_what_is_off_already_is_not_switched_off_again(rig: Rig) -> None:
+    rig.store.write(change_disable(rig))
+    before = journal_of(rig.store)
+
+    rig.store.write(partial(identities.disable_missing, identities=[], tokens=[]))
+
+    assert journal_of(rig.store) == before
+
+
+def test_old_images_are_dropped_the_oldest_first_and_some_at_a_time(store: Store, clock: SetClock) -> None:
+    for number in range(5):
+        store.write(partial(journal.append, kind="test", image={"number": number}))
+        clock.move(1)
+
+    drop = partial(journal.drop_older, than_us=clock.now_us() - 1_000_000, count_max=3)
+    counts = [store.write(drop) for _ in range(3)]
+
+    assert counts == [3, 1, 0]
+    assert [image["number"] for _, image in journal_of(store)] == [4]
+
+
+def test_numbers_of_images_are_never_used_again(store: Store, clock: SetClock) -> None:
+    store.write(partial(journal.append, kind="test", image={}))
+    ((first,),) = run_sql(store, "SELECT seq FROM journal")
+    clock.move(1)
+    store.write(partial(journal.drop_older, than_us=clock.now_us()))
+
+    store.write(partial(journal.append, kind="test", image={}))
+
+    ((second,),) = run_sql(store, "SELECT seq FROM journal")
+    assert (first, second) == (1, 2)
