@@ -63,6 +63,7 @@ class PresignedV2:
     expires: str
     signature: str
     headers: Mapping[str, str]
+    must_sign_type: bool
 
 
 def is_presigned_v2(target: Target) -> bool:
@@ -74,11 +75,12 @@ def read_presigned_v2(target: Target, headers: Mapping[str, str], *, now_us: int
     """Parse the parameters and gather the headers that the URL carries.
 
     Raises AuthorizationQueryParametersError for what is not exactly right, AccessDenied for an expired URL and for a
-    parameter that nobody signed, InvalidRequest for a header that comes twice.
+    parameter that nobody signed, InvalidRequest for a header that comes twice and differs.
     """
     found: dict[str, str] = {}
     merged = dict(headers)
     unsigned = []
+    is_type_in_url = False
     for name, value in target.query:
         lower = name.lower()
         if name in _PARAMETERS:
@@ -86,7 +88,10 @@ def read_presigned_v2(target: Target, headers: Mapping[str, str], *, now_us: int
                 raise AuthorizationQueryParametersError(f"{name} was given more than once.")
             found[name] = value
         elif lower.startswith("x-amz-") or lower in _HOISTED:
-            add_hoisted(merged, name, value)
+            # Clients that sign a header into the URL send it as well, as Version 4 would ask them to.
+            if headers.get(lower) != value:
+                add_hoisted(merged, name, value)
+            is_type_in_url = is_type_in_url or lower == "content-type"
         elif name not in _SIGNED_PARAMETERS or _hides_a_parameter(value):
             unsigned.append(name)
     if not all(found.get(name) for name in _PARAMETERS):
@@ -104,19 +109,28 @@ def read_presigned_v2(target: Target, headers: Mapping[str, str], *, now_us: int
         expires=found["Expires"],
         signature=found["Signature"],
         headers=merged,
+        # A type that is only a header may be an HTTP library's own idea; one in the URL was written there.
+        must_sign_type=is_type_in_url,
     )
 
 
 def verify_presigned_v2(presigned: PresignedV2, *, method: str, target: Target, secret: str) -> None:
-    """Hold the signature against the request; raises SignatureDoesNotMatch."""
-    text = string_to_sign(presigned, method=method, target=target).encode("latin-1")
-    expected = base64.b64encode(hmac.digest(secret.encode(), text, hashlib.sha1))
-    if not hmac.compare_digest(expected, presigned.signature.encode("utf-8", "replace")):
-        raise SignatureDoesNotMatch(AWSAccessKeyId=presigned.access_key_id[:128])
+    """Hold the signature against the request; raises SignatureDoesNotMatch.
+
+    A Content-Type that was not signed is taken, as in Version 4: many HTTP libraries add one to every body, unasked.
+    """
+    given = presigned.signature.encode("utf-8", "replace")
+    content_type = presigned.headers.get("content-type", "")
+    for signed_type in (content_type,) if presigned.must_sign_type else (content_type, ""):
+        text = string_to_sign(presigned, signed_type, method=method, target=target).encode("latin-1")
+        expected = base64.b64encode(hmac.digest(secret.encode(), text, hashlib.sha1))
+        if hmac.compare_digest(expected, given):
+            return
+    raise SignatureDoesNotMatch(AWSAccessKeyId=presigned.access_key_id[:128])
 
 
-def string_to_sign(presigned: PresignedV2, *, method: str, target: Target) -> str:
-    """Method, the standard headers, all x-amz-* headers, the path as sent and the sub-resources, decoded and sorted."""
+def string_to_sign(presigned: PresignedV2, content_type: str, *, method: str, target: Target) -> str:
+    """Method, standard headers, all x-amz-* headers, the path as sent and the sub-resources, decoded and sorted."""
     headers = presigned.headers
     amz = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-amz-"))
     named = sorted((name, value) for name, value in target.query if name in _SIGNED_PARAMETERS)
@@ -126,7 +140,7 @@ def string_to_sign(presigned: PresignedV2, *, method: str, target: Target) -> st
         name if name in bare else f"{name}={value.encode().decode('latin-1')}" for name, value in named
     )
     return (
-        f"{method}\n{headers.get('content-md5', '')}\n{headers.get('content-type', '')}\n{presigned.expires}\n{amz}"
+        f"{method}\n{headers.get('content-md5', '')}\n{content_type}\n{presigned.expires}\n{amz}"
         f"{target.raw_path.decode('latin-1')}" + (f"?{parameters}" if parameters else "")
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -56,7 +57,7 @@ def wrk(
 ) -> Figure:
     """Send the requests round and round over `connections` connections."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_script(requests))
+        script.write(_script(requests, host=urlsplit(base_url).netloc))
         script.flush()
         before_s = cpu_seconds(pids())
         out = subprocess.run(
@@ -106,10 +107,11 @@ def nginx(root: Path) -> Iterator[tuple[str, Callable[[], list[int]]]]:
             process.wait(10)
 
 
-def _script(requests: Sequence[Request]) -> str:
+def _script(requests: Sequence[Request], *, host: str) -> str:
     lines = ["local requests = {}"]
     for index, request in enumerate(requests, start=1):
-        headers = ", ".join(f'["{name}"]="{value}"' for name, value in request.headers.items())
+        named = {"Host": host, **request.headers}
+        headers = ", ".join(f'["{name}"]="{value}"' for name, value in named.items())
         body = f'string.rep("x", {request.body_bytes})' if request.body_bytes else "nil"
         lines.append(
             f'requests[{index}] = wrk.format("{request.method}", "{request.path}", {{{headers}}}, {body})'

@@ -144,7 +144,7 @@ def test_another_method_or_a_header_beside_is_no_good(authenticator: Authenticat
     target = presigned("/bucket/key")
 
     assert come_in(authenticator, target, "PUT") == "SignatureDoesNotMatch"
-    for header in (("x-amz-acl", "private"), ("x-amz-copy-source", "a/b"), ("content-type", "a/b")):
+    for header in (("x-amz-acl", "private"), ("x-amz-copy-source", "a/b"), ("content-md5", "AAAA")):
         assert come_in(authenticator, target, "GET", header) == "SignatureDoesNotMatch"
 
 
@@ -257,3 +257,16 @@ def test_the_older_version_and_a_header_are_one_signature_too_many(
     )
 
     assert found == "InvalidArgument"
+
+
+def test_a_type_that_an_http_library_adds_is_taken_but_never_one_other_than_signed(
+    authenticator: Authenticator,
+) -> None:
+    plain = presigned("/bucket/key", "PUT")
+    typed = presigned("/bucket/key", "PUT", {"Content-Type": "a/b"})
+
+    entry = come_in(authenticator, plain, "PUT", ("content-type", "application/x-www-form-urlencoded"))
+
+    assert isinstance(entry, Entry)
+    assert come_in(authenticator, typed, "PUT", ("content-type", "c/d")) == "InvalidRequest"
+    assert isinstance(come_in(authenticator, typed, "PUT", ("content-type", "a/b")), Entry)
