@@ -43,7 +43,8 @@ _log = logging.getLogger("penstock.server")
 class Loop:
     """Serves connections of listening sockets until it is stopped. `run` is for one thread, `stop` for any.
 
-    The sockets stay open at the end: other processes may share them. `on_tick` is called about every `tick_s`.
+    It closes the sockets when it is told to stop; those of other processes that share them go on. `on_tick` is called
+    about every `tick_s`.
     """
 
     def __init__(
@@ -608,6 +609,9 @@ class Loop:
         self._application.draining()
         self._pause_accepting()
         self._is_stopping = True
+        # Nobody shall wait in a queue that only this process could serve.
+        for _, listener in self._listeners.values():
+            listener.close()
         for connection in list(self._connections.values()):
             if connection.phase is _HEAD and not connection.buffer:
                 # A request that is here already is served; an idle connection is closed.

@@ -12,6 +12,9 @@ from dataplane.server.contract import Observer
 from dataplane.server.loop import Loop
 from dataplane.server.settings import ServerSettings
 
+GRACE_SHARE = 0.9
+"""Of `graceful_timeout`, for requests: afterwards the application closes, before the arbiter kills."""
+
 
 class _Unobserved:
     def stalled(self, seconds: float, /) -> None: ...
@@ -56,18 +59,19 @@ class StreamingWorker(Worker):  # type: ignore[misc]
         self.notify()
         if not self.alive:
             # Whoever cleared it (the reloader does) calls no handler.
-            self._stop(self.cfg.graceful_timeout)
+            self._stop(self.cfg.graceful_timeout * GRACE_SHARE)
         elif os.getppid() != self.ppid:
             self.log.info("The arbiter is gone, stopping worker %s", self.pid)
-            self._stop(self.cfg.graceful_timeout)
+            self._stop(self.cfg.graceful_timeout * GRACE_SHARE)
 
     def _stop(self, timeout_s: float) -> None:
+        """Called in signal handlers too."""
         self.alive = False
         if self._loop is not None:
             self._loop.stop(timeout_s)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._stop(self.cfg.graceful_timeout)
+        self._stop(self.cfg.graceful_timeout * GRACE_SHARE)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         self.cfg.worker_int(self)

@@ -222,7 +222,11 @@ class Client:
         if receive_buffer_bytes is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.sock.settimeout(WAIT_S)
-        self.sock.connect(address)
+        try:
+            self.sock.connect(address)
+        except OSError:
+            self.sock.close()
+            raise
         self._file = self.sock.makefile("rb")
 
     def send(self, raw: bytes) -> None:
@@ -252,6 +256,10 @@ class Client:
                 answer.is_whole = False
             answer.is_whole = answer.is_whole and len(answer.body) == wanted
         return answer
+
+    def rest(self) -> bytes:
+        """Everything until the server closes."""
+        return self._file.read()
 
     def is_at_end(self) -> bool:
         """Whether the server closes, or has closed, with nothing more to read."""
