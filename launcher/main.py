@@ -52,6 +52,10 @@ def _run(options: argparse.Namespace) -> int:
         from launcher.validate import validate
 
         return validate(options.config)
+    if options.command == "fsck":
+        from launcher.fsck import fsck
+
+        return fsck(options.config, as_json=options.output == "json")
     from launcher.version import version_line
 
     print(version_line())
@@ -91,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="name every problem of a configuration with its line")
     _add_config(validate)
+
+    fsck = commands.add_parser("fsck", help="compare the metadata with every stored byte, and change neither")
+    _add_config(fsck)
+    fsck.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="form of the result (default: text)"
+    )
 
     commands.add_parser("version", help="print the version")
     return parser

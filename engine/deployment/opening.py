@@ -41,7 +41,7 @@ _INSTANCE_ID = re.compile(r"[0-9a-f]{32}")
 _log = logging.getLogger("penstock.deployment")
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class OpenDeployment:
     """An open deployment of one process. `settings.live` is what the newest generation says, `settings.node` the file.
 

@@ -1,0 +1,100 @@
+"""Looking at a deployment without being part of it: no process row, no volume taken, nothing registered or renewed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.backends.volume.backend import VolumeBackend
+from engine.backends.volume.descriptors import DescriptorCache
+from engine.deployment.ring import DocumentSeal, key_provider, open_ring
+from engine.errors import StartRefused
+from engine.metadata import backends, deployments, generations, keys
+from engine.metadata.generations import Generation
+from engine.metadata.sqlite.doubt import Doubt
+from engine.metadata.sqlite.store import SqliteStore
+from engine.metadata.store import Store
+from engine.names import BackendName
+from engine.records import BackendState
+from engine.sealing.keyring import KeyRing
+from engine.settings import LiveSettings, Settings, live_from_document, load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """An open deployment to look at. `unseen` are backends whose bytes only their own process can reach."""
+
+    store: Store
+    ring: KeyRing
+    volumes: tuple[VolumeBackend, ...]
+    unseen: tuple[BackendName, ...]
+
+
+class _NoLedger:
+    """No volume is this process's to append to."""
+
+    def opened(self, volume_id: bytes, /) -> bool:
+        return False
+
+    def closed(self, volume_id: bytes, size_bytes: int, /) -> None:
+        raise AssertionError("nothing was opened")
+
+
+@contextmanager
+def inspect(config: Path, environ: Mapping[str, str]) -> Iterator[Inspection]:
+    """Open what a configuration describes, served or not, as the newest generation says.
+
+    Raises InvalidConfig, WrongKey, StartRefused when there is no deployment, and what the store raises.
+    """
+    settings = load_settings(config, environ)
+    provider = key_provider(settings.node.keys)
+    database = settings.node.database.path
+    if not database.exists():
+        raise StartRefused(f"there is no deployment yet: {database} is made by the first `penstock serve`")
+    with ExitStack() as stack:
+        store = SqliteStore(database)
+        stack.callback(store.close)
+        if store.was_unclean:
+            # This look ends cleanly, and would be the last to know.
+            Doubt(database).arise()
+        deployment, newest = store.read(deployments.read_deployment), store.read(generations.current)
+        if deployment is None or newest is None:
+            raise StartRefused("there is no deployment yet: the first `penstock serve` makes it")
+        ring = open_ring(store.read(keys.list_keys), provider)
+        places = {each.name: each for each in _live(settings, newest, ring, environ).backends}
+        descriptors = DescriptorCache()
+        stack.callback(descriptors.close)
+        volumes: list[VolumeBackend] = []
+        unseen: list[BackendName] = []
+        for row in store.read(backends.list_backends):
+            if row.state is BackendState.REMOVED:
+                continue
+            place = places.get(row.name)
+            if place is None or place.kind != "volume":
+                unseen.append(row.name)
+                continue
+            volumes.append(
+                VolumeBackend(
+                    backend_id=row.backend_id,
+                    name=row.name,
+                    path=place.folder,
+                    ledger=_NoLedger(),
+                    deployment_id=deployment.deployment_id,
+                    identity_id=row.identity_id,
+                    node=row.node,
+                    descriptors=descriptors,
+                )
+            )
+        yield Inspection(store=store, ring=ring, volumes=tuple(volumes), unseen=tuple(unseen))
+
+
+def _live(settings: Settings, newest: Generation, ring: KeyRing, environ: Mapping[str, str]) -> LiveSettings:
+    if newest.file_digest == settings.file_digest:
+        return settings.live
+    return live_from_document(
+        json.loads(newest.document),
+        DocumentSeal(ring).open,
+        environ=environ,
+        folder=settings.path.parent,
+    )
