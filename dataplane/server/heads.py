@@ -13,19 +13,27 @@ HOST_BYTES_MAX = 300
 NAME_CACHE_COUNT_MAX = 512
 NAME_CACHE_BYTES_MAX = 64
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET = re.compile(rb"/[\x21-\x7e]*")
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
-_METHOD = re.compile(rb"[A-Z]{1,20}")
-_LEGAL = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-_BREAKS = b"\r\n" * (HEADER_COUNT_MAX + 1)
-_FRAMING = frozenset(
-    (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"content-type")
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) (/[\x21-\x7e]*+) HTTP/1\.([01])(?=\r\n|\Z)")
+_HEADER = re.compile(
+    rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)(?=\r\n|\Z)",
 )
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _DROPPED = b""
 
-# Clients send the same few names again and again; a name found here needs neither check nor lowering.
-_names: dict[bytes, bytes] = {}
+
+class _Names(dict[bytes, bytes]):
+    """Names in lower case, empty for those to drop. Clients send the same few again and again."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        # Proxies turn dashes into underscores and back; such a name never stands for the dashed one.
+        lowered = _DROPPED if b"_" in name else name.lower()
+        if len(name) <= NAME_CACHE_BYTES_MAX and len(self) < NAME_CACHE_COUNT_MAX:
+            self[name] = lowered
+        return lowered
+
+
+_names = _Names()
+_methods = {name.encode(): name for name in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")}
 
 
 @dataclass(slots=True)
@@ -50,68 +58,82 @@ class RequestHead:
 
 def parse_head(raw: bytes) -> RequestHead:
     """Parse a head without its final empty line; raises Refused."""
-    lines = raw.split(b"\r\n")
-    header_count = len(lines) - 1
-    if len(lines[0]) > LINE_BYTES_MAX:
-        raise Refused(414, "URITooLong", "the request line is too long")
-    head = _request_line(lines[0])
-    if header_count > HEADER_COUNT_MAX:
+    line_end = raw.find(b"\r\n")
+    if line_end < 0:
+        line_end = len(raw)
+    method, target, is_http_10 = _request_line(raw, line_end)
+    found: list[tuple[bytes, bytes]] = _HEADER.findall(raw, line_end)
+    line_count = raw.count(b"\r\n")
+    if line_count > HEADER_COUNT_MAX:
         raise Refused(
             431, "RequestHeaderSectionTooLarge", f"a request has at most {HEADER_COUNT_MAX} headers"
         )
-    # What is left without the legal bytes are the line breaks: a bare LF or CR, NUL and other controls would show.
-    if raw.translate(None, _LEGAL) != _BREAKS[: 2 * header_count]:
-        raise Refused(400, "BadRequest", "a header holds a control character")
-    if len(raw) > LINE_BYTES_MAX and max(map(len, lines)) > LINE_BYTES_MAX:
+    # A line that does not match as a whole is missing: without a colon, folded, with a space in or behind its name,
+    # or with a control character, which a bare LF or CR is.
+    if len(found) != line_count:
+        raise Refused(400, "BadRequest", "a header line is malformed")
+    if len(raw) > LINE_BYTES_MAX and max(map(len, raw.split(b"\r\n"))) > LINE_BYTES_MAX:
         raise Refused(431, "RequestHeaderSectionTooLarge", "a header line is too long")
-    headers = head.headers
-    del lines[0]
-    has_host = False
-    connection = b""
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        lowered = _names.get(name)
-        if lowered is None:
-            lowered = _checked_name(name)
-        if not colon:
-            raise Refused(400, "BadRequest", "a header line is malformed")
-        if lowered == _DROPPED:
-            continue
-        value = value.strip(b" \t")
-        headers.append((lowered, value))
-        if lowered not in _FRAMING:
-            continue
-        if lowered == b"host":
-            if has_host:
-                raise Refused(400, "BadRequest", "a request has exactly one Host header")
-            has_host = True
-            head.host = _host(value)
-        elif lowered == b"content-length":
-            if head.content_length is not None:
-                raise Refused(400, "BadRequest", "Content-Length is repeated")
-            head.content_length = _content_length(value)
-        elif lowered == b"transfer-encoding":
-            if head.is_chunked:
-                raise Refused(400, "BadRequest", "Transfer-Encoding is repeated")
-            if value.lower() != b"chunked":
-                raise Refused(501, "NotImplemented", "no Transfer-Encoding but chunked is implemented")
-            head.is_chunked = True
-        elif lowered == b"connection":
-            connection += b"," + value.lower()
-        elif lowered == b"expect":
-            if value.lower() != b"100-continue":
-                raise Refused(417, "ExpectationFailed", "no expectation but 100-continue is known")
-            head.expects_continue = not head.is_http_10
-        else:
-            head.content_type = value.decode("latin-1")
-    if not has_host and not head.is_http_10:
-        raise Refused(400, "BadRequest", "a request has exactly one Host header")
-    if head.is_chunked and (head.content_length is not None or head.is_http_10):
-        raise Refused(400, "BadRequest", "Transfer-Encoding excludes Content-Length and HTTP/1.0")
-    if connection or head.is_http_10:
-        options = {each.strip(b" \t") for each in connection.split(b",")}
-        head.keeps_alive = b"close" not in options and (not head.is_http_10 or b"keep-alive" in options)
+    names = _names
+    headers = [(names[name], value) for name, value in found]
+    if b" \r\n" in raw or b"\t\r\n" in raw or raw.endswith((b" ", b"\t")):
+        headers = [(name, value.rstrip(b" \t")) for name, value in headers]
+    head = RequestHead(method, target, is_http_10, headers)
+    fields = dict(headers)
+    if _DROPPED in fields:
+        del fields[_DROPPED]
+        head.headers = headers = [each for each in headers if each[0] != _DROPPED]
+    if len(fields) != len(headers):
+        _check_repeated(headers, fields)
+    _read_framing(head, fields)
     return head
+
+
+def _check_repeated(headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
+    """Refuse framing headers given twice, but join what is a list anyway."""
+    names = [name for name, _ in headers]
+    for name in (b"host", b"content-length", b"transfer-encoding", b"content-type"):
+        if names.count(name) > 1:
+            raise Refused(400, "BadRequest", f"{name.decode()} is repeated")
+    for name in (b"connection", b"expect"):
+        values = [value for each, value in headers if each == name]
+        if len(values) > 1:
+            # A repeated expectation is one; different ones are none that is known.
+            fields[name] = (
+                b",".join(values) if name == b"connection" else b" ".join({*map(bytes.lower, values)})
+            )
+
+
+def _read_framing(head: RequestHead, fields: dict[bytes, bytes]) -> None:
+    host = fields.get(b"host")
+    if host is not None:
+        head.host = _host(host)
+    elif not head.is_http_10:
+        raise Refused(400, "BadRequest", "a request has exactly one Host header")
+    length = fields.get(b"content-length")
+    if length is not None:
+        head.content_length = _content_length(length)
+    coding = fields.get(b"transfer-encoding")
+    if coding is not None:
+        if coding.lower() != b"chunked":
+            raise Refused(501, "NotImplemented", "no Transfer-Encoding but chunked is implemented")
+        if length is not None or head.is_http_10:
+            raise Refused(400, "BadRequest", "Transfer-Encoding excludes Content-Length and HTTP/1.0")
+        head.is_chunked = True
+    expectation = fields.get(b"expect")
+    if expectation is not None:
+        if expectation.lower() != b"100-continue":
+            raise Refused(417, "ExpectationFailed", "no expectation but 100-continue is known")
+        head.expects_continue = not head.is_http_10
+    content_type = fields.get(b"content-type")
+    if content_type is not None:
+        head.content_type = content_type.decode("latin-1")
+    connection = fields.get(b"connection")
+    if connection is None:
+        head.keeps_alive = not head.is_http_10
+    elif connection != b"keep-alive":
+        options = {each.strip(b" \t") for each in connection.lower().split(b",")}
+        head.keeps_alive = b"close" not in options and (not head.is_http_10 or b"keep-alive" in options)
 
 
 def check_beginning(raw: bytes | bytearray) -> None:
@@ -123,35 +145,29 @@ def check_beginning(raw: bytes | bytearray) -> None:
         raise Refused(400, "BadRequest", "the request line is malformed")
     end = raw.find(b"\r\n")
     if end >= 0:
-        _request_line(bytes(raw[:end]))
+        _request_line(bytes(raw[:end]), end)
     elif len(raw) > LINE_BYTES_MAX:
         raise Refused(414, "URITooLong", "the request line is too long")
 
 
-def _request_line(line: bytes) -> RequestHead:
+def _request_line(raw: bytes, end: int) -> tuple[str, bytes, bool]:
+    """Method, target, and whether it is HTTP/1.0."""
+    if end > LINE_BYTES_MAX:
+        raise Refused(414, "URITooLong", "the request line is too long")
+    match = _REQUEST_LINE.match(raw)
+    if match is None:
+        raise Refused(400, "BadRequest", _line_problem(raw[:end]))
+    method, target, minor = match.groups()
+    return _methods.get(method) or method.decode("ascii"), target, minor == b"0"
+
+
+def _line_problem(line: bytes) -> str:
     parts = line.split(b" ")
     if len(parts) != 3:
-        raise Refused(400, "BadRequest", "the request line is malformed")
-    method, target, version = parts
-    if version != b"HTTP/1.1" and version != b"HTTP/1.0":
-        raise Refused(400, "BadRequest", "only HTTP/1.1 and HTTP/1.0 are served")
-    if _METHOD.fullmatch(method) is None:
-        raise Refused(400, "BadRequest", "the method is malformed")
-    if _TARGET.fullmatch(target) is None:
-        raise Refused(400, "BadRequest", "the request target is not in origin form")
-    return RequestHead(method.decode("ascii"), target, version == b"HTTP/1.0", [])
-
-
-def _checked_name(name: bytes) -> bytes:
-    """The name in lower case, or empty when it is to be dropped."""
-    # A name with a space in it, a folded line and an empty name all fail here.
-    if _TOKEN.fullmatch(name) is None:
-        raise Refused(400, "BadRequest", "a header name is malformed")
-    # Proxies turn dashes into underscores and back; such a name never stands for the dashed one.
-    lowered = _DROPPED if b"_" in name else name.lower()
-    if len(name) <= NAME_CACHE_BYTES_MAX and len(_names) < NAME_CACHE_COUNT_MAX:
-        _names[name] = lowered
-    return lowered
+        return "the request line is malformed"
+    if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return "only HTTP/1.1 and HTTP/1.0 are served"
+    return "the method is malformed or the request target is not in origin form"
 
 
 def _host(value: bytes) -> str:
