@@ -68,7 +68,9 @@ class _Application(BaseApplication):  # type: ignore[misc]
 
         log_to(None, process="dataplane", level=self._settings.live.telemetry.log_level)
         try:
-            return build_plane(self._config, version=version_of("penstock"))
+            plane = build_plane(self._config, version=version_of("penstock"))
+            self.server_settings = plane.server_settings
+            return plane
         except InvalidConfig as error:
             _tell(self._config, error)
         except EngineError as error:

@@ -38,6 +38,8 @@ class StreamingWorker(Worker):  # type: ignore[misc]
         try:
             super().load_wsgi()
         except SystemExit as error:
+            if error.code == Arbiter.APP_LOAD_ERROR:
+                raise
             self.log.error("The application ended while it was made: %s", error.code)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
