@@ -1,6 +1,7 @@
 """The data plane's composition root: everything a process needs, built after its fork and passed down."""
 
 import base64
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from dataplane.plane import Plane
 from dataplane.settings import admission_limits, server_settings
 from engine.deployment.credentials import AccessCredential
 from engine.deployment.opening import OpenDeployment, open_deployment
+
+_log = logging.getLogger("penstock.dataplane")
 
 
 def build_plane(config: Path, *, version: str) -> Plane:
@@ -59,6 +62,15 @@ def build_plane(config: Path, *, version: str) -> Plane:
         opened.close()
         access_log.flush()
 
+    _log.info(
+        "dataplane.serving",
+        extra={
+            "version": version,
+            "endpoint": f"http://{settings.node.listen.s3}",
+            "generation": opened.generation,
+            "unusable": ", ".join(_unusable(opened)) or "nothing",
+        },
+    )
     return Plane(
         endpoint=endpoint,
         health=Health(may_read=lambda: _may_read(opened), may_write=lambda: _may_write(opened)),
@@ -105,7 +117,9 @@ def _may_read(opened: OpenDeployment) -> str | None:
 
 
 def _may_write(opened: OpenDeployment) -> str | None:
-    unusable = [each for each in opened.backends if opened.health.problem_of(each.backend_id) is not None]
-    if len(unusable) == len(opened.backends):
-        return "no backend can be used"
-    return None
+    return "no backend can be used" if len(_unusable(opened)) == len(opened.backends) else None
+
+
+def _unusable(opened: OpenDeployment) -> list[str]:
+    problem_of = opened.health.problem_of
+    return [each.name for each in opened.backends if problem_of(each.backend_id) is not None]
