@@ -8,6 +8,7 @@ import pytest
 from engine.metadata import generations, keys
 from engine.metadata.backends import list_backends
 from engine.metadata.processes import find_instance
+from engine.metadata.workers import list_workers
 from tests.integration.engine.deployment.conftest import Open, Site
 from tests.integration.engine.deployment.starts import Starter
 
@@ -83,3 +84,29 @@ def test_a_start_that_was_killed_is_completed_by_the_next_one(
     row = deployment.store.read(lambda tx: find_instance(tx, deployment.instance_id))
     assert row is not None
     assert row.is_alive
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "engine.metadata.generations.commit_generation",
+        "engine.deployment.rows.apply_identities",
+        "engine.deployment.rows.apply_live",
+        "engine.deployment.rows.kept_buckets",
+    ],
+)
+def test_a_change_that_was_killed_is_made_whole_by_the_next_start(
+    site: Site, opened: Open, starter: Starter, when: str, function: str
+) -> None:
+    opened().close()
+    site.edit("role: superuser", "role: reader")
+    site.edit("interval: 5s", "interval: 7s")
+    assert starter.start_until(site.config, f"{when} {function}").status == -signal.SIGKILL
+
+    deployment = opened()
+
+    alice = deployment.find_identity("AKIAALICE")
+    assert alice is not None
+    assert (deployment.generation, alice.role) == (2, "reader")
+    assert [row.interval_s for row in deployment.store.read(list_workers)] == [7.0]
