@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,13 +14,33 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from adminctl.exit_status import BY_CODE, ExitStatus
+from adminctl.exit_status import ExitStatus
 from adminctl.output import printable
 
 DEFAULT_ADDRESS = "unix:/run/penstock/admin.sock"
 DEFAULT_TIMEOUT_S = 10.0
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 UNIX_ADDRESS_BYTES_MAX = 100
+
+BY_CODE: dict[grpc.StatusCode, ExitStatus] = {
+    grpc.StatusCode.OK: ExitStatus.OK,
+    grpc.StatusCode.INVALID_ARGUMENT: ExitStatus.USAGE,
+    grpc.StatusCode.OUT_OF_RANGE: ExitStatus.USAGE,
+    grpc.StatusCode.NOT_FOUND: ExitStatus.NOT_FOUND,
+    grpc.StatusCode.UNAUTHENTICATED: ExitStatus.DENIED,
+    grpc.StatusCode.PERMISSION_DENIED: ExitStatus.DENIED,
+    grpc.StatusCode.UNAVAILABLE: ExitStatus.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ExitStatus.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: ExitStatus.DEADLINE,
+    grpc.StatusCode.FAILED_PRECONDITION: ExitStatus.PRECONDITION,
+    grpc.StatusCode.ABORTED: ExitStatus.PRECONDITION,
+    grpc.StatusCode.ALREADY_EXISTS: ExitStatus.EXISTS,
+    grpc.StatusCode.CANCELLED: ExitStatus.CANCELLED,
+    grpc.StatusCode.UNIMPLEMENTED: ExitStatus.INTERNAL,
+    grpc.StatusCode.INTERNAL: ExitStatus.INTERNAL,
+    grpc.StatusCode.UNKNOWN: ExitStatus.INTERNAL,
+    grpc.StatusCode.DATA_LOSS: ExitStatus.INTERNAL,
+}
 
 Answer = TypeVar("Answer", bound=Message)
 
@@ -66,8 +86,7 @@ class Connection:
         reason, hints = _details(status)
         told_reason = f" ({reason})" if reason else ""
         click.echo(f"error: {error.code().name}: {printable(error.details() or '')}{told_reason}", err=True)
-        for hint in hints or _hints(error.code(), self.address):
-            click.echo(f"  {printable(hint)}", err=True)
+        _tell_hints(hints or _hints(error.code(), self.address))
         if self.is_verbose:
             click.echo(f"  address: {self.address}", err=True)
             for key, value in error.trailing_metadata() or ():
@@ -85,11 +104,18 @@ def _reachable(address: str) -> Iterator[str]:
     try:
         fd = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
-        raise click.ClickException(f"{folder}: {error.strerror}") from error
+        click.echo(f"error: UNAVAILABLE: {printable(folder)}: {error.strerror}", err=True)
+        _tell_hints(_hints(grpc.StatusCode.UNAVAILABLE, address))
+        raise click.exceptions.Exit(ExitStatus.UNAVAILABLE) from error
     try:
         yield f"unix:/proc/self/fd/{fd}/{name}"
     finally:
         os.close(fd)
+
+
+def _tell_hints(hints: Sequence[str]) -> None:
+    for hint in hints:
+        click.echo(f"  {printable(hint)}", err=True)
 
 
 def _details(status: status_pb2.Status | None) -> tuple[str, list[str]]:

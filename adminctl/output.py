@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -56,11 +57,16 @@ def printable(text: str) -> str:
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
-    """One thing, a field a line; what is empty is left out."""
+    """One thing, a field a line; what is empty is left out. A terminal gets long values in lines that fit."""
     shown = [(name, printable(value)) for name, value in fields if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        click.echo(f"{name.ljust(width)}  {value}")
+        lines = [value]
+        if sys.stdout.isatty():
+            lines = textwrap.wrap(value, max(20, terminal_columns() - width - 2), break_on_hyphens=False)
+        click.echo(f"{name.ljust(width)}  {lines[0]}")
+        for line in lines[1:]:
+            click.echo(f"{' ' * width}  {line}")
 
 
 def size(count_bytes: int) -> str:

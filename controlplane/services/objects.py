@@ -1,6 +1,7 @@
 """ObjectService: where objects lie."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.admin.v1 import object_service_pb2 as pb
@@ -8,7 +9,7 @@ from penstock.admin.v1 import object_service_pb2_grpc as pb_grpc
 
 from controlplane.fields import read_page_size, read_page_token, write_page_token
 from controlplane.pool import EnginePool
-from engine.errors import MalformedField
+from engine.errors import ConcurrentWrite, MalformedField
 from engine.metadata.backends import list_backends
 from engine.metadata.store import Store, Tx
 from engine.metadata.versions import find_current, read_slices
@@ -20,6 +21,8 @@ _STATES = {
     LocationState.SUSPECT: pb.PIECE_STATE_SUSPECT,
     LocationState.LOST: pb.PIECE_STATE_LOST,
 }
+
+_POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
 
 
 class ObjectServicer(pb_grpc.ObjectServiceServicer):
@@ -33,23 +36,29 @@ class ObjectServicer(pb_grpc.ObjectServiceServicer):
         bucket = bucket_name(request.bucket)
         key = object_key(request.key.encode("utf-8"))
         count_max = read_page_size(request.page_size)
-        after_ordinal = _read_ordinal(read_page_token(request.page_token))
+        position = _read_position(read_page_token(request.page_token))
 
-        def unit(tx: Tx) -> tuple[StoredVersion, list[StoredSlice], dict[int, BackendName]]:
-            stored = find_current(tx, bucket, key)
-            slices = read_slices(
-                tx, stored.version.version_seq, after_ordinal=after_ordinal, count_max=count_max + 1
-            )
-            return stored, slices, {row.backend_id: row.name for row in list_backends(tx)}
+        def unit(tx: Tx) -> tuple[StoredVersion, Sequence[StoredSlice], dict[int, BackendName]]:
+            stored = find_current(tx, bucket, key, count_max=count_max + 1)
+            names = {row.backend_id: row.name for row in list_backends(tx)}
+            if position is None:
+                return stored, stored.slices, names
+            version_seq, ordinal = position
+            if stored.version.version_seq != version_seq:
+                raise ConcurrentWrite("the object was overwritten since the page before: begin again")
+            slices = read_slices(tx, version_seq, after_ordinal=ordinal, count_max=count_max + 1)
+            return stored, slices, names
 
         stored, slices, names = await self._pool.run(self._store.read, unit)
         has_more = len(slices) > count_max
         shown = slices[:count_max]
+        version = stored.version
+        next_position = f"{version.version_seq}.{shown[-1].segment.ordinal}" if has_more else None
         answer = pb.GetObjectLocationsResponse(
-            version_id=stored.version.version_id,
-            size_bytes=stored.version.size_bytes,
-            etag=stored.version.etag,
-            next_page_token=write_page_token(str(shown[-1].segment.ordinal) if has_more else None),
+            version_id=version.version_id,
+            size_bytes=version.size_bytes,
+            etag=version.etag,
+            next_page_token=write_page_token(next_position),
         )
         for each in shown:
             answer.pieces.extend(_write_pieces(each, names))
@@ -74,9 +83,11 @@ def _write_pieces(each: StoredSlice, names: Mapping[int, BackendName]) -> list[p
     ]
 
 
-def _read_ordinal(position: str | None) -> int:
+def _read_position(position: str | None) -> tuple[int, int] | None:
+    """Version and last ordinal of the page before; null for the first page."""
     if position is None:
-        return -1
-    if not position.isascii() or not position.isdigit():
+        return None
+    found = _POSITION.fullmatch(position)
+    if found is None:
         raise MalformedField("page_token", "not a token of this method")
-    return int(position)
+    return int(found[1]), int(found[2])

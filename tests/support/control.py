@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from controlplane.app import ControlPlane
 from controlplane.settings import ControlSettings
 from engine.deployment.opening import OpenDeployment, open_deployment
+from engine.errors import BucketExists
 from engine.metadata import accounts
 from engine.metadata.store import Store
 from engine.names import bucket_name, object_key
@@ -148,7 +149,10 @@ def bearer(role: str) -> tuple[tuple[str, str], ...]:
 def put_object(opened: OpenDeployment, bucket: str, key: str, payload: bytes) -> None:
     """Store an object as a client of the account `main` would, its bucket made if there is none."""
     account_id = opened.store.write(lambda tx: accounts.ensure_account(tx, "main", Origin.CONFIG))
-    opened.use.buckets.create(bucket_name(bucket), account_id)
+    try:
+        opened.use.buckets.create(bucket_name(bucket), account_id)
+    except BucketExists:
+        pass
     opened.use.writer.put(
         PutOrder(
             bucket=bucket_name(bucket),

@@ -382,7 +382,41 @@ def test_an_object_that_is_not_there_or_cannot_be_is_told_apart(
     assert (failed.code, failed.reason) == (code, reason)
 
 
-@pytest.mark.parametrize("position", ["x", "-1", "1.5", "²"])
+@pytest.mark.parametrize("size_bytes", [1, 300_000])
+def test_an_object_of_one_blob_has_its_piece(plane: RunningPlane, client: Client, size_bytes: int) -> None:
+    put_object(plane.opened, "photos", "k", bytes(size_bytes))
+
+    request = object_service_pb2.GetObjectLocationsRequest(bucket="photos", key="k")
+    answer = client("object", request)
+
+    assert [piece.length_bytes for piece in answer.pieces] == [size_bytes]
+    assert answer.next_page_token == ""
+
+
+def test_an_empty_object_has_no_pieces(plane: RunningPlane, client: Client) -> None:
+    put_object(plane.opened, "photos", "k", b"")
+
+    answer = client("object", object_service_pb2.GetObjectLocationsRequest(bucket="photos", key="k"))
+
+    assert (answer.size_bytes, list(answer.pieces)) == (0, [])
+
+
+def test_pages_of_two_versions_are_never_mixed(tmp_path: Path) -> None:
+    config = write_config(tmp_path, extra="storage: {chunk_bytes: 1MiB}")
+    with RunningPlane(config) as plane, plane.channel(socket="viewer") as channel:
+        client = Client(channel)
+        put_object(plane.opened, "photos", "k", bytes(2 * 1024 * 1024))
+        request = object_service_pb2.GetObjectLocationsRequest(bucket="photos", key="k", page_size=1)
+        first = client("object", request)
+        put_object(plane.opened, "photos", "k", b"another")
+
+        request.page_token = first.next_page_token
+        failed = failure(lambda: client("object", request))
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.ABORTED, "CONCURRENT_WRITE")
+
+
+@pytest.mark.parametrize("position", ["x", "-1", "1.-5", "²", "1", "1.2.3", "9" * 30 + ".1"])
 def test_a_page_token_of_another_method_is_refused(
     plane: RunningPlane, client: Client, position: str
 ) -> None:

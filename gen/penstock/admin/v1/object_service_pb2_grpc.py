@@ -49,7 +49,8 @@ class ObjectServiceServicer:
     def GetObjectLocations(self, request, context):
         """Reads where every piece of an object's current version lies.
 
-        Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name.
+        Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
+        page token, ABORTED if the object was overwritten since the page before: begin again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,8 @@ class ObjectServiceStub:
     GetObjectLocations: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.GetObjectLocationsRequest, _object_service_pb2.GetObjectLocationsResponse]
     """Reads where every piece of an object's current version lies.
 
-    Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name.
+    Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
+    page token, ABORTED if the object was overwritten since the page before: begin again.
     """
 
 @_typing.type_check_only
@@ -47,7 +48,8 @@ class ObjectServiceAsyncStub(ObjectServiceStub):
     GetObjectLocations: _aio.UnaryUnaryMultiCallable[_object_service_pb2.GetObjectLocationsRequest, _object_service_pb2.GetObjectLocationsResponse]  # type: ignore[assignment]
     """Reads where every piece of an object's current version lies.
 
-    Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name.
+    Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
+    page token, ABORTED if the object was overwritten since the page before: begin again.
     """
 
 class ObjectServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -61,7 +63,8 @@ class ObjectServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_object_service_pb2.GetObjectLocationsResponse, _abc.Awaitable[_object_service_pb2.GetObjectLocationsResponse]]:
         """Reads where every piece of an object's current version lies.
 
-        Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name.
+        Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
+        page token, ABORTED if the object was overwritten since the page before: begin again.
         """
 
 def add_ObjectServiceServicer_to_server(servicer: ObjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
