@@ -59,6 +59,8 @@ def run_plane(
     To be called in the main thread. Raises what opening a deployment raises, and StartRefused when nothing can listen
     here.
     """
+    # The level stands in the settings, and what a start has to say of disks must not wait for them.
+    log_to(None, process="controlplane", level="info")
     opened = open_deployment(config, environ, plane="controlplane", version=version)
     live, node = opened.settings.live, opened.settings.node
     log_to(None, process="controlplane", level=live.telemetry.log_level)
