@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.errors import EngineError, LeaseLost
+from engine.errors import DatabaseUnavailable, EngineError, LeaseLost
 from engine.records import Lease, Progress
 
 POLL_S = 0.5
 """How often a runner asks whether its worker is due; a trigger is noticed within this."""
+
+DATABASE_DOWN_POLL_S = 5.0
+"""How often it asks a database that is down, which takes no trigger either, so that the log does not fill."""
 
 LEASE_TTL_S = 30.0
 UNIT_COUNT_MAX = 10_000
@@ -67,15 +70,20 @@ class Runner(threading.Thread):
         self._stopping.set()
 
     def run(self) -> None:
-        while not self._stopping.wait(POLL_S):
+        pause_s = POLL_S
+        while not self._stopping.wait(pause_s):
+            pause_s = POLL_S
             try:
                 self.run_if_due()
             except LeaseLost:
-                _log.warning("worker.lease_lost worker=%s", self._job.name)
+                _log.warning("worker.lease_lost", extra={"worker": self._job.name})
+            except DatabaseUnavailable as error:
+                pause_s = DATABASE_DOWN_POLL_S
+                _log.warning("worker.postponed", extra={"worker": self._job.name, "error": str(error)})
             except EngineError as error:
-                _log.warning("worker.postponed worker=%s error=%s", self._job.name, error)
+                _log.warning("worker.postponed", extra={"worker": self._job.name, "error": str(error)})
             except Exception:  # the runner outlives whatever a worker does
-                _log.exception("worker.failed worker=%s", self._job.name)
+                _log.exception("worker.failed", extra={"worker": self._job.name})
 
     def run_if_due(self) -> Progress | None:
         """One run if the worker is due and nobody else leads it; null otherwise."""

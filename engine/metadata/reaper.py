@@ -13,10 +13,11 @@ SEGMENT_COUNT_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReapStep:
-    """What one step did. `stopped_count` counts rows the reaper refuses to touch: somebody must look."""
+    """What one step did. `stopped_count` counts rows the reaper refuses to touch: somebody must look at them."""
 
     freed_count: int = 0
     stopped_count: int = 0
+    stopped_at: str | None = None
     has_more: bool = False
 
 
@@ -52,7 +53,7 @@ def _reap_version(tx: Tx, retired_id: int, version_seq: int, not_before_us: int)
         problem = "a lock still holds"
     if problem is not None:
         tx.run("set_retired_problem", {"retired_id": retired_id, "problem": problem})
-        return ReapStep(stopped_count=1, has_more=True)
+        return ReapStep(stopped_count=1, stopped_at=f"version {version_seq}: {problem}", has_more=True)
     if blob_id is not None:
         tx.run("unset_version_blob", named)
         freed = free_unreferenced(tx, [cast(bytes, blob_id)], not_before_us=not_before_us, reason="reaped")

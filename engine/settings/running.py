@@ -56,7 +56,7 @@ class WorkersSettings(Section):
     """Recovers announced writes whose writer died."""
 
     multipart: WorkerSettings = WorkerSettings()
-    """Ends multipart uploads that nobody finishes."""
+    """Forgets multipart uploads that ended a day ago; open ones are kept until somebody ends them."""
 
     compaction: WorkerSettings = WorkerSettings()
     """Gives back the space of volume files without live pieces."""

@@ -85,10 +85,12 @@ class CleanupSweeper:
         # Backends that failed in this run, and rows that did. They wait, whatever else is due.
         self._down: set[int] = set()
         self._failed: set[int] = set()
+        self._has_looked_for_stale_claims = False
 
     def work(self) -> Progress:
         """Delete one batch. Deferred: rows whose deletion failed, and rows of a backend that had failed before."""
         items = self._store.write(self._claim)
+        self._has_looked_for_stale_claims = True
         if not items:
             return Progress()
         known = self._failed.copy()
@@ -110,7 +112,9 @@ class CleanupSweeper:
 
     def _claim(self, tx: Tx) -> list[CleanupItem]:
         self._fence(tx)
-        cleanup.return_stale_claims(tx, older_than_us=tx.now_us() - CLAIM_STALE_S * 1_000_000)
+        if not self._has_looked_for_stale_claims:
+            # It looks through the whole queue, so once a run is often enough.
+            cleanup.return_stale_claims(tx, older_than_us=tx.now_us() - CLAIM_STALE_S * 1_000_000)
         return cleanup.claim_due(
             tx,
             process_id=self._process_id,

@@ -1,4 +1,4 @@
-"""Ending uploads that nobody finishes, and forgetting those that ended long ago."""
+"""Forgetting uploads that ended long ago, and ending those that nobody finishes where an age is set for them."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
 """Taking apart what was overwritten, deleted or aborted, a bounded step at a time."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.clock import Clock
@@ -23,7 +23,7 @@ Fence = Callable[[Tx], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Steps:
     freed_count: int
-    stopped_count: int
+    stopped_at: Sequence[str]
     has_more: bool
 
 
@@ -51,23 +51,25 @@ class Reaper:
     def work(self) -> Progress:
         """Take the next steps; done counts blobs freed, deferred the rows the reaper refuses to touch."""
         steps = self._store.write(self._walk)
-        if steps.stopped_count:
+        for where in steps.stopped_at:
             # A live or locked version among the retired ones: bytes that must not go were about to.
-            _log.critical("reaper.stopped", extra={"count": steps.stopped_count})
+            _log.critical("reaper.stopped", extra={"where": where})
         return Progress(
-            done_count=steps.freed_count, deferred_count=steps.stopped_count, has_more=steps.has_more
+            done_count=steps.freed_count, deferred_count=len(steps.stopped_at), has_more=steps.has_more
         )
 
     def _walk(self, tx: Tx) -> _Steps:
         self._fence(tx)
         deadline_s = self._clock.monotonic_s() + WORK_S_MAX
-        freed = stopped = 0
+        freed = 0
+        stopped_at: list[str] = []
         for _ in range(self._step_count_max):
             step = reap_step(tx, grace_us=self._grace_us)
             freed += step.freed_count
-            stopped += step.stopped_count
+            if step.stopped_at is not None:
+                stopped_at.append(step.stopped_at)
             if not step.has_more:
-                return _Steps(freed_count=freed, stopped_count=stopped, has_more=False)
+                return _Steps(freed_count=freed, stopped_at=stopped_at, has_more=False)
             if self._clock.monotonic_s() > deadline_s:
                 break
-        return _Steps(freed_count=freed, stopped_count=stopped, has_more=True)
+        return _Steps(freed_count=freed, stopped_at=stopped_at, has_more=True)

@@ -164,7 +164,9 @@ def test_the_reaper_stops_with_an_alarm_at_a_version_that_a_lock_holds(
     progress = run(make_reaper(rig))
 
     assert progress == Progress(done_count=1, deferred_count=1)
-    assert [r.levelno for r in caplog.records if r.getMessage() == "reaper.stopped"] == [logging.CRITICAL]
+    (alarm,) = [record for record in caplog.records if record.getMessage() == "reaper.stopped"]
+    assert alarm.levelno == logging.CRITICAL
+    assert f"version {held.version.version_seq}: a lock still holds" in vars(alarm).values()
     assert waiting(rig) == (0, 1)
     assert queued(rig) == 1
     assert rig.read(held) == payload_of(5000, seed=1)
