@@ -86,6 +86,11 @@ class IntentHolder:
         with self._lock:
             self._renewed_at_s = began_at_s
 
+    def distrust(self) -> None:
+        """Recovery took one of ours for a dead process's, and what is held was announced with it: use none of it."""
+        with self._lock:
+            self._held.clear()
+
     def close(self) -> None:
         """Give back what was never used, at a clean stop; what is in use is left to recovery."""
         with self._lock:

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from engine.errors import BackendError, BackendQuotaExceeded, EngineError, OutcomeUnknown, PlacementRefused
+from engine.errors import (
+    BackendError,
+    BackendQuotaExceeded,
+    EngineError,
+    IntentLost,
+    OutcomeUnknown,
+    PlacementRefused,
+)
 from engine.metadata.store import Store, Tx
 from engine.objects.attempts import Announcements
 from engine.objects.blob_draft import BlobDraft, Standing
@@ -64,6 +71,8 @@ class Publisher:
         """
         if isinstance(error, OutcomeUnknown):
             return
+        if isinstance(error, IntentLost):
+            self._holder.distrust()
         strays = announcements.strays(set())
         if not strays:
             return

@@ -70,6 +70,13 @@ class Shape:
     fill_bytes: int = 0
 
 
+class RigClock(TestClock):
+    """Time that passes does so for processes as well as for rows."""
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.ahead_us / 1_000_000
+
+
 class ObjectRig:
     """Opens over a folder, a new one or one that was used before.
 
@@ -89,7 +96,7 @@ class ObjectRig:
         """`disk` is what all volumes write through. Use cases see store and backends wrapped, upkeep sees them bare."""
         self.folder = folder
         self.shape = shape or Shape()
-        self.clock = TestClock()
+        self.clock = RigClock()
         self.disk = disk
         self.ring_record = ring_record or new_ring_key(inline_provider(_MASTER_KEY))
         self._wrap_store = wrap_store
@@ -247,7 +254,8 @@ class ObjectRig:
         return count
 
     def recover_intents(self) -> int:
-        """Delete what dead processes announced; how many pieces they may have left."""
+        """Delete what dead processes announced; how many pieces they may have left. This process lives, and says so."""
+        self.store.write(partial(processes.beat, process_id=self.process_id, generation=None))
         claimed = self.store.write(
             lambda tx: intents.claim_dead(tx, process_id=self.process_id, dead_after_s=15.0, count_max=1000)
         )
