@@ -119,51 +119,54 @@ class Response:
         assert iterable is not None
         if not status[:3].isdigit():
             raise ValueError("the application gave no status")
-        may_have_body = not status.startswith(_NO_BODY_STATUSES)
-        source: Any = iterable if hasattr(iterable, "next_region") else None
-        chunks: list[bytes] = []
-        if source is not None:
+        source: Any = None
+        chunk = b""
+        if type(iterable) is list and len(iterable) == 1:
+            chunk = iterable[0]
+            length = len(chunk)
+        elif hasattr(iterable, "next_region"):
+            source = iterable
             length = int(source.remaining_bytes)
         else:
-            chunks = list(iterable)
-            length = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
-        lines = [f"HTTP/1.1 {status}\r\n"]
+            chunk = b"".join(iterable)
+            length = len(chunk)
+        text = f"HTTP/1.1 {status}\r\n{dates.line()}Server: Penstock\r\n"
+        line_count = 4
         announced: int | None = None
         for name, value in self._headers:
             lowered = name.lower()
-            if lowered == "content-length":
-                announced = int(value)
-            elif lowered in _OWN_HEADERS:
+            if lowered in _OWN_HEADERS:
                 if lowered == "connection" and "close" in value.lower():
                     keeps_alive = False
                 continue
-            lines.append(f"{name}: {value}\r\n")
+            if lowered == "content-length":
+                announced = int(value)
+            text += f"{name}: {value}\r\n"
+            line_count += 1
+        may_have_body = not status.startswith(_NO_BODY_STATUSES)
         if announced is None and may_have_body:
             announced = length
-            lines.append(f"Content-Length: {length}\r\n")
-        lines.append(dates.line())
+            text += f"Content-Length: {length}\r\n"
+            line_count += 1
         if not keeps_alive:
-            lines.append("Connection: close\r\n")
+            text += "Connection: close\r\n"
+            line_count += 1
         elif self._is_http_10:
-            lines.append("Connection: keep-alive\r\n")
-        lines.append("Server: Penstock\r\n\r\n")
-        text = "".join(lines)
-        if text.count("\n") != len(lines) + 1 or text.count("\r") != len(lines) + 1 or "\0" in text:
+            text += "Connection: keep-alive\r\n"
+            line_count += 1
+        text += "\r\n"
+        if text.count("\n") != line_count or text.count("\r") != line_count or "\0" in text:
             raise ValueError("a response header holds a line break")
         head = text.encode("latin-1")
+        self._pending = [memoryview(head)]
         if may_have_body and not self._is_head:
             if announced != length:
                 raise ValueError(f"the body has {length} bytes, its Content-Length says {announced}")
             if source is not None:
                 self._source = source
                 self._left_bytes = length
-                self._pending = [memoryview(head)]
             else:
-                self._pending = [
-                    memoryview(head + chunks[0] if len(chunks) == 1 else b"".join((head, *chunks)))
-                ]
-        else:
-            self._pending = [memoryview(head)]
+                self._pending = [memoryview(head + chunk)]
         self._head_bytes = len(head)
         self.keeps_alive = keeps_alive
         self.is_prepared = True
