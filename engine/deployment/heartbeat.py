@@ -33,9 +33,10 @@ class Heartbeat:
         instance_id: bytes,
         process_id: bytes,
         generation: int,
+        problems: Mapping[int, str],
         also: Mapping[str, Callable[[], None]],
     ) -> None:
-        """`also` is what else is done at every tick, by name; each may raise engine errors."""
+        """`problems` of backends have been told already. `also` is done at every tick, and may raise engine errors."""
         self._store = store
         self._backends = backends
         self._health = health
@@ -47,7 +48,7 @@ class Heartbeat:
         self._beat_due_s = 0.0
         self._probe_due_s = 0.0
         self._failing: dict[str, str] = {}
-        self._views: dict[int, str | None] = {}
+        self._views: dict[int, str | None] = {**problems}
         self._is_clock_back = False
 
     def tick(self) -> None:

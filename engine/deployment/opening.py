@@ -205,6 +205,7 @@ def _wired(
             instance_id=instance_id,
             process_id=process_id,
             generation=running.generation,
+            problems=opened.problems,
             also={"database check": check.look, "upkeep": use.tick},
         ),
         # Backends settle with the ledger, and all but the last step write to the store.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,12 +14,15 @@ from engine.backends.volume.format import FIRST_RECORD_OFFSET, read_storage_key
 from engine.backends.volume.identity import IDENTITY_NAME
 from engine.metadata import publish, quota
 from engine.metadata.backends import ensure_backend
+from engine.metadata.store import Tx
 from engine.names import BackendName
 from engine.records import Location, LocationState
 from engine.upkeep.fsck import Fsck
 from engine.upkeep.fsck_report import FINDING_COUNT_MAX, FsckReport, FsckTally, Problem
-from tests.support.deployments import TestDeployment
+from tests.support.deployments import BlobIdCards, TestDeployment
 from tests.support.pieces import payload_of, tail_of
+
+T = TypeVar("T")
 
 
 def file_of(deployment: TestDeployment, location: Location) -> Path:
@@ -62,6 +66,39 @@ def test_a_sound_deployment_has_no_findings_and_everything_is_counted(deployment
 
 def test_an_empty_deployment_is_clean(deployment: TestDeployment) -> None:
     assert deployment.fsck().is_clean
+
+
+class BusyStore:
+    """A store on which another process writes and deletes between any two reads, for a while."""
+
+    def __init__(self, deployment: TestDeployment, *, change_count: int) -> None:
+        self._deployment = deployment
+        self._left = change_count
+        self.write, self.close = deployment.store.write, deployment.store.close
+
+    def read(self, unit: Callable[[Tx], T], /) -> T:
+        result = self._deployment.store.read(unit)
+        if self._left:
+            self._left -= 1
+            key = f"key-{self._left % 4}"
+            if self._left % 3:
+                self._deployment.put(key, payload_of(1000 + self._left))
+            else:
+                self._deployment.delete(key)
+            self._deployment.reap()
+        return result
+
+
+@pytest.mark.parametrize("change_count", range(1, 40))
+def test_what_changes_while_it_is_looked_at_is_no_damage(
+    deployment: TestDeployment, change_count: int
+) -> None:
+    deployment.put("key-0", payload_of(500))
+    store = BusyStore(deployment, change_count=change_count)
+
+    report = Fsck(store, [deployment.backend], volumes=[deployment.backend], cards=BlobIdCards()).run()
+
+    assert problems(report) == []
 
 
 def damaged(at: Callable[[int, Location], int]) -> Callable[[TestDeployment, Location], None]:
