@@ -17,7 +17,7 @@ from penstock.admin.v1 import roles_pb2
 
 from controlplane.callers import Authenticator, Caller, Role
 from controlplane.pool import EnginePool
-from controlplane.status import draining_status, internal_status, plain_status, status_of
+from controlplane.status import Own, draining_status, internal_status, plain_status, status_of
 from engine.errors import EngineError
 
 UNARY_CALL_MAX_S = 60.0
@@ -141,23 +141,19 @@ class _Call:
 
     def _refusal(self, caller: Caller | None, request: Any) -> status_pb2.Status | None:
         if caller is None:
-            code = grpc.StatusCode.UNAUTHENTICATED
-            return plain_status(code, "NO_CALLER", "no valid admin token was given")
+            return plain_status(Own.NO_CALLER, "no valid admin token was given")
         if self._required == roles_pb2.ROLE_UNSPECIFIED or caller.role < self._required:
             needed = roles_pb2.Role.Name(self._required).removeprefix("ROLE_").lower()
-            code = grpc.StatusCode.PERMISSION_DENIED
-            return plain_status(code, "ROLE", f"{self._method} needs the role {needed}")
+            return plain_status(Own.ROLE, f"{self._method} needs the role {needed}")
         if request is _MALFORMED:
-            code = grpc.StatusCode.INVALID_ARGUMENT
-            return plain_status(code, "MALFORMED_MESSAGE", "the request is no message of this method")
+            return plain_status(Own.MALFORMED_MESSAGE, "the request is no message of this method")
         return None
 
     def _status_of(self, error: Exception) -> status_pb2.Status:
         if isinstance(error, EngineError):
             return status_of(error)
         if isinstance(error, TimeoutError):
-            code = grpc.StatusCode.DEADLINE_EXCEEDED
-            return plain_status(code, "DEADLINE", "the call took longer than its deadline")
+            return plain_status(Own.DEADLINE, "the call took longer than its deadline")
         _log.error("call.failed", extra={"method": self._method}, exc_info=error)
         return internal_status()
 

@@ -1,6 +1,7 @@
 """Engine errors as gRPC statuses: one table, complete by test, with a reason that programs can rely on."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -76,6 +77,21 @@ STATUSES: dict[type[EngineError], Answer] = {
 }
 
 
+class Own(Enum):
+    """What the server itself answers, whatever the engine says; the text is for the reference."""
+
+    NO_CALLER = (_C.UNAUTHENTICATED, "no valid admin token was given")
+    ROLE = (_C.PERMISSION_DENIED, "the caller's role does not suffice for the method")
+    MALFORMED_MESSAGE = (_C.INVALID_ARGUMENT, "the request is no message of the method")
+    DEADLINE = (_C.DEADLINE_EXCEEDED, "the call took longer than its deadline, or than 60 seconds")
+    DRAINING = (_C.UNAVAILABLE, "the server stops, and the call would outlast it")
+    INTERNAL = (_C.INTERNAL, "anything unknown; its text is in the log only")
+
+    def __init__(self, code: grpc.StatusCode, meaning: str) -> None:
+        self.answer = Answer(code, self.name)
+        self.meaning = meaning
+
+
 def status_of(error: EngineError) -> status_pb2.Status:
     """The rich status of a fact: canonical code, text, ErrorInfo, and field violations where there are fields.
 
@@ -95,21 +111,20 @@ def status_of(error: EngineError) -> status_pb2.Status:
     return status
 
 
-def plain_status(code: grpc.StatusCode, reason: str, message: str) -> status_pb2.Status:
+def plain_status(own: Own, message: str) -> status_pb2.Status:
     """A status of the server itself, such as a refused caller."""
-    status = status_pb2.Status(code=code.value[0], message=message)
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
+    status = status_pb2.Status(code=own.answer.code.value[0], message=message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=own.answer.reason, domain=DOMAIN))
     return status
 
 
 def internal_status() -> status_pb2.Status:
     """What a caller learns of anything unknown: nothing."""
-    return plain_status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error; see the log")
+    return plain_status(Own.INTERNAL, "internal error; see the log")
 
 
 def draining_status() -> status_pb2.Status:
-    """What ends calls that would outlast the server."""
-    return plain_status(grpc.StatusCode.UNAVAILABLE, "DRAINING", "server draining; call again")
+    return plain_status(Own.DRAINING, "server draining; call again")
 
 
 def _violations(error: EngineError) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from controlplane.status import STATUSES, plain_status, status_of
+from controlplane.status import STATUSES, Own, plain_status, status_of
 from engine import errors
 from engine.errors import ConfigProblem, EngineError
 
@@ -108,7 +108,7 @@ def test_an_error_without_any_base_tells_nothing() -> None:
 
 
 def test_a_status_of_the_server_itself_has_a_reason_too() -> None:
-    status = plain_status(grpc.StatusCode.UNAUTHENTICATED, "NO_CALLER", "who?")
+    status = plain_status(Own.NO_CALLER, "who?")
 
     info, _ = details(status)
     assert (status.code, status.message, info.reason) == (16, "who?", "NO_CALLER")
