@@ -85,9 +85,7 @@ class RequestBody:
         if self._failure is not None:
             raise self._failure
         if self.lane is Lane.INLINE and not self._is_whole:
-            size = self.size_bytes
-            is_small = size is not None and size <= self._settings.small_body_bytes
-            raise HandOn(Lane.SHORT if is_small else Lane.STREAMING)
+            raise HandOn(Lane.STREAMING)
         try:
             count = self._known(buffer) if self._decoder is None else self._chunked(self._decoder, buffer)
         except BodyError as error:

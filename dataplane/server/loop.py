@@ -371,14 +371,12 @@ class Loop:
         connection.head = connection.scan = None
         body = RequestBody(connection.sock, head, buffer, self._settings, is_whole=is_whole)
         lane = connection.lane
-        if lane is _SHORT and self._is_large(head, is_whole):
+        is_large = (head.content_length or 0) > self._settings.small_body_bytes
+        if lane is _SHORT and (is_large or not (is_whole or is_at_end)):
+            # Whoever is yet to send may take long, however little it is: never on one of the few threads for commits.
             lane = _STREAMING
         self._run(connection, self._make_request(connection, head, body, lane))
         return True
-
-    def _is_large(self, head: RequestHead, is_whole: bool) -> bool:
-        size = head.content_length
-        return not is_whole if size is None else size > self._settings.small_body_bytes
 
     def _make_request(
         self, connection: Connection, head: RequestHead, body: RequestBody | None, lane: Lane

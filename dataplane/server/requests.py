@@ -116,7 +116,7 @@ class Request:
         """Response.send, with what goes wrong told as CUT."""
         try:
             return self.response.send(sock, nowait=nowait, region_count_max=region_count_max)
-        except OSError as error:
+        except (ConnectionError, TimeoutError) as error:
             _log.debug("response.client_gone reason=%s", error)
         except Exception:
             _log.exception("response.cut")

@@ -198,7 +198,7 @@ class Response:
         """Send until done, until the socket is full, until waiting is needed, or for so many regions more.
 
         With `nowait` only parts of files are made here, other regions NEED a THREAD.
-        Raises OSError when the client is gone, and whatever the source raises: then the connection is cut.
+        Raises OSError of the socket, BodyCut, and whatever else the source raises: then the connection is cut.
         """
         count = 0
         while True:
@@ -216,6 +216,8 @@ class Response:
                 self.take_region(nowait=nowait)
             except WouldBlock:
                 return Sent.NEEDS_THREAD
+            except OSError as error:
+                raise BodyCut("the next region could not be read") from error
             count += 1
 
     def close(self) -> None:

@@ -34,8 +34,10 @@ class ServerSettings:
     """A body up to this size is received by the loop before a thread is taken, and so much of a larger one."""
 
     pipelined_count_per_turn: int = 16
-    region_count_per_turn: int = 4
-    """So many requests, or regions, of one connection are served before the others' turn."""
+    """So many requests of one connection are served before the others' turn."""
+
+    region_count_per_turn: int = 1
+    """So many regions of one response are sent before the others' turn: a turn has 32 events and a few milliseconds."""
 
     tick_s: float = 0.5
     """How often deadlines are looked at; no deadline is kept more exactly."""

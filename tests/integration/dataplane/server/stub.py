@@ -1,5 +1,6 @@
 """A small application and raw clients for the server: what a test wants stands in the request's target."""
 
+import errno
 import socket
 import threading
 import time
@@ -44,6 +45,7 @@ class Regions:
         fails_at: int | None = None,
         ends_at: int | None = None,
         blocks: bool = False,
+        failure: Exception | None = None,
     ) -> None:
         self.remaining_bytes = size_bytes
         self.close_count = 0
@@ -53,13 +55,14 @@ class Regions:
         self._fails_at = fails_at
         self._ends_at = ends_at
         self._blocks = blocks
+        self._failure = failure or RuntimeError("the backend is gone")
 
     def next_region(self, *, nowait: bool = False) -> FileRegion | memoryview | None:
         if self._blocks and nowait:
             self.blocked_count += 1
             raise WouldBlock
         if self._fails_at is not None and self._at >= self._fails_at:
-            raise RuntimeError("the disk is gone")
+            raise self._failure
         if self.remaining_bytes == 0 or (self._ends_at is not None and self._at >= self._ends_at):
             return None
         offset = self._at % len(PATTERN)
@@ -98,7 +101,7 @@ class StubApplication:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         target = environ["penstock.target"].decode()
         path, _, query = target.partition("?")
-        options = dict(each.split("=") for each in query.split("&")) if query else {}
+        options = dict(each.split("=") for each in query.split("&") if each.count("=") == 1)
         self.runs.append((target, environ["penstock.lane"], threading.current_thread().name))
         self.environs.append(environ)
 
@@ -116,7 +119,8 @@ class StubApplication:
                 raise RuntimeError("told to")
 
         environ["penstock.ended"] = ended
-        status, answer = getattr(self, "on_" + path.strip("/"))(environ, options)
+        handler = getattr(self, "on_" + path.strip("/"), self.on_missing)
+        status, answer = handler(environ, options)
         headers = [("Content-Type", "text/plain")]
         if isinstance(answer, Regions):
             self.sources.append(answer)
@@ -156,6 +160,9 @@ class StubApplication:
 
     def on_hello(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
         return 200, f"hello {options.get('n', '')}".encode()
+
+    def on_missing(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
+        return 404, b""
 
     def on_empty(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
         return 204, b""
@@ -198,6 +205,7 @@ class StubApplication:
             fails_at=int(options["fails"]) if "fails" in options else None,
             ends_at=int(options["ends"]) if "ends" in options else None,
             blocks="blocks" in options,
+            failure=OSError(errno.EIO, "the disk is gone") if "disk" in options else None,
         )
 
     def ending(self) -> Ending:

@@ -52,6 +52,20 @@ def test_a_large_body_never_runs_on_a_thread_for_short_waits(server: Running) ->
     assert [run[1] for run in server.application.runs] == [Lane.STREAMING, Lane.SHORT]
 
 
+def test_senders_who_wait_for_continue_hold_no_thread_for_short_waits(serve: Serve) -> None:
+    server = serve(short_thread_count=1)
+    waiting = [server.client() for _ in range(3)]
+    for client in waiting:
+        client.send(request("PUT", "/echo?lane=short", "Content-Length: 10", "Expect: 100-continue"))
+        assert client.answer().status == 100
+
+    assert server.get("/hello?lane=short").status == 200
+
+    for client in waiting:
+        client.send(b"0123456789")
+        assert client.answer().body == b"0123456789"
+
+
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_continue_is_sent_when_the_handler_first_reads(server: Running, lane: str, size: int) -> None:

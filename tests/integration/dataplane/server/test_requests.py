@@ -153,6 +153,38 @@ def test_cutting_a_pipeline_anywhere_gives_the_same_answers(serve: Serve) -> Non
     check()
 
 
+def test_a_flipped_byte_is_refused_or_changes_its_own_request_only(server: Running) -> None:
+    requests = [request("GET", f"/hello?n={n}", "X-Amz-Date: 20261125T000000Z") for n in range(5)]
+    raw = b"".join(requests)
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(len(requests[0]), len(raw) - 1), st.integers(1, 255))
+    def check(at: int, flip: int) -> None:
+        flipped = bytearray(raw)
+        flipped[at] ^= flip
+        client = Client(server.address)
+        try:
+            client.send(bytes(flipped))
+            client.sock.shutdown(socket.SHUT_WR)
+            answers = []
+            try:
+                while True:
+                    answers.append(client.answer())
+            except EOFError:
+                pass
+        finally:
+            client.close()
+        changed = 0
+        for n, answer in enumerate(answers):
+            assert answer.status in (200, 400, 404, 414, 417, 431, 501)
+            changed += (answer.status, answer.body) != (200, f"hello {n}".encode())
+        assert changed <= 1
+        assert answers[0].body == b"hello 0"
+        assert len(answers) == 5 or answers[-1].headers.get("connection") == "close" or at >= len(raw) - 4
+
+    check()
+
+
 @pytest.mark.parametrize("lane", LANES)
 def test_http_10_gets_a_closed_connection_unless_it_asks(server: Running, lane: str) -> None:
     client = server.client()

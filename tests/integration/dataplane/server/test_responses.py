@@ -113,6 +113,17 @@ def test_a_body_that_cannot_go_on_is_cut(server: Running, lane: str, kind: str, 
 
 
 @pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("disk", ["", "&disk=1"])
+def test_a_body_that_cannot_go_on_is_logged(
+    server: Running, lane: str, disk: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.get(f"/regions?size={SIZE}&fails=1000000&lane={lane}{disk}")
+    server.application.ending()
+
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [("ERROR", "response.cut")]
+
+
+@pytest.mark.parametrize("lane", LANES)
 def test_a_body_that_fails_before_its_first_byte_is_an_error(server: Running, lane: str) -> None:
     client = server.client()
 
