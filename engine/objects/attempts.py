@@ -114,6 +114,11 @@ class Attempts:
             self._health.failed(backend.backend_id)
         self._tried[backend.backend_id] += 1
 
+    def lost_piece(self, backend: Backend) -> None:
+        """A piece it took turned out bad or missing: it is trusted with none of this blob any more."""
+        self._health.failed(backend.backend_id)
+        self._tried[backend.backend_id] = TRY_COUNT_MAX
+
     def has_no_room(self, backend_id: int) -> None:
         """The database says that the backend's quota is used up."""
         self._full.add(backend_id)

@@ -7,7 +7,15 @@ from blake3 import blake3
 
 from engine.backends.base import StoredPiece
 from engine.clock import Ids
-from engine.errors import BackendError, BackendsUnavailable, BelowWriteQuorum, EngineError, NoSpaceAnywhere
+from engine.errors import (
+    BackendError,
+    BackendsUnavailable,
+    BelowWriteQuorum,
+    EngineError,
+    NoSpaceAnywhere,
+    PieceCorrupt,
+    PieceMissing,
+)
 from engine.integrity.blocks import BlockChecksums, block_crcs
 from engine.objects.attempts import Announcements, Attempts
 from engine.objects.blob_draft import BlobDraft, Standing
@@ -118,9 +126,10 @@ class BlobWriter:
         `readable` are pieces that must not be named but can still be copied from. With fewer pieces than the scheme
         asks for the blob may pass, never with fewer than the quorum: BelowWriteQuorum, or why not a single one stands.
         """
-        for index in draft.missing():
+        # A piece may turn out to be lost while others are copied from it, and is missing then as well.
+        while missing := draft.missing():
             try:
-                self._restore_one(draft, index, readable)
+                self._restore_one(draft, missing[0], readable)
             except (BackendsUnavailable, NoSpaceAnywhere) as error:
                 self._accept_or_raise(draft, error)
                 return
@@ -158,8 +167,8 @@ class BlobWriter:
         return True
 
     def _try_copy(self, draft: BlobDraft, index: int, place: Place, readable: Sequence[Standing]) -> bool:
-        sources = [*(standing for _, standing in draft.standing()), *readable]
-        for source in sources:
+        sources = [*draft.standing(), *((None, standing) for standing in readable)]
+        for source_index, source in sources:
             intent = draft.attempts.announce(place.backend)
             try:
                 piece: StoredPiece = copy_piece(
@@ -171,7 +180,11 @@ class BlobWriter:
                     tail=draft.tail(index),
                     pool=self._pool,
                 )
-            except SourceFailed:
+            except SourceFailed as failure:
+                if source_index is not None and isinstance(failure.error, PieceCorrupt | PieceMissing):
+                    # Whatever its backend answered at the end: it does not stand, and no row may name it.
+                    draft.drop(source_index)
+                    draft.attempts.lost_piece(source.place.backend)
                 continue
             except BackendError as error:
                 draft.attempts.refused(place.backend, error)

@@ -10,6 +10,10 @@ from engine.units import BLOCK_BYTES
 class SourceFailed(Exception):
     """The piece to copy from could not be read; the target is not to blame."""
 
+    def __init__(self, error: BackendError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 def copy_piece(
     source: Backend,
@@ -48,7 +52,7 @@ def _pour(
     try:
         reader = source.open_reader(source_key, payload_bytes)
     except BackendError as error:
-        raise SourceFailed from error
+        raise SourceFailed(error) from error
     try:
         for index, start in enumerate(range(0, payload_bytes, BLOCK_BYTES)):
             block = memoryview(buffer)[: min(BLOCK_BYTES, payload_bytes - start)]
@@ -57,7 +61,7 @@ def _pour(
                 if not block_crc_matches(block_crcs, index, block):
                     raise PieceCorrupt("a block does not verify", backend=source.name)
             except BackendError as error:
-                raise SourceFailed from error
+                raise SourceFailed(error) from error
             writer.write(block)
     finally:
         reader.close()

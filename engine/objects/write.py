@@ -91,8 +91,7 @@ class Writer:
         self._check_places(bucket, size_bytes)
 
     def _check_places(self, bucket: Bucket, size_bytes: int) -> None:
-        if size_bytes == 0 or self._policy.is_held(size_bytes):
-            # Choosing places for a held body comes before it is read as well, and costs the same.
+        if size_bytes == 0:
             return
         self._placer.check_room(
             count=quorum_count(self._policy.scheme_of(bucket), self._policy.write_quorum),

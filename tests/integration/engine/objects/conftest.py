@@ -1,6 +1,7 @@
 """Deployments of the shapes these tests ask for, closed when they end."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ from tests.support.objects import ObjectRig, Shape
 
 MakeRig = Callable[..., ObjectRig]
 
+_SHAPE = {field.name for field in fields(Shape)}
+
 
 @pytest.fixture
 def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
     rigs: list[ObjectRig] = []
 
-    def make(**shape: Any) -> ObjectRig:
-        rig = ObjectRig(tmp_path / f"rig-{len(rigs)}", Shape(**shape))
+    def make(*, folder: str | None = None, **options: Any) -> ObjectRig:
+        """Options are those of Shape and of ObjectRig."""
+        shape = {name: value for name, value in options.items() if name in _SHAPE}
+        others = {name: value for name, value in options.items() if name not in _SHAPE}
+        rig = ObjectRig(tmp_path / (folder or f"rig-{len(rigs)}"), Shape(**shape), **others)
         rigs.append(rig)
         return rig
 
