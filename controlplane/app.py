@@ -72,7 +72,7 @@ def run_plane(
     except BaseException:
         opened.close()
         raise
-    # A worker that hangs may hold anything: the end of the process frees it, and the next start recovers.
+    # A thread that hangs may hold anything: the end of the process frees it, and the next start recovers.
     if has_ended:
         opened.close()
     return has_ended
@@ -158,14 +158,15 @@ class ControlPlane:
         await self._server.serving()
 
     async def stop(self) -> bool:
-        """End calls and workers; false when a worker was still at it after its time."""
-        _, has_ended = await asyncio.gather(
+        """End calls, workers and ticks; false when one of these was still at it after its time."""
+        timeout_s = self._settings.threads_stop_s
+        _, workers_ended, ticking_ended = await asyncio.gather(
             self._server.stop(),
-            asyncio.to_thread(self._workers.stop, self._settings.workers_stop_s),
+            asyncio.to_thread(self._workers.stop, timeout_s),
+            asyncio.to_thread(self._ticking.stop, timeout_s),
         )
         self._pool.close()
-        self._ticking.stop()
-        return has_ended
+        return workers_ended and ticking_ended
 
     async def _listen(self) -> None:
         node, live = self._opened.settings.node, self._opened.settings.live
@@ -195,8 +196,9 @@ class Ticking(threading.Thread):
         while not self._stopping.wait(self._pause_s):
             self._opened.tick()
 
-    def stop(self) -> None:
-        """Returns once no tick is under way."""
+    def stop(self, timeout_s: float) -> bool:
+        """Whether no tick is under way any more."""
         self._stopping.set()
         if self.ident is not None:
-            self.join()
+            self.join(timeout_s)
+        return not self.is_alive()

@@ -23,15 +23,23 @@ class EnginePool:
         self._under_way_count = 0
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run on a thread and return what it returns; raises Overloaded when too many wait."""
+        """Run on a thread and return what it returns; raises Overloaded when too many wait.
+
+        A call whose caller goes away is carried out all the same, and counts until it has ended: callers that come
+        back again and again pile nothing up.
+        """
         if self._under_way_count >= THREAD_COUNT + WAITING_COUNT_MAX:
             raise Overloaded(what="the control plane's pool")
+        under_way = asyncio.wrap_future(self._threads.submit(call, *args, **kwargs))
         self._under_way_count += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
-        finally:
-            self._under_way_count -= 1
+        under_way.add_done_callback(self._ended)
+        return await asyncio.shield(under_way)
+
+    def _ended(self, call: asyncio.Future[T]) -> None:
+        self._under_way_count -= 1
+        if not call.cancelled():
+            # Looked at here, so that an error nobody waits for any more is no complaint of the loop's.
+            call.exception()
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)

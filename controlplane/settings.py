@@ -13,5 +13,5 @@ class ControlSettings:
     place_wait_s: float = 3.0
     """How long another control plane on this node may take to end: one that was killed just now may not be gone yet."""
 
-    workers_stop_s: float = 7.0
-    """How long workers may take to end the unit at hand, while calls end too: `penstock serve` allows ten in all."""
+    threads_stop_s: float = 7.0
+    """How long workers and ticks may take to end what is at hand, while calls end too: `serve` allows ten in all."""
