@@ -14,6 +14,8 @@ ATTEMPT_COUNT_MAX = 10
 BACKOFF_FIRST_S = MINUTE_S
 BACKOFF_MAX_S = DAY_S
 
+_ALWAYS_US = 2**62
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupDepth:
@@ -50,8 +52,8 @@ def claim_due(tx: Tx, *, process_id: bytes, count_max: int, ignore_grace: bool =
         {
             "process_id": process_id,
             "now_us": tx.now_us(),
+            "due_us": _ALWAYS_US if ignore_grace else tx.now_us(),
             "count_max": count_max,
-            "ignore_grace": int(ignore_grace),
         },
     )
     return [_read(row) for row in rows]

@@ -55,14 +55,16 @@ def migrate(connection: apsw.Connection, folder: Path, lock_path: Path) -> list[
                 continue
             connection.execute("BEGIN IMMEDIATE")
             try:
-                connection.execute(text.decode("utf-8"))
+                connection.execute(text.decode("utf-8")).fetchall()
                 connection.execute(
                     "INSERT INTO schema_migrations VALUES (?, ?, ?, CAST(unixepoch('subsec') * 1000000 AS INTEGER))",
                     (number, path.stem, digest),
                 )
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                # SQLite ends a transaction itself when the disk is full.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
             applied.append(path.stem)
     return applied

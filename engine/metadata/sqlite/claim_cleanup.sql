@@ -3,7 +3,7 @@ UPDATE cleanup_queue
 SET claimed_by = :process_id, claimed_at_us = :now_us
 WHERE cleanup_id IN (
     SELECT cleanup_id FROM cleanup_queue
-    WHERE claimed_by IS NULL AND (next_retry_us <= :now_us OR :ignore_grace)
+    WHERE claimed_by IS NULL AND next_retry_us <= :due_us
     ORDER BY next_retry_us
     LIMIT :count_max
 )

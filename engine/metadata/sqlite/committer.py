@@ -69,11 +69,13 @@ class Committer:
         lock_path: Path,
         *,
         committed: Callable[[], None],
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         self._connection = connection
         self._statements = statements
         self._clock = clock
         self._committed = committed
+        self._lock_timeout_s = lock_timeout_s
         self._lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._guard = threading.Lock()
         self._arrived = threading.Condition(self._guard)
@@ -106,6 +108,11 @@ class Committer:
             raise waiting.error
         return waiting.result
 
+    @property
+    def queued_count(self) -> int:
+        """Units that wait for the next group."""
+        return len(self._queue)
+
     def close(self) -> None:
         """Settle what is queued, then end."""
         with self._guard:
@@ -124,15 +131,17 @@ class Committer:
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_COUNT_MAX))]
                 for waiting in group:
                     waiting.state = _State.RUNNING
-            self.group_sizes.append(len(group))
             try:
                 self._run_group(group)
             except BaseException as error:  # a committer that dies would hang every writer
                 _log.exception("committer.failed")
+                self._roll_back()
                 for waiting in group:
-                    if waiting.state is not _State.SETTLED:
+                    if waiting.error is None:
                         waiting.error = OutcomeUnknown(f"the committer failed: {error!r}")
-            for waiting in group:
+            done = [waiting for waiting in group if waiting.state is _State.RUNNING]
+            self.group_sizes.append(len(done))
+            for waiting in done:
                 waiting.state = _State.SETTLED
                 waiting.settled.release()
 
@@ -145,21 +154,22 @@ class Committer:
         except TimeoutError:
             for waiting in ready:
                 waiting.error = DatabaseUnavailable(
-                    f"another process held the write lock for {LOCK_TIMEOUT_S} s"
+                    f"another process held the write lock for {self._lock_timeout_s} s"
                 )
             return
         try:
             if not self._commit_together(ready):
                 for waiting in ready:
-                    waiting.result, waiting.error = None, None
-                    self._commit_together([waiting], is_alone=True)
+                    if waiting.state is _State.RUNNING:
+                        waiting.result, waiting.error = None, None
+                        self._commit_together([waiting], is_alone=True)
         finally:
             fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
         self._committed()
 
     def _sync_barriers(self, group: list[_Waiting]) -> list[_Waiting]:
         """Sync each barrier once; a unit whose barrier fails gets that error and is not run."""
-        failed: dict[int, EngineError] = {}
+        failed: dict[int, BaseException] = {}
         synced: set[int] = set()
         ready = []
         for waiting in group:
@@ -169,7 +179,9 @@ class Committer:
                 if id(barrier) not in failed:
                     try:
                         barrier.sync()
-                    except EngineError as error:
+                    except (
+                        BaseException
+                    ) as error:  # whatever it is, it belongs to the units behind this barrier
                         failed[id(barrier)] = error
                     else:
                         synced.add(id(barrier))
@@ -190,8 +202,7 @@ class Committer:
                 waiting.error = _translated(error)
             return True
         try:
-            for waiting in group:
-                self._run_unit(waiting)
+            ran = self._run_units(group)
         except apsw.Error as error:
             self._roll_back()
             if is_alone:
@@ -203,8 +214,9 @@ class Committer:
         except apsw.IOError:
             # The commit record may be in the log and become visible at the next recovery.
             self._roll_back()
-            for waiting in group:
-                waiting.error = OutcomeUnknown("the disk failed while the metadata was committed")
+            for waiting in ran:
+                if waiting.error is None:
+                    waiting.error = OutcomeUnknown("the disk failed while the metadata was committed")
         except apsw.Error as error:
             self._roll_back()
             if is_alone:
@@ -212,6 +224,24 @@ class Committer:
                 return True
             return False
         return True
+
+    def _run_units(self, group: list[_Waiting]) -> list[_Waiting]:
+        """Run units until they have taken long enough, the others wait for the next group; the ones that ran."""
+        begun_s = self._clock.monotonic_s()
+        for count, waiting in enumerate(group):
+            if count and self._clock.monotonic_s() - begun_s >= GROUP_WORK_S:
+                self._put_back(group[count:])
+                return group[:count]
+            self._run_unit(waiting)
+        return group
+
+    def _put_back(self, units: list[_Waiting]) -> None:
+        """To the head of the queue, in their order. Their barriers are synced already; syncing again is harmless."""
+        with self._guard:
+            for waiting in reversed(units):
+                waiting.state = _State.QUEUED
+                waiting.result, waiting.error = None, None
+                self._queue.appendleft(waiting)
 
     def _run_unit(self, waiting: _Waiting) -> None:
         connection = self._connection
@@ -223,7 +253,9 @@ class Committer:
             waiting.error = error
         except apsw.Error:
             raise
-        except Exception as error:  # any failure of a unit belongs to its caller
+        except (
+            BaseException
+        ) as error:  # any failure of a unit belongs to its caller, and none may end this thread
             waiting.error = error
         if waiting.error is not None:
             if not connection.in_transaction:
@@ -239,7 +271,7 @@ class Committer:
                 _log.exception("committer.rollback_failed")
 
     def _lock(self) -> None:
-        deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+        deadline_s = time.monotonic() + self._lock_timeout_s
         while True:
             try:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

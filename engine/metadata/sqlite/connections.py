@@ -44,9 +44,9 @@ def check_version(version: str) -> None:
         )
 
 
-def check_file_system(folder: Path) -> None:
-    """Refuse a network file system: SQLite's locks are not kept there."""
-    kind = _file_system_kind(folder)
+def check_file_system(folder: Path, *, kind: int | None = None) -> None:
+    """Refuse a network file system: SQLite's locks are not kept there. `kind` is what statfs would say."""
+    kind = _file_system_kind(folder) if kind is None else kind
     if kind in _NETWORK_FILE_SYSTEMS:
         told = _NETWORK_FILE_SYSTEMS[kind]
         raise StartRefused(f"{folder} lies on {told}; SQLite needs a local disk, or use PostgreSQL")

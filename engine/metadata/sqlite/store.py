@@ -49,10 +49,10 @@ class SqliteStore:
         self._live_fd, self.was_unclean = _mark_live(path)
         self._refusal: str | None = None
         try:
-            writer = open_connection(path, is_reader=False)
-            migrate(writer, FOLDER / "migrations", path.with_name(path.name + "-migration"))
+            writer = _open_migrated(path)
         except BaseException as error:
-            os.close(self._live_fd)
+            # Nothing was written to: the next start has no more reason to doubt than this one had.
+            _mark_stopped(self._live_fd, is_clean=not self.was_unclean)
             if isinstance(error, apsw.Error):
                 raise _unopened(path, error) from error
             raise
@@ -188,14 +188,26 @@ def _mark_live(path: Path) -> tuple[int, bool]:
     return fd, was_unclean
 
 
-def _mark_stopped(fd: int) -> None:
+def _mark_stopped(fd: int, *, is_clean: bool = True) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pass
     else:
-        os.ftruncate(fd, 0)
+        if is_clean:
+            os.ftruncate(fd, 0)
     os.close(fd)
+
+
+def _open_migrated(path: Path) -> apsw.Connection:
+    """The writer's connection, closed again when the database is refused."""
+    connection = open_connection(path, is_reader=False)
+    try:
+        migrate(connection, FOLDER / "migrations", path.with_name(path.name + "-migration"))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _unopened(path: Path, error: apsw.Error) -> EngineError:

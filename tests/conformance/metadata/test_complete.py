@@ -8,6 +8,7 @@ import pytest
 from engine.errors import (
     InvalidPart,
     NoSuchUpload,
+    ObjectTooLarge,
     PartOrder,
     PartTooSmall,
     PreconditionFailed,
@@ -20,7 +21,7 @@ from engine.metadata.store import Store, Tx
 from engine.names import ObjectKey
 from engine.objects.complete import Completed, Completer, CompleteRequest
 from engine.records import Bucket, ListedPart, Part
-from engine.units import DAY_S, PART_NUMBER_MAX
+from engine.units import DAY_S, OBJECT_SIZE_MAX_BYTES, PART_NUMBER_MAX
 from tests.support.metadata import (
     SetClock,
     assert_consistent,
@@ -227,6 +228,17 @@ def test_only_the_last_part_may_be_small(store: Store, bucket: Bucket, backend: 
     ask(store, request_of(bucket, upload_id, 1, 2), part_size_min_bytes=100)
 
     assert (caught.value.part_number, caught.value.size_bytes, caught.value.min_bytes) == (1, 99, 100)
+
+
+def test_parts_of_more_than_five_tebibytes_are_no_object(store: Store, bucket: Bucket, backend: int) -> None:
+    upload_id = make_upload(store, bucket, KEY)
+    put_part(store, bucket, KEY, upload_id, 1, new_blob(backend, size_bytes=OBJECT_SIZE_MAX_BYTES))
+    put_part(store, bucket, KEY, upload_id, 2, new_blob(backend, size_bytes=1))
+
+    with pytest.raises(ObjectTooLarge):
+        ask(store, request_of(bucket, upload_id, 1, 2))
+
+    ask(store, request_of(bucket, upload_id, 1))
 
 
 def test_a_part_that_changed_since_the_list_was_checked_is_refused(
