@@ -5,7 +5,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -91,19 +91,17 @@ class Connection:
     def close(self) -> None:
         self.socket.close()
 
-    def send(self, raw: bytes) -> None:
+    def send(self, raw: bytes | memoryview) -> None:
         """Send all of it, receiving meanwhile; stops without complaint when the server hangs up."""
         left = memoryview(raw)
         deadline = time.monotonic() + self._timeout_s
         while left and not self._is_over:
-            readable, writable, _ = select.select(
-                [self.socket], [self.socket], [], max(0.0, deadline - time.monotonic())
-            )
-            if not readable and not writable:
+            events = self._poll(select.POLLIN | select.POLLOUT, deadline - time.monotonic())
+            if not events:
                 raise NoAnswer(f"{len(left)} bytes were not taken within {self._timeout_s} s")
-            if readable:
+            if events & ~select.POLLOUT:
                 self._receive()
-            if writable and not self._is_over:
+            if not self._is_over:
                 try:
                     left = left[self.socket.send(left) :]
                 except BlockingIOError:
@@ -120,8 +118,17 @@ class Connection:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    def answer(self, method: str = "GET", *, timeout_s: float | None = None) -> Answer:
-        """The next answer, one of 100 included; `method` is what was asked, since HEAD is answered without body."""
+    def answer(
+        self,
+        method: str = "GET",
+        *,
+        timeout_s: float | None = None,
+        take: Callable[[memoryview], object] | None = None,
+    ) -> Answer:
+        """The next answer, one of 100 included; `method` is what was asked, since HEAD is answered without body.
+
+        With `take` the body is handed to it piece by piece, and is not part of the answer.
+        """
         deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
         while (end := self._received.find(b"\r\n\r\n")) < 0:
             self._wait(deadline)
@@ -136,6 +143,9 @@ class Connection:
             headers.append((found[1].decode("latin-1").lower(), found[2].decode("latin-1")))
         status = int(status_line[1])
         size_bytes = _body_bytes(status, headers, method)
+        if take is not None:
+            self._hand_over(size_bytes, take, deadline)
+            size_bytes = 0
         while len(self._received) < size_bytes:
             self._wait(deadline)
         body = bytes(self._received[:size_bytes])
@@ -154,15 +164,35 @@ class Connection:
 
     def is_silent(self, seconds: float) -> bool:
         """Whether no byte comes for so long; an end is none."""
-        if not self._received and not self._is_over and select.select([self.socket], [], [], seconds)[0]:
+        if not self._received and not self._is_over and self._poll(select.POLLIN, seconds):
             self._receive()
         return not self._received
+
+    def is_cut(self) -> bool:
+        """Whether the connection is gone, reading nothing: an end that waits behind unread bytes counts."""
+        return bool(self._poll(select.POLLRDHUP, 0.0))
+
+    def _hand_over(self, size_bytes: int, take: Callable[[memoryview], object], deadline: float) -> None:
+        left = size_bytes
+        while left:
+            if not self._received:
+                self._wait(deadline)
+            count = min(left, len(self._received))
+            with memoryview(self._received) as view:
+                take(view[:count])
+            del self._received[:count]
+            left -= count
+
+    def _poll(self, wanted: int, timeout_s: float) -> int:
+        poll = select.poll()
+        poll.register(self.socket, wanted)
+        return sum(events for _, events in poll.poll(max(0.0, timeout_s) * 1000))
 
     def _wait(self, deadline: float) -> None:
         left_s = deadline - time.monotonic()
         if self._is_over:
             raise NoAnswer(f"the connection ended after {bytes(self._received[:200])!r}")
-        if left_s <= 0 or not select.select([self.socket], [], [], left_s)[0]:
+        if left_s <= 0 or not self._poll(select.POLLIN, left_s):
             raise NoAnswer(f"nothing more came after {bytes(self._received[:200])!r}")
         self._receive()
 

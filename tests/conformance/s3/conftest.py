@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conformance.s3.wire import BUCKET, SENTINEL, SENTINEL_BODY, Wire
-from tests.support.raw_http import Connection
+from tests.conformance.s3.wire import BUCKET, Wire
 from tests.support.served import Served
 
 OTHER_KEY_ID, OTHER_SECRET = "OTHERACCOUNTKEY", "a secret of the other account"
@@ -33,19 +32,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def session_wire(served: Served) -> Wire:
-    known = served.credentials
-    host, _, port = known.endpoint.removeprefix("http://").partition(":")
-    wire = Wire(
-        address=(host, int(port)),
-        access_key_id=known.access_key_id,
-        secret=known.secret_access_key,
-        region=known.region,
-        owner=(known.access_key_id, known.secret_access_key),
-    )
-    with Connection(wire.address) as connection:
-        for target, body in [(f"/{BUCKET}", b""), (SENTINEL, SENTINEL_BODY)]:
-            connection.send(wire.raw("PUT", target, body=body))
-            assert connection.answer("PUT").status == 200
+    wire = Wire.of(served)
+    wire.lay_sentinel()
     return wire
 
 

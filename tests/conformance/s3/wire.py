@@ -8,6 +8,7 @@ from urllib.parse import quote
 from dataplane.wire.times import amz_date
 from engine.clock import SystemClock
 from tests.support.raw_http import Answer, Connection, Pairs, request_bytes
+from tests.support.served import Served
 from tests.support.sigv4_signer import Signer
 
 BUCKET = "conformance"
@@ -27,6 +28,26 @@ class Wire:
     secret: str
     region: str
     owner: tuple[str, str]
+
+    @classmethod
+    def of(cls, served: Served) -> "Wire":
+        """With the key that `penstock init` made."""
+        known = served.credentials
+        host, _, port = known.endpoint.removeprefix("http://").partition(":")
+        return cls(
+            address=(host, int(port)),
+            access_key_id=known.access_key_id,
+            secret=known.secret_access_key,
+            region=known.region,
+            owner=(known.access_key_id, known.secret_access_key),
+        )
+
+    def lay_sentinel(self) -> None:
+        """Make the bucket of the suite and the object that is asked for after every request."""
+        with Connection(self.address) as connection:
+            for target, body in [(f"/{BUCKET}", b""), (SENTINEL, SENTINEL_BODY)]:
+                connection.send(self.raw("PUT", target, body=body))
+                assert connection.answer("PUT").status == 200
 
     def signer(self, *, off_s: int = 0, **wrong: Any) -> Signer:
         """Signs as of now, `off_s` seconds later, and with what is named wrong."""
