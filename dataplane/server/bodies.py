@@ -19,6 +19,7 @@ class NoBody:
     """`wsgi.input` of a request that announces none."""
 
     __slots__ = ()
+    needs_streaming = False
     size_bytes: int | None = None
     received_bytes = 0
 
@@ -79,6 +80,11 @@ class RequestBody:
         self._poll: select.poll | None = None
         self._failure: BodyError | None = None
         self._decoder = ChunkedDecoder() if head.is_chunked else None
+
+    @property
+    def needs_streaming(self) -> bool:
+        """Whether reading it waits for the client, or takes long."""
+        return not self._is_whole or (self.size_bytes or 0) > self._settings.small_body_bytes
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Body bytes, at least one until the end, then 0; raises BodyError, the same one again once it failed."""

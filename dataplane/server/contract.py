@@ -66,8 +66,8 @@ class Application(Protocol):
     ) -> Lane:
         """Called on the loop, for a guess that costs nothing: no I/O.
 
-        SHORT becomes STREAMING for a body above `small_body_bytes`, and for one that has not come whole: a chunked one, or
-        one whose sender waits for `100 Continue`.
+        SHORT, also when a HandOn names it, becomes STREAMING for a body above `small_body_bytes` and for one that has
+        not come whole: threads for short waits never wait for a client.
         """
 
     def refuse(self, code: str, status: int, message: str, /) -> tuple[list[tuple[str, str]], bytes]:

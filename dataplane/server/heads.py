@@ -32,7 +32,21 @@ class _Names(dict[bytes, bytes]):
         return lowered
 
 
+class _Hosts(dict[bytes, str]):
+    """Checked values of Host. Clients of one server send the same few again and again."""
+
+    def __missing__(self, value: bytes) -> str:
+        match = _HOST.fullmatch(value)
+        if match is None or len(value) > HOST_BYTES_MAX or (match[1] is not None and int(match[1]) > 65535):
+            raise Refused(400, "BadRequest", "the Host header is malformed")
+        host = value.decode("ascii")
+        if len(value) <= NAME_CACHE_BYTES_MAX and len(self) < NAME_CACHE_COUNT_MAX:
+            self[value] = host
+        return host
+
+
 _names = _Names()
+_hosts = _Hosts()
 _methods = {name.encode(): name for name in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")}
 
 
@@ -107,7 +121,7 @@ def _check_repeated(headers: list[tuple[bytes, bytes]], fields: dict[bytes, byte
 def _read_framing(head: RequestHead, fields: dict[bytes, bytes]) -> None:
     host = fields.get(b"host")
     if host is not None:
-        head.host = _host(host)
+        head.host = _hosts[host]
     elif not head.is_http_10:
         raise Refused(400, "BadRequest", "a request has exactly one Host header")
     length = fields.get(b"content-length")
@@ -168,13 +182,6 @@ def _line_problem(line: bytes) -> str:
     if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
         return "only HTTP/1.1 and HTTP/1.0 are served"
     return "the method is malformed or the request target is not in origin form"
-
-
-def _host(value: bytes) -> str:
-    match = _HOST.fullmatch(value)
-    if match is None or len(value) > HOST_BYTES_MAX or (match[1] is not None and int(match[1]) > 65535):
-        raise Refused(400, "BadRequest", "the Host header is malformed")
-    return value.decode("ascii")
 
 
 def _content_length(value: bytes) -> int:

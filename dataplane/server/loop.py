@@ -107,16 +107,20 @@ class Loop:
             self._shut()
 
     def _turn_until_stopped(self) -> None:
-        settings, poll, monotonic = self._settings, self._epoll.poll, time.monotonic
+        settings, connections = self._settings, self._connections
+        poll, monotonic, on_event = self._epoll.poll, time.monotonic, self._on_event
         next_tick_s = self._now_s
         while True:
             timeout_s = 0.0 if self._ready else max(0.0, next_tick_s - monotonic())
             events = poll(timeout_s, EVENT_COUNT_PER_TURN)
             started_s = self._now_s = monotonic()
             for fd, _ in events:
-                connection = self._connections.get(fd)
+                connection = connections.get(fd)
                 if connection is not None:
-                    self._guard(self._on_event, connection)
+                    try:
+                        on_event(connection)
+                    except Exception:
+                        self._fail(connection)
                 elif fd == self._wake:
                     self._take_returned()
                 elif fd in self._listeners:
@@ -145,8 +149,11 @@ class Loop:
         try:
             call(connection)
         except Exception:
-            _log.exception("connection.failed")
-            self._abort(connection)
+            self._fail(connection)
+
+    def _fail(self, connection: Connection) -> None:
+        _log.exception("connection.failed")
+        self._abort(connection)
 
     # Connections come and go.
 
@@ -370,12 +377,7 @@ class Loop:
             return False
         connection.head = connection.scan = None
         body = RequestBody(connection.sock, head, buffer, self._settings, is_whole=is_whole)
-        lane = connection.lane
-        is_large = (head.content_length or 0) > self._settings.small_body_bytes
-        if lane is _SHORT and (is_large or not (is_whole or is_at_end)):
-            # Whoever is yet to send may take long, however little it is: never on one of the few threads for commits.
-            lane = _STREAMING
-        self._run(connection, self._make_request(connection, head, body, lane))
+        self._run(connection, self._make_request(connection, head, body, connection.lane))
         return True
 
     def _make_request(
@@ -410,7 +412,10 @@ class Loop:
                 else:
                     self._to_thread(connection, self._streaming, self._continue_on_thread)
                 return
-        pool = self._short if request.lane is _SHORT else self._streaming
+        if request.lane is _SHORT and not request.body.needs_streaming:
+            pool = self._short
+        else:
+            request.lane, pool = _STREAMING, self._streaming
         self._to_thread(connection, pool, self._run_on_thread)
 
     def _to_thread(self, connection: Connection, pool: Pool, call: Callable[[Connection], Sent]) -> None:

@@ -129,7 +129,8 @@ class Request:
         self.has_ended = True
         response = self.response
         self._close(response)
-        ended: Ended | None = self._environ.get("penstock.ended")
+        # Taken out: what is told may hold the environ in turn, and a cycle would wait for the collector.
+        ended: Ended | None = self._environ.pop("penstock.ended", None)
         if ended is not None:
             try:
                 ended(response.status, self.body.received_bytes, response.sent_body_bytes, is_whole)

@@ -1,5 +1,6 @@
 """gunicorn's worker class: one process of the data plane, its loop on the main thread."""
 
+import gc
 import os
 import sys
 from types import FrameType
@@ -50,6 +51,8 @@ class StreamingWorker(Worker):  # type: ignore[misc]
         self._loop = Loop(self.sockets, application, settings, observer, on_tick=self._on_tick)
         if not self.alive:
             self._loop.stop(0.0)
+        # What was made until now stays: the collector need not look at it again and again.
+        gc.freeze()
         try:
             self._loop.run()
         finally:
