@@ -240,7 +240,10 @@ class VolumeCompactor:
             raise PieceCorrupt("the record is another one than the metadata names", backend=backend.name)
         tail = PieceTail(block_crcs=record.block_crcs, card=record.card)
         if record.payload_bytes <= STORE_BYTES_MAX:
-            payload = b"".join(held.blocks(record))
+            # One by one: all blocks pass through the same memory, and `join` would gather them before it copies.
+            payload = bytearray()
+            for block in held.blocks(record):
+                payload += block
             return backend.store(memoryview(payload), tail)
         return _stream(backend, held, record, tail)
 

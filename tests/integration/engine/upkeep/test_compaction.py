@@ -13,7 +13,7 @@ from engine.errors import BackendError, LeaseLost, PlacementRefused
 from engine.metadata import publish, volumes
 from engine.metadata.store import Tx
 from engine.records import Location, LocationState, VolumeState
-from engine.units import MIB
+from engine.units import BLOCK_BYTES, MIB
 from engine.upkeep.fsck_report import Problem
 from tests.support.deployments import TestDeployment
 from tests.support.pieces import payload_of
@@ -95,6 +95,30 @@ def test_live_pieces_of_mostly_dead_volumes_move_and_read_back(deployment: TestD
     report = deployment.fsck()
     assert report.findings == ()
     assert report.counts["live_record_count"] == len(kept)
+
+
+@pytest.mark.parametrize(
+    "size_bytes", [BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES - 1, MIB - 100, MIB, MIB + 1]
+)
+def test_pieces_of_several_blocks_move_byte_for_byte(tmp_path: Path, size_bytes: int) -> None:
+    deployment = TestDeployment(tmp_path, size_max_bytes=3 * MIB)
+    kept = payload_of(size_bytes)
+    deployment.put("kept", kept)
+    for key in ("dead", "dead too"):
+        deployment.put(key, payload_of(size_bytes, seed=1))
+    deployment.backend.close_volumes()
+    before = deployment.location("kept")
+    for key in ("dead", "dead too"):
+        deployment.delete(key)
+    deployment.reap()
+    deployment.clean_up()
+
+    deployment.compact()
+
+    assert deployment.location("kept") != before
+    assert deployment.get("kept") == kept
+    assert deployment.fsck().findings == ()
+    deployment.close()
 
 
 def test_large_pieces_are_streamed_across(tmp_path: Path) -> None:
