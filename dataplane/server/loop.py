@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -62,6 +63,8 @@ class Loop:
         self._on_tick = on_tick
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Reentrant for the sake of signal handlers: who stops must not write to a descriptor that is just being closed.
+        self._wake_lock = threading.RLock()
         self._is_woken = False
         self._returned: deque[tuple[Connection, Sent]] = deque()
         self._ready: dict[Connection, None] = {}
@@ -86,10 +89,11 @@ class Loop:
 
     def stop(self, timeout_s: float) -> None:
         """Accept no more, finish what runs, cut what is left after `timeout_s`. Safe in a signal handler."""
-        before_s = self._stop_timeout_s
-        self._stop_timeout_s = timeout_s if before_s is None else min(before_s, timeout_s)
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
+        with self._wake_lock:
+            before_s = self._stop_timeout_s
+            self._stop_timeout_s = timeout_s if before_s is None else min(before_s, timeout_s)
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def call_count(self, lane: Lane) -> int:
         """Requests that run or wait in a pool of threads."""
@@ -639,8 +643,9 @@ class Loop:
             self._abort(self._returned.popleft()[0])
         self._epoll.close()
         if all(have_ended):
-            wake, self._wake = self._wake, -1
-            os.close(wake)
+            with self._wake_lock:
+                wake, self._wake = self._wake, -1
+                os.close(wake)
 
 
 def _template(index: int, listener: socket.socket) -> dict[str, Any]:
