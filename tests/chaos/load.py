@@ -41,9 +41,9 @@ class Client(threading.Thread):
             key = self._random.choice(sorted(self.histories))
             move = self._random.random()
             if move < 0.70:
-                self._put(key)
+                self._store(key)
             elif move < 0.90:
-                self._delete(key)
+                self._remove(key)
             else:
                 self._multipart(key)
 
@@ -62,11 +62,11 @@ class Client(threading.Thread):
             history.acknowledges(value)
             self.acknowledged_count += 1
 
-    def _put(self, key: str) -> None:
+    def _store(self, key: str) -> None:
         value = payload(f"{key}#{self._step}", self._random.choice(SIZES_BYTES))
         self._attempt(key, value, lambda: self._s3.put_object(Bucket=BUCKET, Key=key, Body=value))
 
-    def _delete(self, key: str) -> None:
+    def _remove(self, key: str) -> None:
         self._attempt(key, None, lambda: self._s3.delete_object(Bucket=BUCKET, Key=key))
 
     def _multipart(self, key: str) -> None:

@@ -155,6 +155,20 @@ class Served:
     def log_tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def fsck(self) -> dict[str, Any]:
+        """What `penstock fsck` finds, as its JSON says it."""
+        done = subprocess.run(
+            [_BIN / "penstock", "fsck", "--config", self.config, "-o", "json"],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if not done.stdout:
+            raise AssertionError(f"fsck ended with {done.returncode}: {done.stderr}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
     def client(self, **options: Any) -> Any:
         """A boto3 S3 client with its own defaults, path style because the endpoint is an address."""
         import boto3
