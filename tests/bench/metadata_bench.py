@@ -1,8 +1,12 @@
-"""How fast the metadata store commits and reads: one-row units, publishing units, reads beside them. Asserts nothing."""
+"""How fast the metadata store commits and reads, and what a unit costs when many rows stand. Asserts nothing.
+
+`python -m tests.bench.metadata_bench --help` tells the options.
+"""
 
 import argparse
 import multiprocessing
 import os
+import random
 import shutil
 import statistics
 import tempfile
@@ -15,16 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from engine.clock import uuid7
-from engine.metadata import journal, publish, versions
+from engine.metadata import buckets, journal, listing, publish, reaper, remove, versions
 from engine.metadata.sqlite.store import SqliteStore
 from engine.metadata.store import Barrier, Tx
 from engine.names import bucket_name, object_key
-from engine.records import Blob, Copies, Location, NewBlob, NewVersion, ObjectHeaders, Segment
+from engine.records import Blob, Bucket, Copies, Location, NewBlob, NewVersion, ObjectHeaders, Origin, Segment
 from engine.units import KIB
-from tests.support.metadata import make_backend, make_bucket, open_sqlite
+from tests.support.metadata import make_backend, make_bucket, open_sqlite, run_sql
 
 BUCKET = bucket_name("photos")
 READ_COUNT = 20_000
+UNIT_COUNT = 5000
+UNITS_PER_COMMIT = 500
 
 
 class Appends:
@@ -50,15 +56,25 @@ def main() -> None:
         "--directory", type=Path, default=None, help="where to write (default: a temporary one)"
     )
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each run")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="*",
+        default=[10_000, 1_000_000],
+        help="versions that stand in the bucket when the cost of units is measured (default: 10000 1000000)",
+    )
+    parser.add_argument("--only-rows", action="store_true", help="measure only the cost of units over --rows")
     arguments = parser.parse_args()
     directory = Path(tempfile.mkdtemp(dir=arguments.directory, prefix="metadata-bench-"))
     try:
-        for processes, threads in ((1, 1), (1, 16), (2, 16)):
-            for kind in ("row", "append", "publish"):
-                _writes(
-                    directory / f"{kind}-{processes}-{threads}", kind, processes, threads, arguments.seconds
-                )
-        _reads(directory / "reads")
+        if not arguments.only_rows:
+            for processes, threads in ((1, 1), (1, 16), (2, 16)):
+                for kind in ("row", "append", "publish"):
+                    folder = directory / f"{kind}-{processes}-{threads}"
+                    _writes(folder, kind, processes, threads, arguments.seconds)
+            _reads(directory / "reads")
+        for row_count in arguments.rows:
+            _units_over_rows(directory / f"rows-{row_count}", row_count)
     finally:
         shutil.rmtree(directory)
 
@@ -180,6 +196,100 @@ def _reads(folder: Path) -> None:
     ):
         print(f"{name}: {_each_us(store, unit):.1f} us")
     store.close()
+
+
+def _units_over_rows(folder: Path, row_count: int) -> None:
+    """What the units of a PUT, an overwrite, a delete, a listing and DeleteBucket cost with many versions beside them.
+
+    Units run many to a transaction, so that what is measured is the unit and not the sync of its commit.
+    """
+    folder.mkdir()
+    store = open_sqlite(folder)
+    bucket = make_bucket(store)
+    backend_id = make_backend(store, kind="memory")
+    _fill(store, bucket, backend_id, row_count)
+    names = [f"object-{random.randrange(row_count):09}" for _ in range(UNIT_COUNT)]
+    owner = (bucket.account_id, backend_id)
+
+    def put(tx: Tx, number: int) -> None:
+        publish.publish(tx, _version(*owner, f"new-{number:09}"))
+
+    def overwrite(tx: Tx, number: int) -> None:
+        publish.publish(tx, _version(*owner, names[number]))
+
+    def delete(tx: Tx, number: int) -> None:
+        remove.remove(tx, BUCKET, object_key(f"new-{number:09}".encode()))
+
+    def reap(tx: Tx, number: int) -> None:
+        reaper.reap_step(tx, grace_us=0)
+
+    def read(tx: Tx, number: int) -> None:
+        versions.find_current(tx, BUCKET, names[number].encode())
+
+    def list_page(tx: Tx, number: int) -> None:
+        after = names[number].encode()
+        listing.list_versions(tx, bucket=BUCKET, prefix=b"", delimiter=b"", after=after, count_max=1000)
+
+    def make_and_delete_bucket(tx: Tx, number: int) -> None:
+        name = bucket_name(f"bucket-{number}")
+        buckets.create_bucket(tx, name=name, account_id=bucket.account_id, origin=Origin.API)
+        buckets.delete_bucket(tx, name)
+
+    for unit, count in (
+        (put, UNIT_COUNT),
+        (overwrite, UNIT_COUNT),
+        (delete, UNIT_COUNT),
+        (reap, UNIT_COUNT),
+        (read, UNIT_COUNT),
+        (list_page, UNIT_COUNT // 10),
+        (make_and_delete_bucket, UNIT_COUNT // 10),
+    ):
+        cost_us = _each_of_many_us(store, unit, count)
+        print(f"{row_count:9} rows: {unit.__name__:24} {cost_us:9.1f} us")
+    store.close()
+
+
+def _each_of_many_us(store: SqliteStore, unit: Callable[[Tx, int], None], count: int) -> float:
+    begun_s = time.perf_counter()
+    for start in range(0, count, UNITS_PER_COMMIT):
+        store.write(partial(_many, unit=unit, numbers=range(start, min(start + UNITS_PER_COMMIT, count))))
+    return (time.perf_counter() - begun_s) / count * 1e6
+
+
+def _many(tx: Tx, unit: Callable[[Tx, int], None], numbers: range) -> None:
+    for number in numbers:
+        unit(tx, number)
+
+
+def _fill(store: SqliteStore, bucket: Bucket, backend_id: int, row_count: int) -> None:
+    """Versions as PUTs leave them, by a few statements: publishing a million would take minutes."""
+    made = {
+        "count": row_count,
+        "bucket": bucket.bucket_id,
+        "account": bucket.account_id,
+        "backend": backend_id,
+    }
+    for text in _FILL:
+        run_sql(store, text, {name: value for name, value in made.items() if f":{name}" in text})
+
+
+_NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count)"
+_BLOB_ID = "CAST(printf('%016d', i) AS BLOB)"
+_FILL = (
+    f"""{_NUMBERS} INSERT INTO blobs (blob_id, size_bytes, stored_bytes, scheme, block_crcs, created_at_us)
+        SELECT {_BLOB_ID}, 4096, 4096, 'copies(1)', x'00000000', 1 FROM n""",
+    f"""{_NUMBERS} INSERT INTO object_locations
+        (blob_id, piece_index, backend_id, storage_key, stored_bytes, state, verified_at_us)
+        SELECT {_BLOB_ID}, 0, :backend, printf('%032d', i), 5120, 'live', 1 FROM n""",
+    f"""{_NUMBERS} INSERT INTO object_versions
+        (bucket_id, object_key, version_id, is_current, size_bytes, etag, account_id, created_at_us, blob_id)
+        SELECT :bucket, CAST(printf('object-%09d', i) AS BLOB), 'null', 1, 4096,
+            '00000000000000000000000000000000', :account, 1, {_BLOB_ID} FROM n""",
+    """UPDATE backend_quotas SET used_bytes = used_bytes + 4096 * :count, object_count = object_count + :count
+        WHERE subject = 'bucket:' || :bucket""",
+    """UPDATE backend_quotas SET used_bytes = used_bytes + 5120 * :count, object_count = object_count + :count
+        WHERE subject = 'backend:' || :backend""",
+)
 
 
 def _nothing(tx: Tx) -> None:

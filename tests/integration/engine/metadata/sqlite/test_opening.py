@@ -26,6 +26,7 @@ from tests.integration.engine.metadata.sqlite.crowd import wait_until
 from tests.integration.engine.metadata.sqlite.processes import drain, start
 from tests.integration.engine.metadata.sqlite.writer import open_and_tell, write_until_killed
 from tests.support.metadata import DATABASE, journal_of, open_sqlite, run_sql
+from tools.schema_reference import read_tables
 
 MIGRATIONS = FOLDER / "migrations"
 
@@ -211,6 +212,24 @@ def test_every_statement_is_understood_and_none_looks_through_the_objects(tmp_pa
     store.close()
 
     assert scans == []
+
+
+def test_the_schema_reference_knows_every_table_column_and_index(tmp_path: Path) -> None:
+    connection = migrated(tmp_path, MIGRATIONS)
+    there = {
+        str(name): [str(row[1]) for row in connection.execute(f"PRAGMA table_info({name})")]
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        if not str(name).startswith("sqlite_") and name != "schema_migrations"
+    }
+    indexes = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
+    ).fetchall()
+    connection.close()
+
+    told = read_tables()
+
+    assert {table.name: [column.name for column in table.columns] for table in told} == there
+    assert {name for table in told for name in table.indexes} == {str(name) for (name,) in indexes}
 
 
 class _Nothing(dict[str, None]):
