@@ -25,6 +25,7 @@ GROWTH_BYTES_MAX = 64 * MIB
 """Of all processes of the data plane together."""
 
 PART_BYTES = 64 * MIB
+WARM_BYTES = 8 * MIB
 UPLOAD_COUNT = 20
 BUCKET = "memory"
 
@@ -92,10 +93,10 @@ def wire(served: Served) -> Wire:
     made = Wire.of(served)
     made.lay_sentinel()
     assert made.ask("PUT", f"/{BUCKET}").status == 200
-    warm = LargeBody(PART_BYTES)
+    warm = LargeBody(WARM_BYTES)
     for _ in range(4):
         assert upload(made, f"/{BUCKET}/warm", warm).status == 200
-        assert download(made, f"/{BUCKET}/warm") == (PART_BYTES, warm.crc())
+        assert download(made, f"/{BUCKET}/warm") == (WARM_BYTES, warm.crc())
     return made
 
 
