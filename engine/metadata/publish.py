@@ -9,6 +9,7 @@ from engine.errors import (
     BlobGone,
     BucketQuotaExceeded,
     IntentLost,
+    NoSuchKey,
     PlacementRefused,
     PreconditionFailed,
     VersionLocked,
@@ -35,9 +36,9 @@ _TAKES_PLACEMENTS = (VolumeState.OPEN.value, VolumeState.CLOSED.value)
 def publish(tx: Tx, new: NewVersion) -> Published:
     """Make `new` the current version of its key. Repeating it after a rollback is safe, after a commit it is not.
 
-    Raises NoSuchBucket, PreconditionFailed, VersionLocked, BucketQuotaExceeded, BackendQuotaExceeded,
-    PlacementRefused, IntentLost, BlobGone. The displaced version's blobs are left for the reaper: bytes deleted here
-    would be gone even if the transaction rolled back.
+    Raises NoSuchBucket, NoSuchKey (nothing is there to match), PreconditionFailed, VersionLocked, BucketQuotaExceeded,
+    BackendQuotaExceeded, PlacementRefused, IntentLost, BlobGone. The displaced version's blobs are left for the reaper:
+    bytes deleted here would be gone even if the transaction rolled back.
     """
     bucket = find_bucket(tx, new.bucket)
     current = tx.row_or_none("find_current_for_write", {"bucket_id": bucket.bucket_id, "object_key": new.key})
@@ -177,8 +178,11 @@ def check_conditions(new: NewVersion, current: Row | None) -> None:
     is_there = current is not None and not current[4]
     if new.if_none_match and is_there:
         raise PreconditionFailed(condition="If-None-Match")
-    if new.if_match_etag is not None and (not is_there or current is None or current[2] != new.if_match_etag):
-        raise PreconditionFailed(condition="If-Match")
+    if new.if_match_etag is not None:
+        if current is None or not is_there:
+            raise NoSuchKey(bucket=new.bucket, key=new.key)
+        if current[2] != new.if_match_etag:
+            raise PreconditionFailed(condition="If-Match")
 
 
 def insert_blobs(tx: Tx, blobs: Sequence[NewBlob]) -> None:

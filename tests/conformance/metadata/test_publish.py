@@ -208,7 +208,7 @@ def test_if_none_match_refuses_a_key_that_is_there(store: Store) -> None:
 def test_if_match_asks_for_the_etag_that_is_there(store: Store) -> None:
     bucket, backend = make_bucket(store), make_backend(store, kind="memory")
     expecting = partial(new_version, bucket, KEY, if_match_etag="one")
-    refused(store, expecting(new_blob(backend)), PreconditionFailed)
+    refused(store, expecting(new_blob(backend)), NoSuchKey)
     put(store, bucket, KEY, backend, etag="other")
     refused(store, expecting(new_blob(backend)), PreconditionFailed)
     put(store, bucket, KEY, backend, etag="one")
