@@ -101,7 +101,7 @@ def list_dead(tx: Tx, *, after: int, count_max: int) -> list[CleanupItem]:
 
 
 def requeue(tx: Tx, cleanup_id: int) -> bool:
-    """Give a dead letter all its tries again; false when there is none of that id."""
+    """Give a dead letter all its tries again; false when there is none of that id, or its key waits already."""
     if not tx.run("requeue_cleanup", {"cleanup_id": cleanup_id, "now_us": tx.now_us()}):
         return False
     tx.run("delete_cleanup_dead", {"cleanup_id": cleanup_id})

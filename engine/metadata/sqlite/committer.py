@@ -70,12 +70,14 @@ class Committer:
         *,
         committed: Callable[[], None],
         lock_timeout_s: float = LOCK_TIMEOUT_S,
+        settle_timeout_s: float = SETTLE_TIMEOUT_S,
     ) -> None:
         self._connection = connection
         self._statements = statements
         self._clock = clock
         self._committed = committed
         self._lock_timeout_s = lock_timeout_s
+        self._settle_timeout_s = settle_timeout_s
         self._lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._guard = threading.Lock()
         self._arrived = threading.Condition(self._guard)
@@ -102,7 +104,7 @@ class Committer:
                     raise DatabaseUnavailable(
                         f"the metadata database did not begin the write within {timeout_s} s"
                     )
-            if not waiting.settled.acquire(timeout=SETTLE_TIMEOUT_S):
+            if not waiting.settled.acquire(timeout=self._settle_timeout_s):
                 raise OutcomeUnknown("the metadata database did not tell whether it committed")
         if waiting.error is not None:
             raise waiting.error

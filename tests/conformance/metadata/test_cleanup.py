@@ -185,6 +185,21 @@ def test_a_dead_letter_gets_all_its_tries_again(store: Store, backend: int, cloc
     assert_consistent(store)
 
 
+def test_a_dead_letter_whose_key_waits_again_stays_where_it_is(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    queue(store, backend, "a")
+    bury(store, clock)
+    (dead,) = store.read(partial(cleanup.list_dead, after=0, count_max=10))
+    queue(store, backend, "a")
+
+    assert not store.write(partial(cleanup.requeue, cleanup_id=dead.cleanup_id))
+
+    assert store.read(partial(cleanup.list_dead, after=0, count_max=10)) == [dead]
+    assert orphans(store, backend) == 20
+    assert_consistent(store)
+
+
 def test_claims_of_dead_processes_are_open_again(store: Store, backend: int, clock: SetClock) -> None:
     queue(store, backend, "old")
     claim(store)

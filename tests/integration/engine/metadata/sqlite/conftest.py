@@ -15,9 +15,12 @@ OpenRig = Callable[..., Rig]
 def open_rig(tmp_path: Path) -> Iterator[OpenRig]:
     opened: list[Rig] = []
 
-    def open_one(*, clock: SetClock | None = None, lock_timeout_s: float = 30.0) -> Rig:
-        opened.append(Rig(tmp_path, clock=clock, lock_timeout_s=lock_timeout_s))
-        return opened[-1]
+    def open_one(
+        *, clock: SetClock | None = None, lock_timeout_s: float = 30.0, settle_timeout_s: float = 60.0
+    ) -> Rig:
+        rig = Rig(tmp_path, clock=clock, lock_timeout_s=lock_timeout_s, settle_timeout_s=settle_timeout_s)
+        opened.append(rig)
+        return rig
 
     yield open_one
     for each in opened:

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 
 from engine.metadata.migrate import migrate
-from engine.metadata.sqlite.committer import LOCK_TIMEOUT_S, Committer
+from engine.metadata.sqlite.committer import LOCK_TIMEOUT_S, SETTLE_TIMEOUT_S, Committer
 from engine.metadata.sqlite.connections import BUSY_TIMEOUT_MS
 from engine.metadata.sqlite.store import FOLDER
 from engine.metadata.statements import load_statements
@@ -84,7 +84,12 @@ class Rig:
     """One committer over one faulty connection."""
 
     def __init__(
-        self, folder: Path, *, clock: SetClock | None = None, lock_timeout_s: float = LOCK_TIMEOUT_S
+        self,
+        folder: Path,
+        *,
+        clock: SetClock | None = None,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        settle_timeout_s: float = SETTLE_TIMEOUT_S,
     ) -> None:
         self.folder = folder
         self.lock_path = folder / f"{DATABASE}-commit"
@@ -97,6 +102,7 @@ class Rig:
             self.lock_path,
             committed=self._committed,
             lock_timeout_s=lock_timeout_s,
+            settle_timeout_s=settle_timeout_s,
         )
 
     def _committed(self) -> None:

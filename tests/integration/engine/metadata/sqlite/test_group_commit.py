@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.errors import BackendUnavailable, DatabaseUnavailable, NoSuchBucket
+from engine.errors import BackendUnavailable, DatabaseUnavailable, NoSuchBucket, OutcomeUnknown
 from engine.metadata.buckets import find_bucket
 from engine.metadata.sqlite.committer import GROUP_COUNT_MAX, GROUP_WORK_S
 from engine.metadata.store import Tx
@@ -221,6 +221,21 @@ def test_a_caller_whose_unit_has_begun_waits_for_its_outcome(rig: Rig) -> None:
         call.result(WAIT_S)
 
     assert rig.names() == ["slow"]
+
+
+def test_a_unit_that_runs_too_long_has_an_unknown_outcome_and_may_commit_yet(open_rig: OpenRig) -> None:
+    rig = open_rig(settle_timeout_s=0.02)
+    may_end = threading.Event()
+
+    def slow(tx: Tx) -> None:
+        adds("slow")(tx)
+        assert may_end.wait(WAIT_S)
+
+    with pytest.raises(OutcomeUnknown):
+        rig.committer.run(slow, (), 0.2)
+    may_end.set()
+
+    wait_until(lambda: rig.names() == ["slow"])
 
 
 def test_closing_settles_what_is_queued_and_refuses_what_comes_later(open_rig: OpenRig) -> None:
