@@ -135,7 +135,8 @@ def _details(status: status_pb2.Status | None) -> tuple[str, list[str]]:
 def _hints(code: grpc.StatusCode, address: str) -> list[str]:
     if code is grpc.StatusCode.UNAVAILABLE:
         return [
-            f"nothing answers at {address}: is `penstock serve` running, and is this its control address?"
+            f"nothing answers at {address}: is `penstock serve` running, and is this its address?",
+            "set it with --address or PENSTOCK_ENDPOINT: host:port, or unix:DIR/admin.sock of a node's state_dir",
         ]
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return ["give an admin token with --token or PENSTOCK_TOKEN; `init` wrote one to credentials.json"]

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from engine.deployment.opening import OpenDeployment, open_deployment
 from engine.metadata import leases
+from engine.metadata.workers import WorkerRow, list_workers
 from tests.integration.adminctl.running import BIN, ControlProcess
 from tests.support.control import put_object, wait_until
 
@@ -269,6 +271,33 @@ def test_a_deadline_that_passes_ends_with_7(control: ControlProcess) -> None:
     assert "--timeout" in done.stderr
 
 
+def test_an_interrupt_ends_with_130_and_leaves_the_run_asked_for(control: ControlProcess) -> None:
+    opened = open_deployment(control.config, {}, plane="controlplane", version="1")
+    try:
+        lead(opened, "intents")
+        waiting = subprocess.Popen(
+            [BIN / "adminctl", "worker", "trigger", "intents", "--wait"],
+            env={
+                "PATH": os.environ["PATH"],
+                "PENSTOCK_ENDPOINT": control.address,
+                "PENSTOCK_TOKEN": control.token,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: worker_row(opened, "intents").triggered_at_us is not None, "the trigger")
+
+        waiting.send_signal(signal.SIGINT)
+        told, said = waiting.communicate(timeout=30)
+    finally:
+        opened.close()
+
+    assert (waiting.returncode, told) == (130, "")
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:1", "unix:/nonexistent/admin.sock", f"unix:/{'x' * 120}/a.sock"]
 )
@@ -376,3 +405,8 @@ def lead(opened: OpenDeployment, worker: str) -> None:
         ),
         "the lease",
     )
+
+
+def worker_row(opened: OpenDeployment, worker: str) -> WorkerRow:
+    (row,) = opened.store.read(lambda tx: list_workers(tx, worker))
+    return row
