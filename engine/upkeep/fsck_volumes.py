@@ -11,7 +11,7 @@ from engine.metadata import facts
 from engine.metadata.store import Store
 from engine.metadata.versions import find_blob, read_locations
 from engine.metadata.volumes import list_volumes, live_locations
-from engine.records import Location, LocationState, VolumeState
+from engine.records import Location, LocationState, VolumeRow, VolumeState
 from engine.upkeep.compaction import CompactableBackend
 from engine.upkeep.fsck_report import FsckTally, Problem
 
@@ -40,14 +40,11 @@ class VolumeCheck:
 
     def run(self) -> None:
         """Raises BackendUnavailable."""
-        rows = {
-            row.volume_id: row
-            for row in self._store.read(partial(list_volumes, backend_id=self._backend.backend_id))
-        }
+        rows = self._rows()
         files = [file.volume_id for file in self._backend.shelf.files()]
         for volume_id in files:
             self._tally.volume_count += 1
-            if volume_id not in rows:
+            if volume_id not in rows and volume_id not in self._rows():
                 self._tally.find(Problem.FILE_WITHOUT_ROW, f"volume {volume_id.hex()}", self._backend.name)
             self._check_file(volume_id)
         for volume_id in sorted(rows.keys() - set(files)):
@@ -56,6 +53,10 @@ class VolumeCheck:
                 self._tally.find(Problem.ROW_WITHOUT_FILE, f"volume {volume_id.hex()}", self._backend.name)
             self._miss(named.values())
         self._check_strays(set(files) | rows.keys())
+
+    def _rows(self) -> dict[bytes, VolumeRow]:
+        rows = self._store.read(partial(list_volumes, backend_id=self._backend.backend_id))
+        return {row.volume_id: row for row in rows}
 
     def _check_file(self, volume_id: bytes) -> None:
         named = self._locations(volume_id)
@@ -125,6 +126,7 @@ class VolumeCheck:
 
     def _check_strays(self, known: set[bytes]) -> None:
         """Locations in volumes that have neither file nor row, or under keys that are none of a volume."""
+        lost: set[bytes] = set()
         after = ""
         while True:
             page = self._store.read(
@@ -140,6 +142,11 @@ class VolumeCheck:
             after = page[-1].storage_key
             for location in page:
                 volume_id = _volume_id(location.storage_key)
+                if volume_id is not None and volume_id not in known | lost:
+                    # A volume made since the files were listed: its pieces are for the next look.
+                    made = self._rows().keys() & {file.volume_id for file in self._backend.shelf.files()}
+                    known = known | made
+                    lost |= {volume_id} - made
                 if volume_id is None or volume_id not in known:
                     self._miss([location])
                     continue

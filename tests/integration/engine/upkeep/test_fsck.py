@@ -14,7 +14,7 @@ from engine.backends.volume.format import FIRST_RECORD_OFFSET, read_storage_key
 from engine.backends.volume.identity import IDENTITY_NAME
 from engine.metadata import publish, quota
 from engine.metadata.backends import ensure_backend
-from engine.metadata.store import Tx
+from engine.metadata.store import Store, Tx
 from engine.names import BackendName
 from engine.records import Location, LocationState
 from engine.upkeep.fsck import Fsck
@@ -69,36 +69,57 @@ def test_an_empty_deployment_is_clean(deployment: TestDeployment) -> None:
 
 
 class BusyStore:
-    """A store on which another process writes and deletes between any two reads, for a while."""
+    """A store on which something else happens once, right after the read of that number."""
 
-    def __init__(self, deployment: TestDeployment, *, change_count: int) -> None:
-        self._deployment = deployment
-        self._left = change_count
-        self.write, self.close = deployment.store.write, deployment.store.close
+    def __init__(self, store: Store, after: int, change: Callable[[], object]) -> None:
+        self._store = store
+        self._after = after
+        self._change = change
+        self.read_count = 0
+        self.write, self.close = store.write, store.close
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
-        result = self._deployment.store.read(unit)
-        if self._left:
-            self._left -= 1
-            key = f"key-{self._left % 4}"
-            if self._left % 3:
-                self._deployment.put(key, payload_of(1000 + self._left))
-            else:
-                self._deployment.delete(key)
-            self._deployment.reap()
+        result = self._store.read(unit)
+        self.read_count += 1
+        if self.read_count == self._after:
+            self._change()
         return result
 
 
-@pytest.mark.parametrize("change_count", range(1, 40))
+def grow(deployment: TestDeployment) -> None:
+    deployment.put("fresh", payload_of(4000))
+
+
+def overwrite(deployment: TestDeployment) -> None:
+    deployment.put("key-0", payload_of(3000))
+    deployment.reap()
+
+
+def delete(deployment: TestDeployment) -> None:
+    deployment.delete("key-1")
+    deployment.reap()
+    deployment.clean_up()
+
+
+@pytest.mark.parametrize("change", [grow, overwrite, delete])
 def test_what_changes_while_it_is_looked_at_is_no_damage(
-    deployment: TestDeployment, change_count: int
+    deployment: TestDeployment, change: Callable[[TestDeployment], None]
 ) -> None:
-    deployment.put("key-0", payload_of(500))
-    store = BusyStore(deployment, change_count=change_count)
+    after, read_count = 0, 1
+    while after < read_count:
+        after += 1
+        for number in range(3):
+            deployment.put(f"key-{number}", payload_of(500 + number))
+        deployment.delete("fresh")
+        deployment.reap()
+        deployment.clean_up()
+        store = BusyStore(deployment.store, after, partial(change, deployment))
 
-    report = Fsck(store, [deployment.backend], volumes=[deployment.backend], cards=BlobIdCards()).run()
+        report = Fsck(store, [deployment.backend], volumes=[deployment.backend], cards=BlobIdCards()).run()
 
-    assert problems(report) == []
+        read_count = store.read_count
+        assert problems(report) == [], f"after read {after}"
+    assert after > 10
 
 
 def damaged(at: Callable[[int, Location], int]) -> Callable[[TestDeployment, Location], None]:
