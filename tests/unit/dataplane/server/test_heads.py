@@ -74,6 +74,8 @@ def test_a_head_is_read_with_names_in_lower_case_and_values_as_sent() -> None:
         (GET + b"\r\nN: a\x7fb", 400),
         (GET + b"\nN: a", 400),
         (GET + b"\r\nExpect: a-miracle", 417),
+        (GET + b"\r\nExpect: 100-continue\r\nExpect: a-miracle", 417),
+        (GET + b"\r\nContent-Type: a/b\r\ncontent-type: c/d", 400),
         (GET + b"\r\nN: " + b"v" * (16 * 1024), 431),
         (GET + b"\r\nN: v" * 100, 431),
         (b"GET /" + b"k" * (16 * 1024) + b" HTTP/1.1\r\nHost: a", 414),
@@ -136,6 +138,10 @@ def test_connections_are_kept_as_the_client_asks(
     head = parse_head(b"GET / HTTP/" + version + b"\r\nHost: a" + connection)
 
     assert head.keeps_alive is keeps_alive
+
+
+def test_an_expectation_said_twice_is_one() -> None:
+    assert parse_head(GET + b"\r\nExpect: 100-continue\r\nexpect: 100-Continue").expects_continue
 
 
 def test_http_10_needs_no_host_and_expects_nothing() -> None:
