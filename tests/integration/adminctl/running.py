@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.control import as_folder, wait_until
 from tests.support.served import free_ports
@@ -96,8 +97,13 @@ class ControlProcess:
             as_folder(self.state_dir) as folder,
             grpc.insecure_channel(f"unix:{folder}/viewer.sock") as channel,
         ):
-            grpc.channel_ready_future(channel).result(TIMEOUT_S)
-        wait_until(lambda: self.run("status").returncode in (0, 3), "answers")
+            watching = health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S, wait_for_ready=True
+            )
+            for answer in watching:
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    break
+            watching.cancel()
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

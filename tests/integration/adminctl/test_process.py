@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,25 +30,16 @@ def run_plane(config: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_it_stops_at_sigterm_with_0_and_takes_its_sockets_along(tmp_path: Path) -> None:
-    with ControlProcess(tmp_path) as control:
-        started_s = time.monotonic()
-        status = control.stop()
-
-        assert status == 0
-        # `penstock serve` kills it after this; no assertion on speed, but on the promise.
-        assert time.monotonic() - started_s < 10
-        assert not (control.state_dir / "admin.sock").exists()
-
-
-def test_its_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
+def test_it_stops_at_sigterm_and_leaves_a_log_of_json_lines_without_secrets(tmp_path: Path) -> None:
     with ControlProcess(tmp_path) as control:
         control.run("backend", "list")
-        control.run("config", "get")
         control.run("status", environ={"PENSTOCK_TOKEN": "wrong-token-0123456789abcdef"})
-        control.stop()
+
+        status = control.stop()
 
         text = control.log.read_text()
+    assert status == 0
+    assert not (control.state_dir / "admin.sock").exists()
     events = [json.loads(line) for line in text.splitlines()]
     calls = [each for each in events if each["event"] == "call.ended"]
     assert {"control.listening", "control.stopping"} <= {each["event"] for each in events}
