@@ -80,6 +80,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
         segments=(),
         blobs=(),
         part_count=len(order.parts),
+        sse_kind="AES256" if upload.is_sealed else None,
         if_none_match=order.if_none_match,
         if_match_etag=order.if_match_etag,
     )
