@@ -12,6 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from dataplane.metrics_folder import prepare_folder
+from dataplane.open_files import raise_open_files
 from engine.errors import EngineError, InvalidConfig
 from engine.logs import JsonLines, log_to
 from engine.settings import Settings, load_settings
@@ -95,6 +96,7 @@ def main() -> int:
     except InvalidConfig as error:
         _tell(options.config, error)
         return CANNOT_RUN
+    raise_open_files()
     state_dir = settings.node.node.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_folder(state_dir / "metrics", os.environ)

@@ -1,8 +1,12 @@
 """What the configuration means for one process: a node's limits are shared out over its processes."""
 
 from dataplane.middleware.admission import AdmissionLimits
+from dataplane.open_files import connections_within, open_files_count
 from dataplane.server.settings import ServerSettings
 from engine.settings import Settings
+
+CONNECTION_COUNT_MAX = 20_000
+"""Of one process, where it may open as many files."""
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:
@@ -20,5 +24,7 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
 def server_settings(settings: Settings) -> ServerSettings:
     processes = settings.node.processes
     return ServerSettings(
-        short_thread_count=processes.threads_short, streaming_thread_count=processes.threads_streaming
+        short_thread_count=processes.threads_short,
+        streaming_thread_count=processes.threads_streaming,
+        connection_count_max=connections_within(open_files_count(), wanted_count=CONNECTION_COUNT_MAX),
     )
