@@ -212,11 +212,11 @@ def test_a_caller_whose_unit_has_begun_waits_for_its_outcome(rig: Rig) -> None:
         assert may_end.wait(WAIT_S)
 
     with ThreadPoolExecutor(1) as threads:
-        call = threads.submit(rig.committer.run, slow, (), 0.01)
+        call = threads.submit(rig.committer.run, slow, (), 1.0)
         assert has_begun.wait(WAIT_S)
-        # The caller's patience has run out long before its unit ends.
+        # The caller's patience for a queued unit runs out before its unit ends.
         with pytest.raises(TimeoutError):
-            call.result(0.1)
+            call.result(1.5)
         may_end.set()
         call.result(WAIT_S)
 
@@ -232,7 +232,7 @@ def test_a_unit_that_runs_too_long_has_an_unknown_outcome_and_may_commit_yet(ope
         assert may_end.wait(WAIT_S)
 
     with pytest.raises(OutcomeUnknown):
-        rig.committer.run(slow, (), 0.2)
+        rig.committer.run(slow, (), 1.0)
     may_end.set()
 
     wait_until(lambda: rig.names() == ["slow"])
