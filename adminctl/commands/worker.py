@@ -1,13 +1,21 @@
 """`adminctl worker`: background jobs."""
 
+import time
+
 import click
+import grpc
 from penstock.admin.v1 import operation_pb2
+from penstock.admin.v1 import operation_service_pb2 as operation_pb
+from penstock.admin.v1 import operation_service_pb2_grpc as operation_pb_grpc
 from penstock.admin.v1 import worker_service_pb2 as pb
 from penstock.admin.v1 import worker_service_pb2_grpc as pb_grpc
 
 from adminctl.client import Connection, resource_name
 from adminctl.exit_status import ExitStatus
-from adminctl.output import how_long, print_fields, print_json, print_table, when, yes_no
+from adminctl.output import how_long, print_fields, print_json, print_table, printable, when, yes_no
+
+LOOK_EVERY_S = 0.2
+"""Pause between two looks at a run that is waited for."""
 
 
 @click.group("worker")
@@ -80,11 +88,13 @@ def get_worker(connection: Connection, name: str) -> None:
 def trigger_worker(connection: Connection, name: str, wait: bool) -> None:
     """Run a worker now, whatever its interval.
 
-    Exit status 10 when the run was waited for and failed.
+    Exit status 10 when the run was waited for and failed, 7 when it outlasts --timeout (it goes on).
     """
     with connection.channel() as channel:
-        request = pb.TriggerWorkerRequest(name=resource_name("workers", name), wait=wait)
+        request = pb.TriggerWorkerRequest(name=resource_name("workers", name))
         answer = connection.call(pb_grpc.WorkerServiceStub(channel).TriggerWorker, request)
+        if wait:
+            answer.operation.CopyFrom(_ended(connection, channel, answer.operation))
     operation = answer.operation
     if connection.output == "json":
         print_json(answer)
@@ -94,5 +104,24 @@ def trigger_worker(connection: Connection, name: str, wait: bool) -> None:
     else:
         click.echo(f"{operation.name}: asked for; see `adminctl operation get {operation.name}`")
     if operation.state == operation_pb2.OPERATION_STATE_FAILED:
-        click.echo(f"error: {operation.error_message}", err=True)
+        click.echo(f"error: {printable(operation.error_message)}", err=True)
         raise click.exceptions.Exit(ExitStatus.OPERATION_FAILED)
+
+
+def _ended(
+    connection: Connection, channel: grpc.Channel, operation: operation_pb2.Operation
+) -> operation_pb2.Operation:
+    """Look at an operation until it has ended: it may take longer than any one call may."""
+    stub = operation_pb_grpc.OperationServiceStub(channel)
+    deadline_s = time.monotonic() + connection.timeout_s
+    while not operation.done:
+        if time.monotonic() >= deadline_s:
+            click.echo(f"error: DEADLINE_EXCEEDED: {operation.name} goes on", err=True)
+            click.echo(
+                f"  see `adminctl operation get {operation.name}`, or wait longer with --timeout", err=True
+            )
+            raise click.exceptions.Exit(ExitStatus.DEADLINE)
+        time.sleep(LOOK_EVERY_S)
+        request = operation_pb.GetOperationRequest(name=operation.name)
+        operation = connection.call(stub.GetOperation, request).operation
+    return operation
