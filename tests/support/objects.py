@@ -31,7 +31,16 @@ from engine.objects.storage_policy import StoragePolicy
 from engine.objects.write import PutOrder, Written
 from engine.placement.health import HealthBoard
 from engine.placement.policy import Routing
-from engine.records import Copies, ListedPart, ObjectHeaders, Origin, Scheme, Sealing, StoredVersion
+from engine.records import (
+    CleanupItem,
+    Copies,
+    ListedPart,
+    ObjectHeaders,
+    Origin,
+    Scheme,
+    Sealing,
+    StoredVersion,
+)
 from engine.sealing.keyring import KeyRing, RingKeyRecord, new_ring_key
 from engine.sealing.providers import inline_provider
 from engine.streams import BodySource, ChecksumAlgorithm, ChecksumType
@@ -238,19 +247,21 @@ class ObjectRig:
             pass
 
     def clean_up(self) -> int:
-        """Delete what waits, its grace ignored; how many pieces."""
-        count = 0
+        """Try once to delete each piece that waits, its grace ignored; how many went."""
+        waiting: list[CleanupItem] = []
         while items := self.store.write(
             lambda tx: cleanup.claim_due(tx, process_id=self.process_id, count_max=50, ignore_grace=True)
         ):
-            for item in items:
-                try:
-                    self.backends.get(item.backend_id).delete(item.storage_key, item.size_bytes)
-                except BackendError as error:
-                    self.store.write(partial(cleanup.postpone, item=item, error=str(error)))
-                else:
-                    self.store.write(partial(cleanup.settle_deleted, items=[item]))
-                    count += 1
+            waiting += items
+        count = 0
+        for item in waiting:
+            try:
+                self.backends.get(item.backend_id).delete(item.storage_key, item.size_bytes)
+            except BackendError as error:
+                self.store.write(partial(cleanup.postpone, item=item, error=str(error)))
+            else:
+                self.store.write(partial(cleanup.settle_deleted, items=[item]))
+                count += 1
         return count
 
     def recover_intents(self) -> int:
