@@ -113,7 +113,10 @@ class ObjectModel(RuleBasedStateMachine):
     @rule(bucket=BUCKETS, key=KEYS, size=SIZES, seed=SEEDS)
     def put(self, bucket: BucketName, key: str, size: int, seed: int) -> None:
         data = payload_of(size, seed=seed)
-        written = self.rig.put(key, data, bucket=bucket, headers=ObjectHeaders(user={"mark": str(seed)}))
+        headers = ObjectHeaders(user={"mark": str(seed)})
+        written = self.tried(bucket, lambda: self.rig.put(key, data, bucket=bucket, headers=headers))
+        if written is None:
+            return
         assert written.etag == hashlib.md5(data).hexdigest()
         self.remember((bucket, key), data, str(seed))
 
