@@ -101,8 +101,14 @@ class Loop:
 
     def run(self) -> None:
         """Returns when stopped."""
-        for listener in self._listeners.values():
-            listener[1].setblocking(False)
+        for _, listener in self._listeners.values():
+            listener.setblocking(False)
+            if listener.family in (socket.AF_INET, socket.AF_INET6):
+                # Accepted sockets inherit it. Else a crowd that reads nothing would have megabytes read, opened and
+                # kept for each of it (tcp_wmem), and everybody else would wait meanwhile.
+                listener.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, self._settings.unsent_bytes_max
+                )
         self._epoll.register(self._wake, _IN)
         self._resume_accepting()
         try:

@@ -14,6 +14,9 @@ class ServerSettings:
     send_timeout_s: float = 20.0
     """How long a reader may take no byte at all."""
 
+    unsent_bytes_max: int = 512 * 1024
+    """So much of a response waits in the kernel for a client that takes nothing; what is on its way does not count."""
+
     rate_window_s: float = 20.0
     rate_bytes_min: int = 1024
     """Least bytes per second of a body or a reader, averaged over the window."""
