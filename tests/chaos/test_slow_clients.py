@@ -27,6 +27,7 @@ STREAMING_ROOM_COUNT = PROCESS_COUNT * (STREAMING_THREAD_COUNT + 8)
 P99_MAX_S = 2.0
 KIB, MIB = 1024, 1024**2
 BUCKET = "slow"
+SEALED_BUCKET = "slow-and-sealed"
 
 pytestmark = pytest.mark.timeout(300 if LONG else 60)
 
@@ -34,11 +35,14 @@ pytestmark = pytest.mark.timeout(300 if LONG else 60)
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     raise_open_files()
-    processes = f"\nprocesses: {{dataplane: {PROCESS_COUNT}, threads_streaming: {STREAMING_THREAD_COUNT}}}\n"
+    more = (
+        f"\nprocesses: {{dataplane: {PROCESS_COUNT}, threads_streaming: {STREAMING_THREAD_COUNT}}}\n"
+        f"\nbuckets:\n  - {{name: {SEALED_BUCKET}, account: main, seal: all}}\n"
+    )
     with Served(
         tmp_path_factory.mktemp("slow"),
         volumes=2,
-        edit_config=lambda text: text.replace("\nidentities:", processes + "\nidentities:"),
+        edit_config=lambda text: text.replace("\nidentities:", more + "\nidentities:"),
     ) as each:
         yield each
 
@@ -53,6 +57,7 @@ def wire(served: Served) -> Wire:
             (f"/{BUCKET}/small", b"s" * 1000),
             (f"/{BUCKET}/medium", b"m" * 64 * KIB),
             (f"/{BUCKET}/large", os.urandom(MIB) * 64),
+            (f"/{SEALED_BUCKET}/large", os.urandom(MIB) * 64),
         ]:
             connection.send(made.raw("PUT", target, body=body, payload=UNSIGNED))
             assert connection.answer("PUT").status == 200
@@ -162,10 +167,9 @@ def test_what_a_crowd_held_is_free_again(wire: Wire) -> None:
     assert wire.get(at).body == body
 
 
-def test_g13_readers_that_do_not_read(wire: Wire, good: GoodClients) -> None:
-    crowd = SlowCrowd(wire.address, [wire.raw("GET", f"/{BUCKET}/large")] * CROWD_COUNT, reads=False)
-
-    watch(crowd)
+@pytest.mark.parametrize("bucket", [BUCKET, SEALED_BUCKET])
+def test_g13_readers_that_do_not_read(wire: Wire, good: GoodClients, bucket: str) -> None:
+    watch(SlowCrowd(wire.address, [wire.raw("GET", f"/{bucket}/large")] * CROWD_COUNT, reads=False))
 
 
 @pytest.mark.skipif(not LONG, reason="waits for a deadline of 20 s: PENSTOCK_SLOW=500")
