@@ -264,6 +264,10 @@ class ObjectRig:
                 count += 1
         return count
 
+    def due_count(self) -> int:
+        """How many pieces the cleanup queue would delete now."""
+        return self.store.read(cleanup.depth).due_count
+
     def recover_intents(self) -> int:
         """Delete what dead processes announced; how many pieces they may have left. This process lives, and says so."""
         self.store.write(partial(processes.beat, process_id=self.process_id, generation=None))

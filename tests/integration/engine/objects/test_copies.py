@@ -14,6 +14,7 @@ from engine.errors import (
 )
 from engine.metadata import intents
 from engine.metadata.backends import set_state
+from engine.metadata.intents import LATE_WRITE_S
 from engine.objects.degradations import Degradation
 from engine.placement.policy import Routing
 from engine.records import BackendState, Copies, Sealing
@@ -73,6 +74,25 @@ def test_a_third_backend_takes_the_piece_of_one_that_fails(
     assert rig.settle().is_clean
     assert bad.storage_keys() == []
     assert rig.unaccounted() == set()
+
+
+@pytest.mark.parametrize(("size", "call"), [(HELD, Call.STORE), (STREAMED, Call.FINISH)])
+def test_a_write_that_lands_after_its_request_is_deleted_then_and_not_before(
+    make_rig: MakeRig, size: int, call: Call
+) -> None:
+    rig = make_rig(volume_count=0, memory_count=3, scheme=TWO, routing=Routing.PACK)
+    late = rig.memories[0]
+    late.faults.add(call, Fault.TIMEOUT_LATE)
+    rig.put("k", payload_of(size))
+
+    assert rig.due_count() == 0
+    late.land_late()
+    rig.clock.ahead_us += int(LATE_WRITE_S * 1_000_000) + 1
+    assert rig.due_count() == 1
+
+    assert rig.settle().is_clean
+    assert rig.unaccounted() == set()
+    assert len(late.storage_keys()) == sum(late.backend_id in found for found in backend_ids(rig, "k"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What of the use cases needs no database and no backend."""
