@@ -47,7 +47,7 @@ test-clients: setup ## real clients at full size; a missing one is a failure
 fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each
 	PENSTOCK_FUZZ_EXAMPLES=100000 $(BIN)/pytest --timeout=0 tests/unit/dataplane/test_fuzz.py
 
-chaos: setup ## kills at random moments, a hundred of them
-	PENSTOCK_CHAOS_KILLS=100 $(BIN)/pytest tests/chaos
+chaos: setup ## a hundred kills and two hundred power cuts at random moments, and a model of the object API for long
+	PENSTOCK_CHAOS_KILLS=100 PENSTOCK_CHAOS_CUTS=200 PENSTOCK_MODEL_EXAMPLES=300 $(BIN)/pytest tests/chaos
 
 .PHONY: help setup lock run test check fmt proto bench fuzz chaos test-clients

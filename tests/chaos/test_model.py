@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -318,6 +319,7 @@ def raises(expected: type[Exception] | tuple[type[Exception], ...], act: Callabl
     return False
 
 
+@pytest.mark.timeout(60 + 4 * EXAMPLE_COUNT)
 def test_the_object_api_does_what_a_dictionary_does() -> None:
     run_state_machine_as_test(
         ObjectModel,
