@@ -1,12 +1,14 @@
 """A power cut at any moment: what was acknowledged reads back byte for byte, the request under way is old or new.
 
-Volumes and database are cut together, at the same point of one order of writes and syncs.
+Volumes and database are cut together, at the same point of one order of writes and syncs; every other run has two
+clients, whose appends share syncs and whose commits share groups.
 """
 
 import os
 import random
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,11 +62,13 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Workload:
-    """Requests one after the other, with upkeep between them; `contents` is what stands now."""
+    """Requests for some keys, one after the other, and upkeep between them; `contents` is what stands now."""
 
     rig: ObjectRig
     recorder: Recorder
     generator: random.Random
+    keys: list[str]
+    does_upkeep: bool
     contents: dict[str, bytes] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     payload_count: int = 0
@@ -73,11 +77,11 @@ class Workload:
         moves = [self.put, self.put, self.overwrite, self.overwrite, self.complete, self.delete, self.copy]
         for number in range(REQUEST_COUNT):
             self.generator.choice(moves)()
-            if number % 6 == 5:
+            if self.does_upkeep and number % 6 == 5:
                 self.generator.choice([self.checkpoint, self.clean_up, self.compact])()
 
     def put(self) -> None:
-        key, data = self.generator.choice(KEYS), self.payload()
+        key, data = self.generator.choice(self.keys), self.payload()
         self.request("put", key, data, lambda: self.rig.put(key, data))
 
     def overwrite(self) -> None:
@@ -92,11 +96,11 @@ class Workload:
 
     def copy(self) -> None:
         if self.contents:
-            source, target = self.generator.choice(sorted(self.contents)), self.generator.choice(KEYS)
+            source, target = self.generator.choice(sorted(self.contents)), self.generator.choice(self.keys)
             self.request("copy", target, self.contents[source], lambda: self.rig.copy(source, target))
 
     def complete(self) -> None:
-        key, pieces = self.generator.choice(KEYS), [self.payload(), self.payload()]
+        key, pieces = self.generator.choice(self.keys), [self.payload(), self.payload()]
         upload_id = self.rig.begin_upload(key)
         parts: list[WrittenPart] = [
             self.rig.put_part(upload_id, key, number, data) for number, data in enumerate(pieces, start=1)
@@ -129,7 +133,9 @@ class Workload:
 
     def payload(self) -> bytes:
         self.payload_count += 1
-        return payload_of(self.generator.choice(SIZES), seed=self.payload_count)
+        return payload_of(
+            self.generator.choice(SIZES), seed=self.payload_count * 10 + KEYS.index(self.keys[0])
+        )
 
 
 def expected(requests: list[Request], position: int) -> dict[str, set[bytes | None]]:
@@ -172,11 +178,23 @@ def test_every_acknowledged_object_survives_and_the_one_under_way_is_old_or_new(
     with watched_sqlite(RecordingSqlite(recorder)):
         rig = ObjectRig(before, shape, disk=RecordingDisk(recorder))
         first = recorder.position()
-        work = Workload(rig=rig, recorder=recorder, generator=generator)
-        work.run()
+        client_count = 1 + run % 2
+        clients = [
+            Workload(
+                rig=rig,
+                recorder=recorder,
+                generator=random.Random(f"{SEED}:{run}:{number}"),
+                keys=KEYS[number::client_count],
+                does_upkeep=number == 0,
+            )
+            for number in range(client_count)
+        ]
+        with ThreadPoolExecutor(client_count) as pool:
+            list(pool.map(Workload.run, clients))
         last = recorder.position()
         rig.close()
 
+    requests = [each for client in clients for each in client.requests]
     for cut in range(CUTS_PER_RUN):
         position = generator.randint(first, last)
         after = tmp_path / f"cut-{cut}"
@@ -184,7 +202,7 @@ def test_every_acknowledged_object_survives_and_the_one_under_way_is_old_or_new(
 
         survivor = ObjectRig(after, shape, ring_record=rig.ring_record)
         try:
-            check(survivor, expected(work.requests, position), f"run {run}, cut {cut} at {position}")
+            check(survivor, expected(requests, position), f"run {run}, cut {cut} at {position}")
         finally:
             survivor.close()
         shutil.rmtree(after)
