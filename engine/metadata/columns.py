@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from engine.metadata.store import SqlValue
 from engine.records import Blob, ObjectHeaders, read_scheme
@@ -66,26 +66,27 @@ def read_checksums(column: SqlValue) -> tuple[Checksum, ...]:
 
 
 def read_blob(
-    blob_id: SqlValue,
-    size_bytes: SqlValue,
-    stored_bytes: SqlValue,
-    scheme: SqlValue,
-    key_id: SqlValue,
-    wrapped_dek: SqlValue,
-    frame_bytes: SqlValue,
-    block_crcs: SqlValue,
-    content_hash: SqlValue,
-    dedup_domain: SqlValue,
+    blob_id: Any,
+    size_bytes: Any,
+    stored_bytes: Any,
+    scheme: Any,
+    key_id: Any,
+    wrapped_dek: Any,
+    frame_bytes: Any,
+    block_crcs: Any,
+    content_hash: Any,
+    dedup_domain: Any,
 ) -> Blob:
+    """From untyped columns: every read passes here, so they are not cast one by one."""
     return Blob(
-        blob_id=cast(bytes, blob_id),
-        size_bytes=cast(int, size_bytes),
-        stored_bytes=cast(int, stored_bytes),
-        content_hash=cast("bytes | None", content_hash),
-        dedup_domain=cast("str | None", dedup_domain),
-        scheme=read_scheme(cast(str, scheme)),
-        key_id=cast("bytes | None", key_id),
-        wrapped_dek=cast("bytes | None", wrapped_dek),
-        frame_bytes=cast("int | None", frame_bytes),
-        block_crcs=cast(bytes, block_crcs),
+        blob_id=blob_id,
+        size_bytes=size_bytes,
+        stored_bytes=stored_bytes,
+        content_hash=content_hash,
+        dedup_domain=dedup_domain,
+        scheme=read_scheme(scheme),
+        key_id=key_id,
+        wrapped_dek=wrapped_dek,
+        frame_bytes=frame_bytes,
+        block_crcs=block_crcs,
     )

@@ -1,25 +1,50 @@
 """Reading versions: the current one of a key with all that serving it takes, in one read."""
 
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 from engine.errors import NoSuchBucket, NoSuchKey
-from engine.metadata.buckets import read_bucket
+from engine.metadata.buckets import bucket_of
 from engine.metadata.columns import read_blob, read_checksums, read_headers
-from engine.metadata.store import Tx
+from engine.metadata.store import Row, Store, Tx
 from engine.names import ObjectKey
 from engine.records import Blob, Location, LocationState, Segment, StoredSlice, StoredVersion, Version
 
 SLICE_COUNT_MAX = 64
 """Slices that come with a version; a reader asks for the rest as it gets there."""
 
-_BUCKET_COLUMNS = 12
+_FIND_CURRENT = "find_current_version"
+# Where the columns of the version and those of a piece begin in its rows.
+_BUCKET_COLUMNS = 11
+_LOCATION_COLUMN = 34
 
 
 def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUNT_MAX) -> StoredVersion:
     """The key's current version with its first slices; raises NoSuchBucket and NoSuchKey (a delete marker is none)."""
-    row = tx.row_or_none("find_current_version", {"bucket": bucket, "object_key": key})
-    if row is None:
+    stored = _read_current(tx.rows(_FIND_CURRENT, {"bucket": bucket, "object_key": key}), bucket, key)
+    version = stored.version
+    if stored.slices or not version.size_bytes:
+        return stored
+    slices = read_slices(tx, version.version_seq, count_max=count_max)
+    covered = slices[-1].segment.start_offset + slices[-1].segment.length if slices else 0
+    return replace(stored, slices=slices, has_more_slices=covered < version.size_bytes)
+
+
+def look_up_current(store: Store, bucket: str, key: bytes) -> StoredVersion:
+    """As `find_current`, in one statement for all versions but those of several blobs."""
+    stored = _read_current(store.look(_FIND_CURRENT, {"bucket": bucket, "object_key": key}), bucket, key)
+    if stored.slices or not stored.version.size_bytes:
+        return stored
+    return store.read(lambda tx: find_current(tx, bucket, key))
+
+
+def _read_current(rows: list[Row], bucket: str, key: bytes) -> StoredVersion:
+    """What `find_current_version` gave; a version of several blobs is left without its slices."""
+    if not rows:
         raise NoSuchBucket(bucket=bucket)
+    # Columns come untyped; this is the hottest of all reads, so they are not cast one by one.
+    first: Any = rows[0]
     (
         version_seq,
         version_id,
@@ -36,31 +61,36 @@ def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUN
         account_id,
         created_at_us,
         blob_id,
-        *blob_columns,
-    ) = row[11:]
+        stored_bytes,
+        scheme,
+        key_id,
+        wrapped_dek,
+        frame_bytes,
+        block_crcs,
+        content_hash,
+        dedup_domain,
+    ) = first[_BUCKET_COLUMNS:_LOCATION_COLUMN]
     if version_seq is None or is_delete_marker:
         raise NoSuchKey(bucket=bucket, key=key)
-    found = read_bucket((row[0], bucket, *row[1:11]))
+    found = bucket_of((first[0], bucket, *first[1:_BUCKET_COLUMNS]))
     version = Version(
-        version_seq=cast(int, version_seq),
+        version_seq=version_seq,
         bucket_id=found.bucket_id,
         key=ObjectKey(key),
-        version_id=cast(str, version_id),
+        version_id=version_id,
         is_current=True,
         is_delete_marker=False,
-        size_bytes=cast(int, size_bytes),
-        etag=cast(str, etag),
+        size_bytes=size_bytes,
+        etag=etag,
         headers=read_headers(content_type, headers, user_metadata, storage_class),
         checksums=read_checksums(checksums),
-        part_count=cast("int | None", part_count),
-        sse_kind=cast("str | None", sse_kind),
-        account_id=cast(int, account_id),
-        created_at_us=cast(int, created_at_us),
+        part_count=part_count,
+        sse_kind=sse_kind,
+        account_id=account_id,
+        created_at_us=created_at_us,
     )
+    slices = []
     if blob_id is not None:
-        stored_bytes, scheme, key_id, wrapped_dek, frame_bytes, block_crcs, content_hash, dedup_domain = (
-            blob_columns
-        )
         blob = read_blob(
             blob_id,
             size_bytes,
@@ -73,16 +103,10 @@ def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUN
             content_hash,
             dedup_domain,
         )
-        segment = Segment(
-            ordinal=0, start_offset=0, blob_id=blob.blob_id, blob_offset=0, length=blob.size_bytes
-        )
-        slices = [StoredSlice(segment=segment, blob=blob, locations=read_locations(tx, blob.blob_id))]
-        return StoredVersion(bucket=found, version=version, slices=slices, has_more_slices=False)
-    slices = [] if not size_bytes else read_slices(tx, version.version_seq, count_max=count_max)
-    covered = slices[-1].segment.start_offset + slices[-1].segment.length if slices else 0
-    return StoredVersion(
-        bucket=found, version=version, slices=slices, has_more_slices=covered < version.size_bytes
-    )
+        locations = _read_locations(blob_id, [row[_LOCATION_COLUMN:] for row in rows])
+        segment = Segment(ordinal=0, start_offset=0, blob_id=blob_id, blob_offset=0, length=size_bytes)
+        slices.append(StoredSlice(segment=segment, blob=blob, locations=locations))
+    return StoredVersion(bucket=found, version=version, slices=slices, has_more_slices=False)
 
 
 def read_slices(
@@ -116,19 +140,25 @@ def find_ordinal_at(tx: Tx, version_seq: int, offset: int) -> int:
 
 def read_locations(tx: Tx, blob_id: bytes) -> tuple[Location, ...]:
     """Pieces of a blob in order; none when the reaper took it."""
+    return _read_locations(blob_id, tx.rows("list_blob_locations", {"blob_id": blob_id}))
+
+
+def _read_locations(blob_id: bytes, rows: Sequence[Any]) -> tuple[Location, ...]:
+    """A row without a piece is what an outer join gives for a blob without any."""
     return tuple(
-        Location(
-            blob_id=blob_id,
-            piece_index=cast(int, piece_index),
-            backend_id=cast(int, backend_id),
-            storage_key=cast(str, storage_key),
-            stored_bytes=cast(int, stored_bytes),
-            card_key_id=cast("bytes | None", card_key_id),
-            state=LocationState.LIVE if state == "live" else LocationState(state),
-        )
-        for piece_index, backend_id, storage_key, stored_bytes, card_key_id, state in tx.rows(
-            "list_blob_locations", {"blob_id": blob_id}
-        )
+        [
+            Location(
+                blob_id=blob_id,
+                piece_index=piece_index,
+                backend_id=backend_id,
+                storage_key=storage_key,
+                stored_bytes=stored_bytes,
+                card_key_id=card_key_id,
+                state=LocationState.LIVE if state == "live" else LocationState(state),
+            )
+            for piece_index, backend_id, storage_key, stored_bytes, card_key_id, state in rows
+            if piece_index is not None
+        ]
     )
 
 

@@ -28,7 +28,7 @@ class Buckets:
 
     def get(self, name: BucketName) -> Bucket:
         """Raises NoSuchBucket."""
-        return self._store.read(lambda tx: buckets.find_bucket(tx, name))
+        return buckets.look_up_bucket(self._store, name)
 
     def list(self, account_id: int | None) -> list[Bucket]:
         """All buckets of an account, or of the deployment, by name."""

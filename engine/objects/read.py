@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.backends.registry import Backends
 from engine.metadata.store import Store
-from engine.metadata.versions import find_current
+from engine.metadata.versions import look_up_current
 from engine.names import BucketName, ObjectKey
 from engine.objects.blob_regions import COPIED_BYTES_MAX
 from engine.objects.buffers import BlockPool
@@ -52,7 +52,7 @@ class Reader:
 
     def find(self, bucket: BucketName, key: ObjectKey) -> StoredVersion:
         """The key's current version: all that HEAD and conditions need. Raises NoSuchBucket, NoSuchKey."""
-        return self._store.read(lambda tx: find_current(tx, bucket, key))
+        return look_up_current(self._store, bucket, key)
 
     def open(self, stored: StoredVersion, span: Span) -> RegionSource:
         """The bytes of a span, which lies within the version; nothing is read before the first region is asked for.

@@ -7,7 +7,7 @@ from engine.clock import uuid7
 from engine.errors import DatabaseUnavailable, OutcomeUnknown
 from engine.metadata import leases
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Store, Tx
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Store, Tx
 from engine.records import Lease
 from engine.upkeep.cleanup import BackendRegistry, DeletingBackend
 from engine.upkeep.compaction import Fence
@@ -33,6 +33,9 @@ class InterruptedStore:
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
         return self._store.read(unit)
+
+    def look(self, statement: str, params: Params, /) -> list[Row]:
+        return self._store.look(statement, params)
 
     def write(
         self,

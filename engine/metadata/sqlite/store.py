@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import apsw
 
@@ -14,13 +14,13 @@ from engine.errors import DatabaseUnavailable, EngineError, StartRefused
 from engine.metadata.migrate import migrate
 from engine.metadata.sqlite.committer import Committer
 from engine.metadata.sqlite.connections import SqliteTx, check_file_system, check_version, open_connection
+from engine.metadata.sqlite.readers import Readers
 from engine.metadata.statements import load_statements
-from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Tx
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Tx
 
 T = TypeVar("T")
 
 FOLDER = Path(__file__).parent
-READER_COUNT_MAX = 16
 CHECKPOINT_PAGES = 1000
 """The write-ahead log is copied back once it has grown by this many pages."""
 
@@ -57,8 +57,7 @@ class SqliteStore:
                 raise _unopened(path, error) from error
             raise
         writer.set_wal_hook(self._wal_grew)
-        self._readers: list[apsw.Connection] = []
-        self._reader_slots = threading.BoundedSemaphore(READER_COUNT_MAX)
+        self._readers = Readers(path)
         self._wal_pages = 0
         self._checkpointed_pages = 0
         self._checkpoint_due = threading.Event()
@@ -76,13 +75,8 @@ class SqliteStore:
         )
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
-        if not self._reader_slots.acquire(timeout=WRITE_TIMEOUT_S):
-            raise DatabaseUnavailable("no connection to read with became free")
         try:
-            try:
-                connection = self._readers.pop()
-            except IndexError:
-                connection = open_connection(self.path, is_reader=True)
+            connection = self._readers.take()
             try:
                 connection.execute("BEGIN")
                 try:
@@ -91,11 +85,19 @@ class SqliteStore:
                     if connection.in_transaction:
                         connection.execute("COMMIT")
             finally:
-                self._readers.append(connection)
+                self._readers.give_back(connection)
         except _UNREADABLE as error:
             raise DatabaseUnavailable(f"the metadata database cannot be read: {error}") from error
-        finally:
-            self._reader_slots.release()
+
+    def look(self, statement: str, params: Params, /) -> list[Row]:
+        try:
+            connection = self._readers.take()
+            try:
+                return cast(list[Row], connection.execute(self._statements[statement], params).fetchall())
+            finally:
+                self._readers.give_back(connection)
+        except _UNREADABLE as error:
+            raise DatabaseUnavailable(f"the metadata database cannot be read: {error}") from error
 
     def write(
         self,
@@ -123,8 +125,7 @@ class SqliteStore:
         self._is_closing = True
         self._checkpoint_due.set()
         self._checkpointer.join()
-        for connection in self._readers:
-            connection.close()
+        self._readers.close()
         self._writer.close()
         _mark_stopped(self._live_fd)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from engine.errors import InvalidPart, NoSuchKey, NoSuchUpload, PreconditionFailed
-from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Store, Tx
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Store, Tx
 from engine.objects.degradations import Degradation
 from engine.records import Copies
 from engine.streams import ExpectedDigests
@@ -58,6 +58,9 @@ class GatedStore:
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
         return self._inner.read(unit)
+
+    def look(self, statement: str, params: Params, /) -> list[Row]:
+        return self._inner.look(statement, params)
 
     def write(
         self,
