@@ -1,6 +1,7 @@
 """`python -P -m dataplane --config FILE`: the gunicorn arbiter with our worker class, until SIGTERM."""
 
 import argparse
+import gc
 import os
 import sys
 from importlib.metadata import version as version_of
@@ -25,6 +26,8 @@ SILENT_MAX_S = 30
 """A process whose loop shows no sign of life for so long is killed and replaced."""
 
 BACKLOG_COUNT = 4096
+GARBAGE_COUNT = 20_000
+"""Objects made before the youngest are looked through: a request makes some hundred and leaves no cycles."""
 
 
 class _Log(Logger):  # type: ignore[misc]
@@ -71,6 +74,10 @@ class _Application(BaseApplication):  # type: ignore[misc]
         try:
             plane = build_plane(self._config, version=version_of("penstock"))
             self.server_settings = plane.server_settings
+            # What stands now stands to the end; looking through it again and again only costs time and copied pages.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(GARBAGE_COUNT, 20, 20)
             return plane
         except InvalidConfig as error:
             _tell(self._config, error)
