@@ -30,7 +30,7 @@ def crc_bitwise(crc: Crc, data: bytes) -> int:
 
 
 def crc_combined(crc: Crc, first: int, second: int, second_bytes: int) -> int:
-    """The CRC of two runs of bytes from their CRCs and the second's length: `first` moved on by zeros, plus `second`."""
+    """The CRC of two runs of bytes from their CRCs and the second's length: the first moved on by zeros, plus that."""
     # Column i of the matrix says what becomes of bit i when one zero bit follows.
     step = [crc.polynomial, *(1 << bit for bit in range(crc.bits - 1))]
     moved, bits = first, second_bytes * 8
