@@ -44,10 +44,13 @@ bench: setup ## measure against the limits of this machine (needs wrk and nginx)
 test-clients: setup ## real clients at full size; a missing one is a failure
 	PENSTOCK_CLIENTS=long $(BIN)/pytest tests/clients
 
-fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each
+fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each, the served system under tens of thousands
 	PENSTOCK_FUZZ_EXAMPLES=100000 $(BIN)/pytest --timeout=0 tests/unit/dataplane/test_fuzz.py
+	PENSTOCK_FLIPS=20000 PENSTOCK_RANDOM_REQUESTS=50000 $(BIN)/pytest --timeout=0 tests/conformance/s3/test_http.py \
+		tests/conformance/s3/test_random_requests.py
 
-chaos: setup ## a hundred kills and two hundred power cuts at random moments, and a model of the object API for long
-	PENSTOCK_CHAOS_KILLS=100 PENSTOCK_CHAOS_CUTS=200 PENSTOCK_MODEL_EXAMPLES=300 $(BIN)/pytest tests/chaos
+chaos: setup ## a hundred kills and two hundred power cuts at random moments, a model for long, crowds of slow clients, 5 GiB objects
+	PENSTOCK_CHAOS_KILLS=100 PENSTOCK_CHAOS_CUTS=200 PENSTOCK_MODEL_EXAMPLES=300 PENSTOCK_SLOW=500 \
+	PENSTOCK_MEMORY_GIB=5 $(BIN)/pytest tests/chaos
 
 .PHONY: help setup lock run test check fmt proto bench fuzz chaos test-clients
