@@ -208,6 +208,11 @@ class Breaking:
             raise self.error
         return self._store.read(unit)
 
+    def look(self, statement, params, /):  # type: ignore[no-untyped-def]
+        if self.error is not None:
+            raise self.error
+        return self._store.look(statement, params)
+
     def write(self, unit, /, **options):  # type: ignore[no-untyped-def]
         if self.error is not None:
             raise self.error

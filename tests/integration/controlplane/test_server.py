@@ -200,6 +200,9 @@ class Slow:
             self.may_go.wait(10)
         return self._store.read(unit)
 
+    def look(self, statement, params, /):  # type: ignore[no-untyped-def]
+        return self._store.look(statement, params)
+
     def write(self, unit, /, **options):  # type: ignore[no-untyped-def]
         return self._store.write(unit, **options)
 

@@ -76,7 +76,7 @@ class BusyStore:
         self._after = after
         self._change = change
         self.read_count = 0
-        self.write, self.close = store.write, store.close
+        self.write, self.look, self.close = store.write, store.look, store.close
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
         result = self._store.read(unit)
