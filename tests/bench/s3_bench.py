@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.load import Figure, Request, nginx, wrk
+from tests.bench.load import Figure, Request, bodiless, nginx, wrk
 from tests.bench.signing import signed_headers
 from tests.support.served import Served
 
@@ -46,8 +46,15 @@ def main() -> None:
         options.out.write_text("\n".join(report.lines) + "\n")
 
 
-def _load(served: Served, requests: list[Request], *, connections: int, seconds: int) -> Figure:
-    figure = wrk(
+def _load(
+    served: Served,
+    requests: list[Request],
+    *,
+    connections: int,
+    seconds: int,
+    send: Callable[..., Figure] = wrk,
+) -> Figure:
+    figure = send(
         served.credentials.endpoint,
         requests,
         lambda: [pid for pid, command in served.processes().items() if "dataplane" in command],
@@ -90,7 +97,7 @@ def _small_reads(report: Report, served: Served, seconds: int) -> None:
             f"{figure.cpu_us / limit.cpu_us:.1f} × nginx",
         )
     requests = [_signed(served, "HEAD", f"/{BUCKET}/small/{index}") for index in range(64)]
-    figure = _load(served, requests, connections=32, seconds=seconds)
+    figure = _load(served, requests, connections=32, seconds=seconds, send=bodiless)
     report.row(
         "signed HEAD, 32 connections",
         f"{figure.cpu_us:.0f} µs CPU, {figure.requests_per_s:.0f}/s, p99 {figure.p99_ms:.1f} ms",
