@@ -90,7 +90,7 @@ def bodiless(
     connections: int,
     duration_s: int = 8,
 ) -> Figure:
-    """As `wrk`, for HEAD, whose answers wrk takes for unfinished ones: a request on each connection, then all answers."""
+    """As `wrk`, for HEAD, whose answers wrk never sees end: a request on each connection, then all the answers."""
     place = urlsplit(base_url)
     raw = [_raw(each, place.netloc) for each in requests]
     sockets = [socket.create_connection((place.hostname, place.port)) for _ in range(connections)]
