@@ -27,7 +27,7 @@ GROWTH_BYTES_MAX = 64 * MIB
 PART_BYTES = 64 * MIB
 WARM_BYTES = 8 * MIB
 UPLOAD_COUNT = 20
-BUCKET = "memory"
+BUCKET, SEALED_BUCKET = "memory", "memory-sealed"
 
 pytestmark = pytest.mark.timeout(1200 if LONG_GIB else 120)
 
@@ -78,11 +78,11 @@ class LargeBody:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    processes = "\nprocesses: {dataplane: 2}\n"
+    more = f"\nprocesses: {{dataplane: 2}}\nbuckets: [{{name: {SEALED_BUCKET}, account: main, seal: all}}]\n"
     with Served(
         tmp_path_factory.mktemp("memory"),
         volumes=2,
-        edit_config=lambda text: text.replace("\nidentities:", processes + "\nidentities:"),
+        edit_config=lambda text: text.replace("\nidentities:", more + "\nidentities:"),
     ) as each:
         yield each
 
@@ -125,18 +125,21 @@ def download(wire: Wire, target: str) -> tuple[int, int]:
     return size_bytes, crc
 
 
-def test_an_object_of_any_size_goes_in_and_out_in_little_memory(served: Served, wire: Wire) -> None:
+@pytest.mark.parametrize("bucket", [BUCKET, SEALED_BUCKET])
+def test_an_object_of_any_size_goes_in_and_out_in_little_memory(
+    served: Served, wire: Wire, bucket: str
+) -> None:
     body = LargeBody(OBJECT_BYTES)
     peaks = Peaks(served)
 
-    assert upload(wire, f"/{BUCKET}/whole", body).status == 200
+    assert upload(wire, f"/{bucket}/whole", body).status == 200
     growth_bytes = [peaks.growth_bytes()]
-    found = download(wire, f"/{BUCKET}/whole")
+    found = download(wire, f"/{bucket}/whole")
     growth_bytes.append(peaks.growth_bytes())
 
     assert found == (body.size_bytes, body.crc())
     assert max(growth_bytes) < GROWTH_BYTES_MAX, growth_bytes
-    assert wire.ask("DELETE", f"/{BUCKET}/whole").status == 204
+    assert wire.ask("DELETE", f"/{bucket}/whole").status == 204
 
 
 def test_an_upload_in_parts_takes_no_more(served: Served, wire: Wire) -> None:
