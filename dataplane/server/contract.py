@@ -11,7 +11,7 @@ the headers announce. Beside the usual keys `environ` holds:
   `environ` in the lane named; in the others it may wait and must answer.
 - `wsgi.input`: has `size_bytes` (Content-Length, None without), `readinto` and `read`. Both raise BodyError; left to
   itself a BodyError is answered by the server. In INLINE the first read of a body that has not come whole raises
-  HandOn. `100 Continue` is sent by the first read, and by nothing else.
+  HandOn. `100 Continue` is sent by the first read, and before the answer where the body is announced as empty.
 
 The application may put a callable at `penstock.ended`: an Ended, called exactly once after the response has ended or
 was cut, on whichever thread that happened; not when HandOn was raised. What it raises is logged.

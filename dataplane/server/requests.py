@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from dataplane.server.bodies import NoBody, RequestBody
+from dataplane.server.bodies import CONTINUE, NoBody, RequestBody
 from dataplane.server.contract import Application, Ended, HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
 from dataplane.server.heads import RequestHead
@@ -138,7 +138,15 @@ class Request:
                 _log.exception("request.ended_failed")
 
     def _new_response(self) -> Response:
-        return Response(is_head=self.head.method == "HEAD", is_http_10=self.head.is_http_10)
+        head = self.head
+        # Nobody reads an empty body, so nobody says that it may come. botocore, which waits for that word with empty
+        # bodies as well, takes a final answer in its place for the answer to its next request too.
+        is_invited = head.expects_continue and head.content_length == 0
+        return Response(
+            is_head=head.method == "HEAD",
+            is_http_10=head.is_http_10,
+            interim=CONTINUE if is_invited else b"",
+        )
 
     def _make_environ(self) -> dict[str, Any]:
         head, body = self.head, self.body

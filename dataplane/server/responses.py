@@ -54,6 +54,7 @@ class Response:
         "_file_sent",
         "_head_bytes",
         "_headers",
+        "_interim",
         "_is_head",
         "_is_http_10",
         "_iterable",
@@ -67,7 +68,9 @@ class Response:
         "sends_files",
     )
 
-    def __init__(self, *, is_head: bool, is_http_10: bool) -> None:
+    def __init__(self, *, is_head: bool, is_http_10: bool, interim: bytes = b"") -> None:
+        """`interim` leaves before the head, in the same call."""
+        self._interim = interim
         self._is_head = is_head
         self._is_http_10 = is_http_10
         self._status = ""
@@ -157,7 +160,7 @@ class Response:
         text += "\r\n"
         if text.count("\n") != line_count or text.count("\r") != line_count or "\0" in text:
             raise ValueError("a response header holds a line break")
-        head = text.encode("latin-1")
+        head = self._interim + text.encode("latin-1")
         self._pending = [memoryview(head)]
         if may_have_body and not self._is_head:
             if announced != length:

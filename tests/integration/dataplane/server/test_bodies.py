@@ -112,6 +112,20 @@ def test_continue_is_not_sent_to_those_who_did_not_wait(server: Running, lane: s
 
 
 @pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(("target", "status"), [("/echo", 200), ("/early", 403)])
+def test_who_announces_an_empty_body_and_waits_is_told_to_continue_before_the_answer(
+    server: Running, lane: str, target: str, status: int
+) -> None:
+    """botocore takes an answer without it for the answer to its next request on the connection, too."""
+    client = server.client()
+
+    client.send(request("PUT", f"{target}?lane={lane}", "Content-Length: 0", "Expect: 100-continue"))
+
+    assert [client.answer().status, client.answer().status] == [100, status]
+    assert client.get("/hello").status == 200
+
+
+@pytest.mark.parametrize("lane", LANES)
 def test_an_early_answer_passes_over_a_small_body_and_keeps_the_connection(
     server: Running, lane: str
 ) -> None:
