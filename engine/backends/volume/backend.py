@@ -176,11 +176,16 @@ class VolumeBackend:
         raise BackendUnavailable("no volume stays open", backend=self._name)
 
     def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
-        """Open a piece; raises PieceMissing when its file is not there, BackendUnavailable, Overloaded."""
+        """Open a piece.
+
+        Raises PieceMissing when its file is not there, ForeignBackend when nothing of ours is: the disk is away.
+        BackendUnavailable, Overloaded.
+        """
         volume_id, offset = self._place(storage_key)
         try:
             descriptor = self._descriptors.pin(f"{self._path_text}/{volume_id.hex()}{VOLUME_SUFFIX}")
         except FileNotFoundError:
+            self.check_identity()
             raise PieceMissing(f"the volume of {storage_key} is not there", backend=self._name) from None
         except OSError as error:
             raise backend_fault(error, backend=self._name, doing="opening a volume failed") from error
@@ -195,11 +200,14 @@ class VolumeBackend:
     def delete(self, storage_key: str, stored_bytes: int, /) -> None:
         """Give the record's blocks back; what is not there is done already. Repeating it is safe.
 
-        A record that does not verify at that place is left alone: PieceCorrupt. Raises BackendUnavailable too.
+        A record that does not verify at that place is left alone: PieceCorrupt. Raises BackendUnavailable, and
+        ForeignBackend when nothing of ours is there: bytes on a disk that is away are not deleted.
         """
         volume_id, offset = self._place(storage_key)
         try:
             free_payload(self._disk, self._path, volume_id, offset, stored_bytes)
+        except FileNotFoundError:
+            self.check_identity()
         except NotARecord:
             _log.error("volume.delete_refused", extra={"backend": self._name, "storage_key": storage_key})
             raise PieceCorrupt(f"no record of ours stands at {storage_key}", backend=self._name) from None
@@ -209,12 +217,13 @@ class VolumeBackend:
     def read_record(self, storage_key: str, /) -> StoredRecord:
         """Lengths, block checksums and card of a record, authenticated by its trailer; the payload is not looked at.
 
-        Raises PieceMissing, PieceCorrupt, BackendUnavailable.
+        Raises PieceMissing, PieceCorrupt, ForeignBackend, BackendUnavailable.
         """
         volume_id, offset = self._place(storage_key)
         try:
             return read_record(self._path, volume_id, offset)
         except FileNotFoundError:
+            self.check_identity()
             raise PieceMissing(f"the volume of {storage_key} is not there", backend=self._name) from None
         except NotARecord:
             raise PieceCorrupt(

@@ -70,24 +70,19 @@ def read_record_tail(fd: int, key: VolumeKey, offset: int, header: RecordHeader)
 def free_payload(disk: Disk, directory: Path, volume_id: bytes, offset: int, stored_bytes: int) -> int:
     """Punch the file blocks that lie wholly inside the record's payload; the bytes given back.
 
-    Nothing is done when the file is gone, and no other record's block is ever touched. Safe to repeat.
-    Raises NotARecord when no record of exactly that extent verifies at `offset`, OSError.
+    No other record's block is ever touched. Safe to repeat.
+    Raises FileNotFoundError, NotARecord when no record of exactly that extent verifies at `offset`, OSError.
     """
-    try:
-        with _open_volume(directory, volume_id, os.O_RDWR) as fd:
-            key = read_key(fd, volume_id)
-            header = read_record_header(key, offset, os.pread(fd, RECORD_HEADER_BYTES, offset))
-            if header.extent_bytes != stored_bytes:
-                raise NotARecord
-            start = align(offset + RECORD_HEADER_BYTES, FILE_BLOCK_BYTES)
-            stop = (
-                (offset + RECORD_HEADER_BYTES + header.payload_bytes) // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES
-            )
-            if stop - start < PUNCH_MIN_BYTES or not disk.punch(fd, start, stop - start):
-                return 0
-            return stop - start
-    except FileNotFoundError:
-        return 0
+    with _open_volume(directory, volume_id, os.O_RDWR) as fd:
+        key = read_key(fd, volume_id)
+        header = read_record_header(key, offset, os.pread(fd, RECORD_HEADER_BYTES, offset))
+        if header.extent_bytes != stored_bytes:
+            raise NotARecord
+        start = align(offset + RECORD_HEADER_BYTES, FILE_BLOCK_BYTES)
+        stop = (offset + RECORD_HEADER_BYTES + header.payload_bytes) // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES
+        if stop - start < PUNCH_MIN_BYTES or not disk.punch(fd, start, stop - start):
+            return 0
+        return stop - start
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from engine.backends.base import StoredPiece
 from engine.backends.volume.backend import VolumeBackend
 from engine.backends.volume.descriptors import GONE_CHECK_INTERVAL_S, DescriptorCache
 from engine.backends.volume.format import read_storage_key
-from engine.errors import Overloaded, PieceCorrupt, PieceMissing
+from engine.errors import ForeignBackend, Overloaded, PieceCorrupt, PieceMissing
 from tests.support.pieces import payload_of, read_all, settle, tail_of
 from tests.support.volumes import make_volume_backend
 
@@ -173,4 +173,25 @@ def test_a_record_whose_trailer_was_damaged_is_corrupt(tmp_path: Path) -> None:
 
     with pytest.raises(PieceCorrupt):
         backend.read_record(piece.storage_key)
+    backend.close()
+
+
+def test_without_its_identity_a_missing_file_is_the_disks_failure_and_no_piece_is_missing(
+    tmp_path: Path,
+) -> None:
+    backend = make_volume_backend(tmp_path / "disk")
+    piece = store(backend, b"kept")
+    backend.close_volumes()
+    (tmp_path / "disk").rename(tmp_path / "away")
+
+    for call in (
+        lambda: backend.open_reader(piece.storage_key, 4),
+        lambda: backend.read_record(piece.storage_key),
+        lambda: backend.delete(piece.storage_key, piece.stored_bytes),
+    ):
+        with pytest.raises(ForeignBackend):
+            call()
+
+    (tmp_path / "away").rename(tmp_path / "disk")
+    assert read_all(backend, piece, 4) == b"kept"
     backend.close()
