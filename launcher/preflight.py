@@ -2,11 +2,13 @@
 
 import argparse
 import errno
+import json
 import os
 import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from engine.errors import InvalidConfig
@@ -14,6 +16,7 @@ from engine.settings import Settings, load_settings
 from engine.settings.quantities import Address
 from launcher.exit_status import ExitStatus
 from launcher.problems import problem_line
+from launcher.readiness import Listening
 
 PORT_WAIT_S = 3.0
 """How long a taken port is asked for again: an instance that was killed just now may not be gone yet."""
@@ -101,7 +104,10 @@ def _whose(path: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what speaks against a start, a line each; CONFIG if anything does."""
+    """Print what speaks against a start, a line each to standard error; CONFIG if anything does.
+
+    If nothing does: where the planes will listen, as `launcher.readiness.Listening` reads it, to standard output.
+    """
     parser = argparse.ArgumentParser(prog="penstock preflight", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("planes", nargs="+", choices=sorted(_LISTENERS))
@@ -112,9 +118,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = [problem_line(options.config, problem) for problem in error.problems]
     else:
         lines = [f"{options.config}: {line}" for line in obstacles(settings, options.planes)]
+        if not lines:
+            print(json.dumps(asdict(_listening(settings, options.planes))))
     for line in lines:
         print(line, file=sys.stderr)
     return ExitStatus.CONFIG if lines else ExitStatus.OK
+
+
+def _listening(settings: Settings, planes: Sequence[str]) -> Listening:
+    node = settings.node
+    has_data, has_control = "dataplane" in planes, "controlplane" in planes
+    return Listening(
+        s3=str(node.listen.s3) if has_data else None,
+        metrics=str(node.listen.metrics) if has_data else None,
+        # Without a token it listens on the sockets alone.
+        control=str(node.listen.control) if has_control and settings.live.admin_tokens else None,
+        control_socket=str(node.node.state_dir / "admin.sock") if has_control else None,
+    )
 
 
 if __name__ == "__main__":

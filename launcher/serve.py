@@ -9,6 +9,7 @@ from pathlib import Path
 
 from launcher.children import ChildSpec
 from launcher.exit_status import ExitStatus
+from launcher.readiness import Listening, Readiness
 from launcher.supervisor import Supervisor
 
 PLANES = ("dataplane", "controlplane")
@@ -24,12 +25,13 @@ INSTANCE_ID = "PENSTOCK_INSTANCE_ID"
 def serve(config: Path, *, only: str | None) -> int:
     """Check the configuration in a process of its own, then run the planes until told to stop."""
     planes = PLANES if only is None else (only,)
-    refusal = _preflight(config, planes)
-    if refusal is not None:
-        return refusal
+    checked = _preflight(config, planes)
+    if not isinstance(checked, Listening):
+        return checked
     specs = plane_specs(config, planes)
+    readiness = Readiness(checked, say=_say)
     # A terminal that closes means the user went away; a service manager's SIGHUP means nothing yet.
-    return Supervisor(specs, say=_say, stops_on_hangup=os.isatty(0)).run()
+    return Supervisor(specs, say=_say, readiness=readiness, stops_on_hangup=os.isatty(0)).run()
 
 
 def plane_specs(config: Path, planes: Sequence[str]) -> list[ChildSpec]:
@@ -54,15 +56,24 @@ def _instance_id() -> str:
     return f"{value:032x}"
 
 
-def _preflight(config: Path, planes: tuple[str, ...]) -> int | None:
-    """Null when nothing speaks against a start; otherwise all of it has been said, and this is the exit status."""
+def _preflight(config: Path, planes: tuple[str, ...]) -> Listening | int:
+    """Where they will listen when nothing speaks against a start; otherwise all was said, and this is the status."""
     command = [*_module("launcher.preflight"), "--config", str(config), *planes]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=PREFLIGHT_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=PREFLIGHT_TIMEOUT_S,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         _say(f"checking the configuration took more than {PREFLIGHT_TIMEOUT_S:g} s; does a disk hang?")
         return ExitStatus.FAILED
-    return None if done.returncode == 0 else done.returncode if done.returncode > 0 else ExitStatus.FAILED
+    if done.returncode == 0:
+        return Listening.read(done.stdout)
+    return done.returncode if done.returncode > 0 else ExitStatus.FAILED
 
 
 def _module(name: str) -> list[str]:

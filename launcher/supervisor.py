@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from launcher.children import Child, ChildSpec, ending
 from launcher.exit_status import ExitStatus
+from launcher.readiness import Readiness
 
 RESTART_FIRST_S = 0.1
 RESTART_MAX_S = 10.0
@@ -15,6 +16,9 @@ STABLE_S = 10.0
 
 POLL_S = 0.5
 """Longest time the loop waits without looking: no signal is lost, this only bounds what we did not think of."""
+
+LOOK_S = 0.1
+"""Pause between two looks whether what was started serves yet."""
 
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 _HANDLED = _STOPPING | {signal.SIGCHLD, signal.SIGHUP}
@@ -41,9 +45,17 @@ class Supervisor:
     other threads: signals are taken from the mask, one at a time, and children are forked.
     """
 
-    def __init__(self, specs: Sequence[ChildSpec], *, say: Say, stops_on_hangup: bool = False) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        say: Say,
+        readiness: Readiness | None = None,
+        stops_on_hangup: bool = False,
+    ) -> None:
         self._places = [_Place(spec=spec) for spec in specs]
         self._say = say
+        self._readiness = readiness
         self._stopping = _STOPPING | {signal.SIGHUP} if stops_on_hangup else _STOPPING
 
     def run(self) -> int:
@@ -64,6 +76,8 @@ class Supervisor:
                 if place.child is None and place.restart_at_s <= now_s:
                     place.started_s = now_s
                     place.child = Child(place.spec)
+                    if self._readiness is not None:
+                        self._readiness.expect()
             received = self._next_signal(self._wait_s(now_s))
             if received in self._stopping:
                 self._say(f"{signal.Signals(received).name}: stopping")
@@ -75,10 +89,13 @@ class Supervisor:
                 self._say(f"{refusing.spec.name} cannot run like this; see what it said above")
                 self._stop(place for place in reversed(self._places) if place is not refusing)
                 return ExitStatus.CONFIG
+            if self._readiness is not None and all(place.child is not None for place in self._places):
+                self._readiness.look()
 
     def _wait_s(self, now_s: float) -> float:
         waits = [place.restart_at_s - now_s for place in self._places if place.child is None]
-        return max(0.0, min([POLL_S, *waits]))
+        is_awaited = self._readiness is not None and self._readiness.is_awaited
+        return max(0.0, min([LOOK_S if is_awaited else POLL_S, *waits]))
 
     def _next_signal(self, timeout_s: float) -> int | None:
         received = signal.sigtimedwait(_HANDLED, timeout_s)

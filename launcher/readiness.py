@@ -1,0 +1,122 @@
+"""Asks the planes while they start whether they serve yet, and says where in one plain line."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+ANSWER_TIMEOUT_S = 0.3
+"""Longest time one look may take: meanwhile no signal is answered."""
+
+ANSWER_BYTES_MAX = 4096
+
+PATIENCE_S = 30.0
+"""A start that takes longer is said to do so, once."""
+
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where the planes that were asked for listen; null for what does not. `s3`, `control`, `metrics`: `host:port`."""
+
+    s3: str | None
+    metrics: str | None
+    control: str | None
+    control_socket: str | None
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """What `launcher.preflight` printed."""
+        told: dict[str, str | None] = json.loads(text)
+        return cls(**told)
+
+    def line(self) -> str:
+        """In words."""
+        parts = []
+        if self.s3 is not None:
+            parts.append(f"S3 at http://{self.s3}")
+        if self.control is not None:
+            parts.append(f"the control API at {self.control}")
+        elif self.control_socket is not None:
+            parts.append(f"the control API at unix:{self.control_socket}")
+        if self.metrics is not None:
+            parts.append(f"metrics at http://{self.metrics}/metrics")
+        return "serving " + ", ".join(parts)
+
+
+class Readiness:
+    """Told to `look` again and again; says once that all serve. `expect` begins anew."""
+
+    def __init__(
+        self,
+        listening: Listening,
+        *,
+        say: Callable[[str], None],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._listening = listening
+        self._say = say
+        self._now_s = now_s
+        self._is_awaited = False
+        self._complain_at_s = 0.0
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether there is something left to look for."""
+        return self._is_awaited
+
+    def expect(self) -> None:
+        """Something was started."""
+        self._is_awaited = True
+        self._complain_at_s = self._now_s() + PATIENCE_S
+
+    def look(self) -> None:
+        """Ask once, for `ANSWER_TIMEOUT_S` at most, and say what there is to be said."""
+        if not self._is_awaited:
+            return
+        problem = self._problem()
+        if problem is None:
+            self._is_awaited = False
+            self._say(self._listening.line())
+        elif self._now_s() >= self._complain_at_s:
+            self._complain_at_s = float("inf")
+            self._say(f"not serving yet after {PATIENCE_S:g} s: {problem}")
+
+    def _problem(self) -> str | None:
+        listening = self._listening
+        try:
+            if listening.control_socket is not None:
+                _connect_unix(listening.control_socket)
+            if listening.s3 is not None:
+                return _not_ready(listening.s3)
+        except OSError as error:
+            return f"no answer ({error.strerror or error})"
+        return None
+
+
+def _connect_unix(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as each:
+        each.settimeout(ANSWER_TIMEOUT_S)
+        each.connect(path)
+
+
+def _not_ready(address: str) -> str | None:
+    """What the data plane says is in the way of requests; null when nothing is."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    with socket.create_connection((_EVERYWHERE.get(host, host), int(port)), ANSWER_TIMEOUT_S) as each:
+        each.sendall(b"GET /-/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while len(answer) < ANSWER_BYTES_MAX and (more := each.recv(ANSWER_BYTES_MAX)):
+            answer += more
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if head.split(b" ")[1:2] == [b"200"]:
+        return None
+    try:
+        told: Any = json.loads(body)
+        return str(told["problem"])
+    except (ValueError, KeyError, TypeError):
+        return "the data plane gives no sensible answer"
