@@ -15,7 +15,7 @@ from gunicorn.glogging import Logger
 from dataplane.metrics_folder import prepare_folder
 from dataplane.open_files import raise_open_files
 from engine.errors import EngineError, InvalidConfig
-from engine.logs import JsonLines, log_to
+from engine.logs import lines_for, log_to
 from engine.settings import Settings, load_settings
 
 CANNOT_RUN = 78
@@ -36,7 +36,7 @@ class _Log(Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            handler.setFormatter(JsonLines("arbiter"))
+            handler.setFormatter(lines_for(sys.stderr, process="arbiter"))
 
 
 class _Application(BaseApplication):  # type: ignore[misc]

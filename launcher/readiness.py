@@ -106,6 +106,8 @@ def _connect_unix(path: str) -> None:
 def _not_ready(address: str) -> str | None:
     """What the data plane says is in the way of requests; null when nothing is."""
     host, _, port = address.rpartition(":")
+    if port == "0":
+        return None  # The system chose another one, which nobody told us.
     host = host.strip("[]")
     with socket.create_connection((_EVERYWHERE.get(host, host), int(port)), ANSWER_TIMEOUT_S) as each:
         each.sendall(b"GET /-/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")

@@ -112,7 +112,8 @@ def _read(path: FilePath) -> bytes:
         with path.open("rb") as file:
             return file.read(SOURCE_BYTES_MAX + 1)
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}; `penstock init` writes a configuration"
+        hint = "; `penstock init` writes a configuration" if isinstance(error, FileNotFoundError) else ""
+        message = f"{path} cannot be read: {error.strerror}{hint}"
         problem = ConfigProblem(path=path_text(()), line=None, message=message)
         raise InvalidConfig(problems=(problem,)) from error
 

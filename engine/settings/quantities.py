@@ -171,12 +171,12 @@ def one_of(*built: str, planned: tuple[str, ...] = ()) -> BeforeValidator:
 
 
 def _scheme(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, Scheme):
         return value
-    if value.startswith("erasure("):
+    if isinstance(value, str) and value.startswith("erasure("):
         not_built("erasure(k,m)")
     try:
-        return read_scheme(value)
+        return read_scheme(value if isinstance(value, str) else "")
     except ValueError:
         refuse("a scheme is copies(n) with n from 1 to 16")
 

@@ -69,7 +69,8 @@ def read_source(raw: bytes) -> Source:
             None if mark is None else mark.line + 1, f"not YAML: {error.problem or error.context}"
         ) from error
     except YAMLError as error:
-        raise _refused(None, f"not YAML: {error}") from error
+        # Some of them have several lines, the first of which says it.
+        raise _refused(None, f"not YAML: {str(error).splitlines()[0]}") from error
     value = {} if node is None else reader.read(node, ())
     if not reader.problems and not isinstance(value, dict):
         reader.refuse(node, (), "the file is a mapping of sections such as `backends:`")

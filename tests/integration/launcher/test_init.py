@@ -162,6 +162,14 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path, ar
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", ""])
+def test_a_port_that_is_none_is_told_what_one_is(tmp_path: Path, port: str) -> None:
+    done = run("init", "--data", tmp_path / "data", "--yes", f"--s3-port={port}")
+
+    assert done.returncode == 2
+    assert f"--s3-port: a port is a number from 1 to 65535, not {port!r}" in done.stderr
+
+
 @pytest.mark.parametrize(
     "name", ["with space", "with'quote\"s", "${HOME}", "ünïcödé 🗄", "# hash: colon", "back\\slash"]
 )

@@ -260,6 +260,28 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
         load_settings(tmp_path / "gone.yaml", {})
 
 
+def test_what_is_there_and_cannot_be_read_needs_no_new_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        load_settings(tmp_path, {})
+
+    assert "Is a directory" in str(refusal.value)
+    assert "penstock init" not in str(refusal.value)
+
+
+def test_what_is_no_text_is_told_in_one_line(refused: Refused) -> None:
+    ((_, _, message),) = refused(MINIMAL + "\0")
+
+    assert message.startswith("not YAML: unacceptable character")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", ["2", "true", "[copies(2)]", "two", "copies(17)"])
+def test_odd_schemes_are_refused_with_the_form_of_one(refused: Refused, value: str) -> None:
+    assert refused(MINIMAL + f"storage: {{default_scheme: {value}}}\n") == [
+        (13, "storage.default_scheme", "a scheme is copies(n) with n from 1 to 16")
+    ]
+
+
 @pytest.mark.parametrize(
     "value", ["-1", "1.5", "true", "64MB", "1e3", "'6 4MiB'", "[1]", "99999999TiB", "'٣'"]
 )
