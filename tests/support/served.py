@@ -72,7 +72,12 @@ class Served:
         self.credentials = Credentials(**json.loads((self.data / "credentials.json").read_text()))
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            # Nobody will call `__exit__`, and a parent that was left would start its children again for ever.
+            self.kill_tree()
+            raise
         return self
 
     def __exit__(
