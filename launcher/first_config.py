@@ -24,16 +24,24 @@ class Deployment:
     admin_token: str
 
 
-def config_text(deployment: Deployment, *, token_digest: str) -> str:
-    """YAML that `load_settings` accepts. Holds the secret key: the file is for its owner only."""
+def config_text(deployment: Deployment, *, folder: Path, token_digest: str) -> str:
+    """YAML that `load_settings` accepts in `folder`. Holds the secret key: the file is for its owner only.
+
+    What lies below that folder is named from there, so that all of it can be moved at once.
+    """
+
+    def text(path: Path) -> str:
+        return _text(path, folder)
+
     return f"""\
 # Penstock. Every key is described in docs/reference/configuration.md; `penstock validate` names every problem here.
 # Values may refer to the environment (${{env:NAME}}) and to files (${{file:PATH}}).
+# Relative paths start where this file is.
 
 node:
   # Volumes belong to this name: it stays, whatever the machine is called.
   name: {deployment.node}
-  state_dir: {_text(deployment.state_dir)}
+  state_dir: {text(deployment.state_dir)}
 
 listen:
   # Plain HTTP, for this machine only. For others: "0.0.0.0:{deployment.s3_port}", behind a proxy with TLS.
@@ -43,12 +51,12 @@ listen:
 
 database:
   driver: sqlite
-  path: {_text(deployment.database_file)}
+  path: {text(deployment.database_file)}
 
 keys:
   provider: file
   # Losing this file loses all sealed data: keep a copy elsewhere.
-  path: {_text(deployment.key_file)}
+  path: {text(deployment.key_file)}
 
 region: {deployment.region}
 
@@ -58,7 +66,7 @@ storage:
   seal: none
 
 backends:
-{_backends(deployment)}
+{_backends(deployment, folder)}
 routing: spread
 
 identities:
@@ -76,17 +84,18 @@ admin_tokens:
 """
 
 
-def _backends(deployment: Deployment) -> str:
+def _backends(deployment: Deployment, folder: Path) -> str:
     text = ""
     if deployment.copy_count > 1:
         text += "  # Each volume counts as failing alone. True only if each lies on a disk of its own.\n"
     for index, path in enumerate(deployment.volumes, start=1):
-        text += f"  - name: v{index}\n    kind: volume\n    path: {_text(path)}\n"
+        text += f"  - name: v{index}\n    kind: volume\n    path: {_text(path, folder)}\n"
         if deployment.copy_count > 1:
             text += f"    failure_domain: v{index}\n"
     return text
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, folder: Path) -> str:
     """A path in double quotes, as YAML and our references read it."""
-    return json.dumps(str(path).replace("${", "$${"), ensure_ascii=False)
+    shown = f"./{path.relative_to(folder)}" if path.is_relative_to(folder) else str(path)
+    return json.dumps(shown.replace("${", "$${"), ensure_ascii=False)

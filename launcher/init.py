@@ -140,7 +140,9 @@ def _write(wish: Wish, deployment: Deployment, written: list[Path]) -> None:
     )
     # Last: where there is a configuration, the rest stands.
     token_digest = hashlib.sha256(deployment.admin_token.encode()).hexdigest()
-    _write_new(written, wish.out, config_text(deployment, token_digest=token_digest).encode())
+    _write_new(
+        written, wish.out, config_text(deployment, folder=wish.out.parent, token_digest=token_digest).encode()
+    )
 
 
 def _credentials(deployment: Deployment) -> dict[str, str]:

@@ -170,8 +170,19 @@ def test_a_port_that_is_none_is_told_what_one_is(tmp_path: Path, port: str) -> N
     assert f"--s3-port: a port is a number from 1 to 65535, not {port!r}" in done.stderr
 
 
+def test_a_folder_that_was_moved_with_its_configuration_works_where_it_is(tmp_path: Path) -> None:
+    assert run("init", "--data", tmp_path / "there", "--yes").returncode == 0
+    (tmp_path / "there").rename(tmp_path / "here")
+
+    settings = load_settings(tmp_path / "here/penstock.yaml", {})
+
+    assert settings.node.database.path == tmp_path / "here/metadata.sqlite"
+    assert [each.folder.parent for each in settings.live.backends] == [tmp_path / "here/volumes"] * 3
+
+
 @pytest.mark.parametrize(
-    "name", ["with space", "with'quote\"s", "${HOME}", "ünïcödé 🗄", "# hash: colon", "back\\slash"]
+    "name",
+    ["~", "~root", "with space", "with'quote\"s", "${HOME}", "ünïcödé 🗄", "# hash: colon", "back\\slash"],
 )
 def test_odd_names_of_folders_come_through(tmp_path: Path, name: str) -> None:
     settings = initialised(tmp_path / name)
