@@ -12,7 +12,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from dataplane.metrics_folder import prepare_folder
+from dataplane.metrics_folder import prepare_folder, reserve_room
 from dataplane.open_files import raise_open_files
 from engine.errors import EngineError, InvalidConfig
 from engine.logs import lines_for, log_to
@@ -72,6 +72,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
 
         log_to(None, process="dataplane", level=self._settings.live.telemetry.log_level)
         try:
+            reserve_room(_metrics_folder(self._settings), os.getpid())
             plane = build_plane(self._config, version=version_of("penstock"))
             self.server_settings = plane.server_settings
             # What stands now stands to the end; looking through it again and again only costs time and copied pages.
@@ -106,7 +107,7 @@ def main() -> int:
     raise_open_files()
     state_dir = settings.node.node.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prepare_folder(state_dir / "metrics", os.environ)
+    prepare_folder(_metrics_folder(settings), os.environ)
     try:
         _Application(options.config, settings).run()
     except SystemExit as ended:
@@ -114,6 +115,10 @@ def main() -> int:
             return CANNOT_RUN
         return ended.code if isinstance(ended.code, int) else 1
     return 0
+
+
+def _metrics_folder(settings: Settings) -> Path:
+    return settings.node.node.state_dir / "metrics"
 
 
 def _tell(config: Path, error: InvalidConfig) -> None:
