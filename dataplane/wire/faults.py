@@ -105,6 +105,14 @@ _MESSAGES: Mapping[str, str] = {
     "AccessDenied": "Access Denied",
 }
 
+# Slower requests would not help here, whatever the code's name says.
+_OUT_OF_REACH = (
+    errors.BackendsUnavailable,
+    errors.BackendError,
+    errors.BelowWriteQuorum,
+    errors.NotEnoughDomains,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -141,7 +149,10 @@ def fault_of(error: EngineError) -> S3Fault:
 
 def message_of(error: EngineError) -> str:
     """S3's words for an engine error; only what speaks of the client's own input keeps its own."""
-    return _MESSAGES.get(fault_of(error).code) or str(error)
+    fault = fault_of(error)
+    if fault is _SLOW_DOWN and isinstance(error, _OUT_OF_REACH):
+        return "Too few backends can take part in the request now. Please try again."
+    return _MESSAGES.get(fault.code) or str(error)
 
 
 def error_document(

@@ -141,3 +141,26 @@ def test_no_code_has_two_statuses_but_those_that_s3_gives_two() -> None:
         statuses.setdefault(fault.code, set()).add(fault.status)
 
     assert {code: found for code, found in statuses.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.BackendsUnavailable("no backend serves it"),
+        errors.NotEnoughDomains(wanted_count=2, domain_count=1),
+        errors.BelowWriteQuorum(standing_count=1, quorum_count=2),
+        errors.BackendUnavailable("gone", backend="near"),
+        errors.ForeignBackend("gone", backend="near"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_who_meets_missing_backends_is_not_told_to_send_less(error: EngineError) -> None:
+    refusal = refusal_of(error)
+
+    assert refusal.fault.code == "SlowDown"
+    assert "backends" in refusal.message
+    assert "near" not in refusal.message
+
+
+def test_who_sends_too_much_is_told_to_send_less() -> None:
+    assert refusal_of(errors.Overloaded(what="x")).message == "Please reduce your request rate."
