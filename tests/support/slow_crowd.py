@@ -125,7 +125,9 @@ class GoodClients:
                 answer = connection.answer(method)
             except (NoAnswer, OSError) as error:
                 self._tell(f"{method}: {error!r}")
-                connection = None
+                if connection is not None:
+                    connection.close()
+                    connection = None
                 continue
             took_s = time.monotonic() - started_s
             with self._lock:
