@@ -71,7 +71,7 @@ def check_identity(directory: Path, identity: Identity) -> None:
             raw = file.read(_SIZE_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ForeignBackend(
-            f"{path} is missing: is the disk mounted? It is never written again", backend=identity.backend
+            f"{path} is missing: is the disk mounted? Mount it and start again", backend=identity.backend
         ) from None
     except OSError as error:
         raise BackendUnavailable(f"{path}: {error.strerror}", backend=identity.backend) from error
