@@ -21,6 +21,7 @@ from dataplane.middleware.admission import Admission
 from dataplane.middleware.measures import Measures, ProcessMeasures
 from dataplane.passage import Ledger
 from dataplane.plane import Plane
+from dataplane.server.parking import Parking
 from dataplane.settings import admission_limits, server_settings
 from engine.deployment.credentials import AccessCredential
 from engine.deployment.opening import OpenDeployment, open_deployment
@@ -30,7 +31,8 @@ _log = logging.getLogger("penstock.dataplane")
 
 def build_plane(config: Path, *, version: str) -> Plane:
     """Open the deployment and wire a process; raises StartRefused, WrongKey, InvalidConfig and the like."""
-    opened = open_deployment(config, os.environ, plane="dataplane", version=version)
+    parking = Parking()
+    opened = open_deployment(config, os.environ, plane="dataplane", version=version, park=parking.current)
     settings = opened.settings
     measures = Measures(CollectorRegistry())
     admission = Admission(admission_limits(settings))
@@ -76,6 +78,8 @@ def build_plane(config: Path, *, version: str) -> Plane:
         health=Health(may_read=lambda: _may_read(opened), may_write=lambda: _may_write(opened)),
         observer=observed,
         server_settings=server_settings(settings),
+        # A store that answers over a network would hold the loop up.
+        parking=None if any(each.needs_intents for each in opened.backends) else parking,
         tick=tick,
         close=close,
     )

@@ -25,6 +25,7 @@ from engine.streams import FileRegion, RegionSource, WouldBlock
 STREAM_MEMORY_BYTES = 1024 * 1024
 """What a streamed body is counted as: blocks on their way to several backends."""
 
+_ON_LOOP = (Lane.INLINE, Lane.PARKING)
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_FAULTS: Mapping[type[BodyError], S3Fault] = {
     IncompleteBody: S3Fault("IncompleteBody", HTTPStatus.BAD_REQUEST),
@@ -91,11 +92,11 @@ class Endpoint:
 
     def _pass(self, environ: dict[str, Any], resp: Response, passage: Passage) -> None:
         method: str = environ["REQUEST_METHOD"]
-        is_inline = environ["penstock.lane"] is Lane.INLINE
+        is_on_loop = environ["penstock.lane"] in _ON_LOOP
         passage.ticket = self._admission.admit(
             Flow.READ if method in _READS else Flow.WRITE,
             memory_bytes=self._memory_bytes(environ),
-            may_wait=not is_inline,
+            may_wait=not is_on_loop,
         )
         fields = gather_fields(environ["penstock.headers"])
         passage.user_agent = fields.get("user-agent", "")[:256]
@@ -113,7 +114,7 @@ class Endpoint:
         self._handlers[entry.operation.name](exchange, resp)
         source: Any = resp.stream
         if source is not None:
-            resp.stream = _begun(source, nowait=is_inline)  # type: ignore[assignment]
+            resp.stream = _begun(source, nowait=is_on_loop)  # type: ignore[assignment]
 
     def _memory_bytes(self, environ: dict[str, Any]) -> int:
         text: str | None = environ.get("CONTENT_LENGTH")

@@ -13,6 +13,7 @@ from dataplane.health import PREFIX, Health
 from dataplane.metrics import PATH as METRICS_PATH
 from dataplane.metrics import serve_metrics
 from dataplane.server.contract import HeaderList, Lane, Observer, StartResponse
+from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
 
 METRICS_LISTENER = 1
@@ -23,7 +24,10 @@ _NEVER_BODY = frozenset({"GET", "HEAD"})
 
 
 class Plane:
-    """Implements `dataplane.server.contract.Application`. `tick` is called four times a second until `close`."""
+    """Implements `dataplane.server.contract.Application`. `tick` is called four times a second until `close`.
+
+    `parking` is null where small writes wait for more than commits, and need threads.
+    """
 
     def __init__(
         self,
@@ -32,11 +36,14 @@ class Plane:
         health: Health,
         observer: Observer,
         server_settings: ServerSettings,
+        parking: Parking | None,
         tick: Callable[[], None],
         close: Callable[[], None],
     ) -> None:
         self.observer = observer
         self.server_settings = server_settings
+        self.parking = parking
+        self._small_write_lane = Lane.SHORT if parking is None else Lane.PARKING
         self._endpoint = endpoint
         self._health = health
         self._tick = tick
@@ -55,7 +62,7 @@ class Plane:
     def classify(
         self, method: str, target: bytes, headers: HeaderList, content_length: int | None, /
     ) -> Lane:
-        """Reads run on the loop until they would wait; small writes wait for a commit; the rest streams."""
+        """Reads run on the loop until they would wait, small writes until they wait for a commit; the rest streams."""
         if method in _NEVER_BODY:
             return Lane.SHORT if target.startswith(METRICS_PATH) else Lane.INLINE
         if method == "OPTIONS":
@@ -68,7 +75,7 @@ class Plane:
         if method == "PUT" and any(name == b"x-amz-copy-source" for name, _ in headers):
             # Most copies are one commit, but the one that is not may move gigabytes.
             return Lane.STREAMING
-        return Lane.SHORT
+        return self._small_write_lane
 
     def refuse(self, code: str, status: int, message: str, /) -> tuple[list[tuple[str, str]], bytes]:
         return self._endpoint.refuse(code, status, message)

@@ -8,7 +8,8 @@ the headers announce. Beside the usual keys `environ` holds:
 - `penstock.listener`: the index of the listening socket the connection came by.
 - `penstock.started_s`: `time.monotonic()` when the head was complete.
 - `penstock.lane`: the Lane it runs in. In INLINE the application may raise HandOn, and is called again with a new
-  `environ` in the lane named; in the others it may wait and must answer.
+  `environ` in the lane named. In PARKING, which only requests with a whole small body or none get, it may wait for
+  nothing but what sets it aside (`engine.parking`), and must answer. In the others it may wait and must answer.
 - `wsgi.input`: has `size_bytes` (Content-Length, None without), `readinto` and `read`. Both raise BodyError; left to
   itself a BodyError is answered by the server. In INLINE the first read of a body that has not come whole raises
   HandOn. `100 Continue` is sent by the first read, and before the answer where the body is announced as empty.
@@ -35,9 +36,11 @@ response went out whole (to the kernel: nobody knows whether the client has it).
 
 
 class Lane(Enum):
-    """Where a request runs: on the loop itself, on a thread for short waits, on one that streams."""
+    """Where a request runs: on the loop itself, there too but set aside while it waits for a commit, on a thread for
+    short waits, on one that streams."""
 
     INLINE = "inline"
+    PARKING = "parking"
     SHORT = "short"
     STREAMING = "streaming"
 
@@ -56,7 +59,8 @@ class HandOn(BaseException):
 class Application(Protocol):
     """A WSGI application that also says where requests run and how refusals of the server itself look.
 
-    It may also have `observer`, an Observer, and `close()`, called once after the last request.
+    It may also have `observer`, an Observer, `parking`, the Parking in which requests of that lane are set aside
+    (without it they run on threads), and `close()`, called once after the last request.
     """
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse, /) -> Iterable[bytes]: ...

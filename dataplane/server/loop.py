@@ -17,6 +17,7 @@ from dataplane.server.connections import NEVER_S, Connection, Phase
 from dataplane.server.contract import Application, HandOn, Lane, Observer
 from dataplane.server.errors import Refused
 from dataplane.server.heads import HEAD_BYTES_MAX, RequestHead, check_beginning, parse_head
+from dataplane.server.parking import Parking
 from dataplane.server.pools import Pool
 from dataplane.server.requests import Request
 from dataplane.server.responses import Sent
@@ -35,7 +36,7 @@ _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
 _HEAD, _BODY, _OWNED = Phase.HEAD, Phase.BODY, Phase.OWNED
 _SENDING, _WAITING, _LINGERING, _CLOSED = Phase.SENDING, Phase.WAITING, Phase.LINGERING, Phase.CLOSED
-_INLINE, _SHORT, _STREAMING = Lane.INLINE, Lane.SHORT, Lane.STREAMING
+_INLINE, _PARKING, _SHORT, _STREAMING = Lane.INLINE, Lane.PARKING, Lane.SHORT, Lane.STREAMING
 _DONE, _CUT, _NEEDS_THREAD = Sent.DONE, Sent.CUT, Sent.NEEDS_THREAD
 
 _log = logging.getLogger("penstock.server")
@@ -56,11 +57,15 @@ class Loop:
         observer: Observer,
         *,
         on_tick: Callable[[], None] = lambda: None,
+        parking: Parking | None = None,
     ) -> None:
         self._application = application
         self._settings = settings
         self._observer = observer
         self._on_tick = on_tick
+        self._parking = parking
+        self._parked: deque[tuple[Connection, bool]] = deque()
+        self._set_aside: set[Connection] = set()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Reentrant for the sake of signal handlers: who stops must not write to a descriptor that is just being closed.
@@ -111,6 +116,8 @@ class Loop:
                 )
         self._epoll.register(self._wake, _IN)
         self._resume_accepting()
+        if self._parking is not None:
+            self._parking.open(self._wake_up)
         try:
             self._turn_until_stopped()
         finally:
@@ -413,20 +420,53 @@ class Loop:
         connection.request = request
         if request.lane is _INLINE:
             try:
-                is_begun = request.run()
+                can_send = request.run()
             except HandOn as handed_on:
                 request.lane = handed_on.lane
             else:
-                if is_begun:
-                    self._send(connection)
-                else:
-                    self._to_thread(connection, self._streaming, self._continue_on_thread)
+                self._after_run(connection, can_send)
                 return
+        if request.lane is _PARKING and not request.body.needs_streaming:
+            if self._parking is not None and len(self._parking) < self._settings.parked_count_max:
+                self._park(connection, request)
+                return
+            request.lane = _SHORT
         if request.lane is _SHORT and not request.body.needs_streaming:
             pool = self._short
         else:
             request.lane, pool = _STREAMING, self._streaming
         self._to_thread(connection, pool, self._run_on_thread)
+
+    def _park(self, connection: Connection, request: Request) -> None:
+        """Run in a greenlet; what is set aside ends in `_take_parked`."""
+        assert self._parking is not None
+        connection.phase = _OWNED
+        connection.deadline_s = NEVER_S
+
+        def call() -> None:
+            self._parked.append((connection, request.run()))
+
+        if self._parking.run(call):
+            self._after_run(*self._parked.pop())
+        else:
+            self._set_aside.add(connection)
+
+    def _take_parked(self) -> None:
+        """Answer those that were set aside and have ended."""
+        while self._parked:
+            connection, can_send = self._parked.popleft()
+            self._set_aside.discard(connection)
+            self._guard(partial(self._on_parked, can_send), connection)
+
+    def _on_parked(self, can_send: bool, connection: Connection) -> None:
+        self._after_run(connection, can_send)
+        self._serve_buffered(connection)
+
+    def _after_run(self, connection: Connection, can_send: bool) -> None:
+        if can_send:
+            self._send(connection)
+        else:
+            self._to_thread(connection, self._streaming, self._continue_on_thread)
 
     def _to_thread(self, connection: Connection, pool: Pool, call: Callable[[Connection], Sent]) -> None:
         request = connection.request
@@ -454,9 +494,15 @@ class Loop:
             if request is not None and (sent is _DONE or sent is _CUT):
                 request.end(is_whole=sent is _DONE)
             self._returned.append((connection, sent))
-            if not self._is_woken:
-                self._is_woken = True
-                os.eventfd_write(self._wake, 1)
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        """Make the loop look at what was returned or woken; for any thread, also after the loop has ended."""
+        if not self._is_woken:
+            with self._wake_lock:
+                if self._wake >= 0:
+                    self._is_woken = True
+                    os.eventfd_write(self._wake, 1)
 
     def _run_on_thread(self, connection: Connection) -> Sent:
         request = connection.request
@@ -489,6 +535,9 @@ class Loop:
         while self._returned:
             connection, sent = self._returned.popleft()
             self._guard(partial(self._on_returned, sent), connection)
+        if self._parking is not None:
+            self._parking.resume()
+            self._take_parked()
         while self._waiting and self._continue_waiting(self._waiting[0]):
             self._waiting.popleft()
 
@@ -573,6 +622,9 @@ class Loop:
         expired = [each for each in self._connections.values() if each.deadline_s <= now_s]
         for connection in expired:
             self._guard(self._on_deadline, connection)
+        if self._parking is not None:
+            self._parking.expire()
+            self._take_parked()
         while self._waiting and self._continue_waiting(self._waiting[0]):
             self._waiting.popleft()
         if len(self._connections) < self._settings.connection_count_max:
@@ -647,6 +699,8 @@ class Loop:
         have_ended = [pool.close(SHUT_TIMEOUT_S) for pool in (self._short, self._streaming)]
         while self._returned:
             self._abort(self._returned.popleft()[0])
+        for connection in self._set_aside:
+            self._abort(connection)
         self._epoll.close()
         if all(have_ended):
             with self._wake_lock:

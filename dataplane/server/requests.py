@@ -16,6 +16,8 @@ from engine.streams import WouldBlock
 ALL_REGIONS = 1 << 62
 RETRY_AFTER_S = "1"
 
+_ON_LOOP = (Lane.INLINE, Lane.PARKING)
+
 _log = logging.getLogger("penstock.server")
 _no_body = NoBody()
 
@@ -80,7 +82,7 @@ class Request:
             self._fail(handed_on)
         except Exception as error:
             self._fail(error)
-        return self.begin(nowait=self.lane is Lane.INLINE)
+        return self.begin(nowait=self.lane in _ON_LOOP)
 
     def begin(self, *, nowait: bool) -> bool:
         """Make the head and the first region: both leave in one call, and an error can still be answered."""

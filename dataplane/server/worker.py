@@ -11,6 +11,7 @@ from gunicorn.workers.base import Worker
 
 from dataplane.server.contract import Observer
 from dataplane.server.loop import Loop
+from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
 
 GRACE_SHARE = 0.9
@@ -48,7 +49,10 @@ class StreamingWorker(Worker):  # type: ignore[misc]
         application = self.wsgi
         settings = getattr(self.app, "server_settings", None) or ServerSettings()
         observer: Observer = getattr(application, "observer", None) or _Unobserved()
-        self._loop = Loop(self.sockets, application, settings, observer, on_tick=self._on_tick)
+        parking: Parking | None = getattr(application, "parking", None)
+        self._loop = Loop(
+            self.sockets, application, settings, observer, on_tick=self._on_tick, parking=parking
+        )
         if not self.alive:
             self._loop.stop(0.0)
         # What was made until now stays: the collector need not look at it again and again.

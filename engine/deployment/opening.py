@@ -26,6 +26,7 @@ from engine.metadata.identities import AdminTokenRow, find_admin_token
 from engine.metadata.sqlite.store import SqliteStore
 from engine.metadata.store import Store
 from engine.objects.storage_policy import StoragePolicy
+from engine.parking import Park, nobody
 from engine.placement.health import HealthBoard
 from engine.placement.policy import Routing
 from engine.records import Sealing
@@ -96,6 +97,7 @@ def open_deployment(
     version: str,
     clock: Clock | None = None,
     ids: Ids = uuid7,
+    park: Park = nobody,
 ) -> OpenDeployment:
     """Open the deployment that a configuration file describes, made if there is none.
 
@@ -109,7 +111,7 @@ def open_deployment(
     provider = key_provider(settings.node.keys)
     make_folders(settings.node)
     with ExitStack() as undo:
-        store = SqliteStore(settings.node.database.path, clock=clock)
+        store = SqliteStore(settings.node.database.path, clock=clock, park=park)
         undo.callback(store.close)
         running = Generations(store, settings, provider, environ=environ, ids=ids).settle()
         process_id = ids()

@@ -58,10 +58,12 @@ class Store(Protocol):
         *,
         after: Sequence[Barrier] = (),
         timeout_s: float = WRITE_TIMEOUT_S,
+        holds_locks: bool = False,
     ) -> T:
         """Sync the barriers, run the unit, commit durably, and return what the unit returned.
 
         An engine error raised by the unit rolls the unit back, leaves others of its group alone, and is raised here.
+        A caller that can be set aside while it waits is, unless it says that it holds a lock which others may ask for.
         Raises DatabaseUnavailable when nothing happened, OutcomeUnknown when that cannot be told.
         """
 

@@ -22,9 +22,12 @@ class StoredVolumeLedger:
                 volume_id=volume_id,
                 backend_id=self._backend_id,
                 owner_process=self._process_id,
-            )
+            ),
+            holds_locks=True,
         )
 
     def closed(self, volume_id: bytes, size_bytes: int, /) -> None:
         """Raises DatabaseUnavailable, OutcomeUnknown; repeating it is safe."""
-        self._store.write(partial(volume_closed, volume_id=volume_id, size_bytes=size_bytes))
+        self._store.write(
+            partial(volume_closed, volume_id=volume_id, size_bytes=size_bytes), holds_locks=True
+        )

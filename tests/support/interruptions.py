@@ -44,6 +44,7 @@ class InterruptedStore:
         *,
         after: Sequence[Barrier] = (),
         timeout_s: float = WRITE_TIMEOUT_S,
+        holds_locks: bool = False,
     ) -> T:
         self.write_count += 1
         if self.write_count != self._at:

@@ -18,6 +18,7 @@ from engine.errors import DatabaseFull, DatabaseUnavailable, EngineError, Outcom
 from engine.metadata.sqlite.connections import SqliteTx
 from engine.metadata.statements import Statements
 from engine.metadata.store import Barrier, Tx
+from engine.parking import Parked
 
 GROUP_COUNT_MAX = 64
 GROUP_WORK_S = 0.020
@@ -42,16 +43,29 @@ class _State(Enum):
 class _Waiting:
     """A unit on its way: queued, running or settled."""
 
-    __slots__ = ("barriers", "error", "result", "settled", "state", "unit")
+    __slots__ = ("barriers", "error", "parked", "result", "settled", "state", "unit")
 
-    def __init__(self, unit: Callable[[Tx], Any], barriers: Sequence[Barrier]) -> None:
+    def __init__(self, unit: Callable[[Tx], Any], barriers: Sequence[Barrier], parked: Parked | None) -> None:
         self.unit = unit
         self.barriers = barriers
+        self.parked = parked
         self.state = _State.QUEUED
         self.result: Any = None
         self.error: BaseException | None = None
         self.settled = threading.Lock()
         self.settled.acquire()
+
+    def settle(self) -> None:
+        self.state = _State.SETTLED
+        self.settled.release()
+        if self.parked is not None:
+            self.parked.wake()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it was settled in time."""
+        if self.parked is not None:
+            return self.parked.park(timeout_s)
+        return self.settled.acquire(timeout=timeout_s)
 
 
 class Committer:
@@ -87,9 +101,15 @@ class Committer:
         self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
         self._thread.start()
 
-    def run(self, unit: Callable[[Tx], Any], barriers: Sequence[Barrier], timeout_s: float) -> Any:
-        """Queue a unit and wait until it is settled; see `Store.write`."""
-        waiting = _Waiting(unit, barriers)
+    def run(
+        self,
+        unit: Callable[[Tx], Any],
+        barriers: Sequence[Barrier],
+        timeout_s: float,
+        parked: Parked | None = None,
+    ) -> Any:
+        """Queue a unit and wait until it is settled, set aside if `parked` is given; see `Store.write`."""
+        waiting = _Waiting(unit, barriers, parked)
         with self._guard:
             if self._is_closing:
                 raise DatabaseUnavailable("the metadata store is closing")
@@ -97,14 +117,14 @@ class Committer:
                 raise Overloaded(what="the queue of metadata writes")
             self._queue.append(waiting)
             self._arrived.notify()
-        if not waiting.settled.acquire(timeout=timeout_s):
+        if not waiting.wait(timeout_s):
             with self._guard:
                 if waiting.state is _State.QUEUED:
                     self._queue.remove(waiting)
                     raise DatabaseUnavailable(
                         f"the metadata database did not begin the write within {timeout_s} s"
                     )
-            if not waiting.settled.acquire(timeout=self._settle_timeout_s):
+            if not waiting.wait(self._settle_timeout_s):
                 raise OutcomeUnknown("the metadata database did not tell whether it committed")
         if waiting.error is not None:
             raise waiting.error
@@ -144,8 +164,7 @@ class Committer:
             done = [waiting for waiting in group if waiting.state is _State.RUNNING]
             self.group_sizes.append(len(done))
             for waiting in done:
-                waiting.state = _State.SETTLED
-                waiting.settled.release()
+                waiting.settle()
 
     def _run_group(self, group: list[_Waiting]) -> None:
         ready = self._sync_barriers(group)

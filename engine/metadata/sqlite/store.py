@@ -17,6 +17,7 @@ from engine.metadata.sqlite.connections import SqliteTx, check_file_system, chec
 from engine.metadata.sqlite.readers import Readers
 from engine.metadata.statements import load_statements
 from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Tx
+from engine.parking import Park, nobody
 
 T = TypeVar("T")
 
@@ -40,11 +41,13 @@ _CHECK_STEPS = 500
 class SqliteStore:
     """Implements `engine.metadata.store.Store`. Made after a fork, used by any thread."""
 
-    def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, *, clock: Clock | None = None, park: Park = nobody) -> None:
+        """`park` tells who is set aside while a write waits for its commit."""
         check_version(apsw.sqlitelibversion())
         check_file_system(path.parent)
         self.path = path
         self._clock = clock or SystemClock()
+        self._park = park
         self._statements = load_statements(FOLDER)
         self._live_fd, self.was_unclean = _mark_live(path)
         self._refusal: str | None = None
@@ -106,10 +109,12 @@ class SqliteStore:
         *,
         after: Sequence[Barrier] = (),
         timeout_s: float = WRITE_TIMEOUT_S,
+        holds_locks: bool = False,
     ) -> T:
         if self._refusal is not None:
             raise DatabaseUnavailable(self._refusal)
-        result: T = self.committer.run(unit, after, timeout_s)
+        parked = None if holds_locks else self._park()
+        result: T = self.committer.run(unit, after, timeout_s, parked)
         return result
 
     def refuse_writes(self, reason: str | None) -> None:

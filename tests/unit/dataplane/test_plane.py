@@ -10,6 +10,7 @@ from falcon.testing import create_environ
 from dataplane.health import Health
 from dataplane.plane import Plane
 from dataplane.server.contract import Lane
+from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
 
 
@@ -30,6 +31,7 @@ def plane() -> Any:
         health=health(),
         observer=Silence(),
         server_settings=ServerSettings(),
+        parking=Parking(),
         tick=lambda: None,
         close=lambda: None,
     )
@@ -48,13 +50,13 @@ def health(*, read: str | None = None, write: str | None = None) -> Health:
         ("HEAD", b"/b/k", [], None, Lane.INLINE),
         ("GET", b"/metrics", [], None, Lane.SHORT),
         ("OPTIONS", b"/b/k", [], None, Lane.INLINE),
-        ("PUT", b"/b/k", [], 0, Lane.SHORT),
-        ("PUT", b"/b/k", [], 65536, Lane.SHORT),
+        ("PUT", b"/b/k", [], 0, Lane.PARKING),
+        ("PUT", b"/b/k", [], 65536, Lane.PARKING),
         ("PUT", b"/b/k", [], 65537, Lane.STREAMING),
         ("PUT", b"/b/k", [(b"transfer-encoding", b"chunked")], None, Lane.STREAMING),
         ("PUT", b"/b/k", [(b"x-amz-copy-source", b"/b/other")], 0, Lane.STREAMING),
-        ("DELETE", b"/b/k", [], None, Lane.SHORT),
-        ("POST", b"/b/k?uploads", [], 0, Lane.SHORT),
+        ("DELETE", b"/b/k", [], None, Lane.PARKING),
+        ("POST", b"/b/k?uploads", [], 0, Lane.PARKING),
         ("POST", b"/b/k?uploadId=1", [], 200_000, Lane.STREAMING),
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from dataplane.server.contract import HandOn, HeaderList, Lane
 from dataplane.server.loop import Loop
+from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
 from engine.streams import FileRegion, WouldBlock
 
@@ -87,6 +88,8 @@ class StubApplication:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.endings: Queue[Ending] = Queue()
+        self.parking = Parking()
+        self.spots: Queue[Any] = Queue()
         self.runs: list[tuple[str, Lane, str]] = []
         self.sources: list[Regions] = []
         self.reads: Queue[Any] = Queue()
@@ -192,6 +195,16 @@ class StubApplication:
 
     def on_raise(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
         raise RuntimeError("told to")
+
+    def on_park(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
+        """Set aside until a test wakes its spot; says whether it was woken, and the body it had read before."""
+        content = environ["wsgi.input"].read()
+        spot = self.parking.current()
+        if spot is None:
+            return 200, b"not parked"
+        self.spots.put(spot)
+        woken = spot.park(float(options.get("s", "60")))
+        return 200, b"%r %s" % (woken, content)
 
     def on_wait(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
         self.entered.put(options.get("n", ""))
@@ -316,7 +329,7 @@ def running(folder: Path, settings: ServerSettings) -> Iterator[Running]:
     path.write_bytes(PATTERN)
     with path.open("rb") as file, socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         application = StubApplication(file)
-        loop = Loop([listener], application, settings, application)
+        loop = Loop([listener], application, settings, application, parking=application.parking)
         thread = threading.Thread(target=loop.run)
         thread.start()
         server = Running(

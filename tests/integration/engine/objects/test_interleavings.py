@@ -69,6 +69,7 @@ class GatedStore:
         *,
         after: Sequence[Barrier] = (),
         timeout_s: float = WRITE_TIMEOUT_S,
+        holds_locks: bool = False,
     ) -> T:
         gate = getattr(self._local, "gate", None)
         if gate is not None:

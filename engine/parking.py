@@ -1,0 +1,25 @@
+"""Callers that are set aside while they wait for somebody else's thread, instead of blocking their own."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Parked(Protocol):
+    """One wait of one caller, and the one who ends it."""
+
+    def park(self, timeout_s: float, /) -> bool:
+        """Return once woken, or at once if that has happened already; false when the time is over.
+
+        Other callers run on this thread meanwhile, so the caller holds no lock that one of them may ask for.
+        """
+
+    def wake(self) -> None:
+        """End the wait. For any thread, at any time, more than once as well."""
+
+
+Park = Callable[[], Parked | None]
+"""A wait of the present caller; null for one that has a thread of its own to block."""
+
+
+def nobody() -> None:
+    """Every caller has a thread of its own."""
