@@ -16,18 +16,25 @@ from engine.settings import Settings, load_settings
 from engine.settings.quantities import Address
 from launcher.exit_status import ExitStatus
 from launcher.problems import problem_line
-from launcher.readiness import Listening
+from launcher.readiness import Listening, connect_unix
 
 PORT_WAIT_S = 3.0
 """How long a taken port is asked for again: an instance that was killed just now may not be gone yet."""
 
 _LISTENERS = {"dataplane": ("s3", "metrics"), "controlplane": ("control",)}
+_SOCKETS = {"dataplane": "gunicorn.sock", "controlplane": "admin.sock"}
+"""On which a running plane answers in its `state_dir`."""
 
 
 def obstacles(
     settings: Settings, planes: Sequence[str], *, port_wait_s: float = PORT_WAIT_S
 ) -> Iterator[str]:
     """What would keep the planes from running here, each with what to do."""
+    state_dir = settings.node.node.state_dir
+    if any(_answers(state_dir / _SOCKETS[plane], wait_s=port_wait_s) for plane in planes):
+        # A second one would take the sockets and the counts of the first away. Whose ports are taken is clear then.
+        yield f"node.state_dir: another `penstock serve` runs over {state_dir}: stop it first"
+        return
     yield from _unusable_folders(settings)
     for plane in planes:
         for name in _LISTENERS[plane]:
@@ -50,6 +57,19 @@ def listen_problem(address: Address, *, port_wait_s: float = PORT_WAIT_S) -> str
                 continue
             return _in_words(address, error)
         return None
+
+
+def _answers(path: Path, *, wait_s: float) -> bool:
+    """Whether somebody accepts connections there, and still does after `wait_s`."""
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        try:
+            connect_unix(path)
+        except OSError:
+            return False
+        if time.monotonic() >= deadline_s:
+            return True
+        time.sleep(0.05)
 
 
 def _try_to_listen(address: Address) -> None:
@@ -129,12 +149,17 @@ def _listening(settings: Settings, planes: Sequence[str]) -> Listening:
     node = settings.node
     has_data, has_control = "dataplane" in planes, "controlplane" in planes
     return Listening(
-        s3=str(node.listen.s3) if has_data else None,
-        metrics=str(node.listen.metrics) if has_data else None,
+        s3=_known(node.listen.s3) if has_data else None,
+        metrics=_known(node.listen.metrics) if has_data else None,
         # Without a token it listens on the sockets alone.
-        control=str(node.listen.control) if has_control and settings.live.admin_tokens else None,
+        control=_known(node.listen.control) if has_control and settings.live.admin_tokens else None,
         control_socket=str(node.node.state_dir / "admin.sock") if has_control else None,
     )
+
+
+def _known(address: Address) -> str | None:
+    """Null where the system is to choose the port: nobody knows it before."""
+    return str(address) if address.port else None
 
 
 if __name__ == "__main__":

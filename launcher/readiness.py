@@ -1,10 +1,12 @@
 """Asks the planes while they start whether they serve yet, and says where in one plain line."""
 
 import json
+import os
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 ANSWER_TIMEOUT_S = 0.3
@@ -88,8 +90,10 @@ class Readiness:
     def _problem(self) -> str | None:
         listening = self._listening
         try:
-            if listening.control_socket is not None:
-                _connect_unix(listening.control_socket)
+            if listening.control is not None:
+                _connect(listening.control).close()
+            elif listening.control_socket is not None:
+                connect_unix(Path(listening.control_socket))
             if listening.s3 is not None:
                 return _not_ready(listening.s3)
         except OSError as error:
@@ -97,19 +101,27 @@ class Readiness:
         return None
 
 
-def _connect_unix(path: str) -> None:
-    with socket.socket(socket.AF_UNIX) as each:
-        each.settimeout(ANSWER_TIMEOUT_S)
-        each.connect(path)
+def _connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    return socket.create_connection((_EVERYWHERE.get(host, host), int(port)), ANSWER_TIMEOUT_S)
+
+
+def connect_unix(path: Path) -> None:
+    """Connect once; raises OSError where nobody accepts."""
+    # The name of a socket has at most 107 bytes: a folder's may be longer, that of its descriptor is not.
+    folder_fd = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX) as each:
+            each.settimeout(ANSWER_TIMEOUT_S)
+            each.connect(f"/proc/self/fd/{folder_fd}/{path.name}")
+    finally:
+        os.close(folder_fd)
 
 
 def _not_ready(address: str) -> str | None:
     """What the data plane says is in the way of requests; null when nothing is."""
-    host, _, port = address.rpartition(":")
-    if port == "0":
-        return None  # The system chose another one, which nobody told us.
-    host = host.strip("[]")
-    with socket.create_connection((_EVERYWHERE.get(host, host), int(port)), ANSWER_TIMEOUT_S) as each:
+    with _connect(address) as each:
         each.sendall(b"GET /-/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
         answer = b""
         while len(answer) < ANSWER_BYTES_MAX and (more := each.recv(ANSWER_BYTES_MAX)):

@@ -90,6 +90,28 @@ def test_serve_names_a_port_that_is_in_use_and_what_to_do(config: Path) -> None:
     assert f"listen.s3: port {port} is in use" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["gunicorn.sock", "admin.sock"])
+def test_a_second_serve_over_one_folder_is_refused_whatever_its_ports(config: Path, name: str) -> None:
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(str(config.parent / "state" / name))
+        first.listen()
+
+        done = run("serve", "--config", config)
+
+    assert done.returncode == 78
+    assert done.stderr.count("\n") == 1
+    assert f"node.state_dir: another `penstock serve` runs over {config.parent / 'state'}" in done.stderr
+
+
+def test_a_socket_that_a_killed_one_left_behind_is_no_obstacle(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(config.parent / "state/gunicorn.sock"))
+
+    assert preflight(["--config", str(config), "dataplane"]) == 0, capsys.readouterr().err
+
+
 def test_a_port_that_is_freed_in_time_is_no_obstacle() -> None:
     other = socket.socket()
     other.bind(("127.0.0.1", 0))

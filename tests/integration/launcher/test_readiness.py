@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Plane:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            with client:
+            with client, suppress(OSError):
                 client.recv(4096)
                 client.sendall(b"HTTP/1.1 %d X\r\nConnection: close\r\n\r\n%s" % (self.status, self.body))
 
@@ -109,20 +110,39 @@ def test_an_answer_that_makes_no_sense_is_no_readiness(plane: Plane, body: bytes
     assert readiness.is_awaited
 
 
-def test_a_control_plane_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "admin.sock"
+@pytest.mark.parametrize("name", ["short", "long" * 40])
+def test_a_control_plane_that_is_not_there_yet_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    path = folder / "admin.sock"
     said: list[str] = []
     readiness = Readiness(listening(control_socket=str(path)), say=said.append)
     readiness.expect()
     readiness.look()
     assert said == []
     with socket.socket(socket.AF_UNIX) as control:
-        control.bind(str(path))
+        control.bind(path.name)
         control.listen()
 
         readiness.look()
 
     assert said == [f"serving the control API at unix:{path}"]
+
+
+def test_a_control_plane_with_a_port_is_asked_there_whatever_became_of_its_socket(
+    plane: Plane, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    there = listening(control=plane.address, control_socket=str(tmp_path / ("x" * 200)))
+    readiness = Readiness(there, say=said.append)
+    readiness.expect()
+
+    readiness.look()
+
+    assert said == [f"serving the control API at {plane.address}"]
 
 
 def test_where_it_listens_comes_through_from_the_check_to_the_parent() -> None:
