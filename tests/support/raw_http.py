@@ -176,6 +176,13 @@ class Connection:
         """Whether the connection is gone, reading nothing: an end that waits behind unread bytes counts."""
         return bool(self._poll(select.POLLRDHUP, 0.0))
 
+    def peek(self) -> bytes:
+        """What the kernel holds for the next read, at most its beginning; it stays there."""
+        try:
+            return self.socket.recv(64, socket.MSG_PEEK)
+        except OSError:
+            return b""
+
     def _hand_over(self, size_bytes: int, take: Callable[[memoryview], object], deadline: float) -> None:
         left = size_bytes
         while left:
