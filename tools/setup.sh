@@ -37,8 +37,11 @@ if ! "${pip[@]}" --version >/dev/null 2>&1; then
 fi
 
 rm -f "$stamp"
-"${pip[@]}" install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
-  -r requirements.lock
+if ! "${pip[@]}" install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+  -r requirements.lock; then
+  echo "the packages of requirements.lock could not be installed, see above: is the package index in reach? Then run it again" >&2
+  exit 1
+fi
 # hatchling builds the project and stands in the lock, so nothing is fetched here.
 PATH="$(cd "$venv" && pwd)/bin:$PATH" "${pip[@]}" install --quiet --disable-pip-version-check --no-deps \
   --no-build-isolation --no-index -e .
