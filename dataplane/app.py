@@ -46,23 +46,27 @@ def build_plane(config: Path, *, version: str) -> Plane:
         now_us=opened.clock.now_us,
         signing_keys=SigningKeys(),
     )
+    ledger = Ledger(measures=measures, access_log=access_log, now_us=opened.clock.now_us)
     endpoint = Endpoint(
         authenticator=authenticator,
         handlers=handler_table(opened.use, region=settings.live.region),
         admission=admission,
-        ledger=Ledger(measures=measures, access_log=access_log, now_us=opened.clock.now_us),
+        ledger=ledger,
         held_bytes_max=settings.live.storage.inline_buffer_bytes,
         host_id=base64.b64encode(opened.instance_id).decode("ascii"),
     )
 
     def tick() -> None:
         opened.tick()
-        access_log.flush()
         observed.tick()
+
+    def settle() -> None:
+        ledger.settle()
+        access_log.flush()
 
     def close() -> None:
         opened.close()
-        access_log.flush()
+        settle()
 
     _log.info(
         "dataplane.serving",
@@ -81,6 +85,7 @@ def build_plane(config: Path, *, version: str) -> Plane:
         # A store that answers over a network would hold the loop up.
         parking=None if any(each.needs_intents for each in opened.backends) else parking,
         tick=tick,
+        settle=settle,
         close=close,
     )
 

@@ -76,7 +76,7 @@ class Endpoint:
     def refuse(self, code: str, status: int, message: str) -> tuple[list[tuple[str, str]], bytes]:
         """What the server itself refuses: a head or a body that is no HTTP, or a pool that is full."""
         request_id = self._request_ids.next()
-        self._ledger.measures.of("none").count(status)
+        self._ledger.count_refusal(status)
         fault = S3Fault(code, HTTPStatus(status))
         document = error_document(
             Refusal(fault=fault, message=message), resource="", request_id=request_id, host_id=self._host_id

@@ -3,14 +3,18 @@
 import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Ticket
 from dataplane.middleware.measures import Measures
 from dataplane.wire.target import Target
 from dataplane.wire.times import iso_time
+
+ENDED_COUNT_MAX = 50_000
+"""Requests that wait to be counted and logged."""
 
 UNROUTED = "unknown"
 """Operation of a request that was refused before its operation was found."""
@@ -28,12 +32,63 @@ class RequestIds:
 
 
 class Ledger:
-    """Where passages write themselves down when they end."""
+    """Where passages write themselves down when they end.
+
+    A request only leaves its facts; `settle`, called by the plane itself, counts and logs many together, which takes
+    half the time and none of a request's.
+    """
 
     def __init__(self, *, measures: Measures, access_log: AccessLog, now_us: Callable[[], int]) -> None:
-        self.measures = measures
-        self.access_log = access_log
         self.now_us = now_us
+        self._measures = measures
+        self._access_log = access_log
+        self._ended: deque[Ending] = deque()
+
+    def count_refusal(self, status: int) -> None:
+        """A request that the server refused itself."""
+        self._measures.of("none").count(status)
+
+    def end(self, ending: "Ending") -> None:
+        """For any thread. Beyond `ENDED_COUNT_MAX` that wait, one is left out and counted as dropped."""
+        if len(self._ended) >= ENDED_COUNT_MAX:
+            self._access_log.dropped_count += 1
+        else:
+            self._ended.append(ending)
+
+    def settle(self) -> None:
+        """Count and log what has ended; for one thread."""
+        for _ in range(len(self._ended)):
+            ending = self._ended.popleft()
+            self._count(ending)
+            self._log(ending)
+
+    def _count(self, ending: "Ending") -> None:
+        measures = self._measures.of(ending.passage.operation)
+        measures.count(ending.status)
+        measures.latency(ending.took_s)
+        if ending.received_bytes:
+            measures.bytes_in(ending.received_bytes)
+        if ending.sent_bytes:
+            measures.bytes_out(ending.sent_bytes)
+
+    def _log(self, ending: "Ending") -> None:
+        passage, target = ending.passage, ending.passage.target
+        key = b"" if target is None or target.key is None else target.key
+        self._access_log.record(
+            time_text=iso_time(ending.ended_us),
+            request_id=passage.request_id,
+            peer=passage.peer,
+            access_key_id=passage.access_key_id,
+            operation=passage.operation,
+            bucket="" if target is None or target.bucket is None else target.bucket,
+            key=key.decode("utf-8", "replace"),
+            status=ending.status,
+            code=passage.code if ending.is_whole or passage.code else "ConnectionCut",
+            bytes_in=ending.received_bytes,
+            bytes_out=ending.sent_bytes,
+            duration_us=int(ending.took_s * 1_000_000),
+            user_agent=passage.user_agent,
+        )
 
 
 class Passage:
@@ -72,29 +127,18 @@ class Passage:
     def ended(self, status: int, received_bytes: int, sent_bytes: int, is_whole: bool) -> None:
         """The last byte left, or the connection is gone."""
         self.release()
-        ledger = self._ledger
         took_s = time.monotonic() - self.started_s
-        measures = ledger.measures.of(self.operation)
-        measures.count(status)
-        measures.latency(took_s)
-        if received_bytes:
-            measures.bytes_in(received_bytes)
-        if sent_bytes:
-            measures.bytes_out(sent_bytes)
-        target = self.target
-        key = b"" if target is None or target.key is None else target.key
-        ledger.access_log.record(
-            time_text=iso_time(ledger.now_us()),
-            request_id=self.request_id,
-            peer=self.peer,
-            access_key_id=self.access_key_id,
-            operation=self.operation,
-            bucket="" if target is None or target.bucket is None else target.bucket,
-            key=key.decode("utf-8", "replace"),
-            status=status,
-            code=self.code if is_whole or self.code else "ConnectionCut",
-            bytes_in=received_bytes,
-            bytes_out=sent_bytes,
-            duration_us=int(took_s * 1_000_000),
-            user_agent=self.user_agent,
-        )
+        ledger = self._ledger
+        ledger.end(Ending(self, status, received_bytes, sent_bytes, is_whole, took_s, ledger.now_us()))
+
+
+class Ending(NamedTuple):
+    """How a passage ended, by the clock at its end."""
+
+    passage: Passage
+    status: int
+    received_bytes: int
+    sent_bytes: int
+    is_whole: bool
+    took_s: float
+    ended_us: int

@@ -1,7 +1,6 @@
 """The application that each data-plane process serves: Falcon with one sink, behind the server's contract."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,13 +18,17 @@ from dataplane.server.settings import ServerSettings
 METRICS_LISTENER = 1
 """The second listening socket is the one for metrics and health."""
 
-TICK_S = 0.25
+TICK_S = 0.5
+SETTLE_S = 0.05
+"""Short, so that what has gathered never keeps requests waiting for long."""
+
 _NEVER_BODY = frozenset({"GET", "HEAD"})
 
 
 class Plane:
-    """Implements `dataplane.server.contract.Application`. `tick` is called four times a second until `close`.
+    """Implements `dataplane.server.contract.Application`.
 
+    Until `close`, `tick` is called twice a second and `settle` twenty times.
     `parking` is null where small writes wait for more than commits, and need threads.
     """
 
@@ -38,6 +41,7 @@ class Plane:
         server_settings: ServerSettings,
         parking: Parking | None,
         tick: Callable[[], None],
+        settle: Callable[[], None],
         close: Callable[[], None],
     ) -> None:
         self.observer = observer
@@ -46,15 +50,19 @@ class Plane:
         self._small_write_lane = Lane.SHORT if parking is None else Lane.PARKING
         self._endpoint = endpoint
         self._health = health
-        self._tick = tick
         self._close = close
         self._app = falcon.App()
         # Falcon would add a type to answers that have none.
         self._app.resp_options.default_media_type = None  # type: ignore[assignment]
         self._app.add_sink(self._serve, prefix="/")
         self._stopping = threading.Event()
-        self._ticker = threading.Thread(target=self._ticks, name="ticker", daemon=True)
-        self._ticker.start()
+        # Two, so that a disk or database that hangs does not keep the log from being written.
+        self._tickers = [
+            threading.Thread(target=self._repeat, args=each, name=name, daemon=True)
+            for name, each in (("ticker", (tick, TICK_S)), ("settler", (settle, SETTLE_S)))
+        ]
+        for ticker in self._tickers:
+            ticker.start()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse, /) -> Iterable[bytes]:
         return self._app(environ, start_response)
@@ -86,7 +94,8 @@ class Plane:
     def close(self) -> None:
         """After the last request: write what is to be written, and leave cleanly."""
         self._stopping.set()
-        self._ticker.join()
+        for ticker in self._tickers:
+            ticker.join()
         self._close()
 
     def _serve(self, req: Request, resp: Response, **_: str) -> None:
@@ -103,8 +112,6 @@ class Plane:
             resp.content_type = "text/plain"
             resp.data = b"there is /metrics, /-/live and /-/ready\n"
 
-    def _ticks(self) -> None:
-        next_s = time.monotonic() + TICK_S
-        while not self._stopping.wait(max(0.0, next_s - time.monotonic())):
-            self._tick()
-            next_s = max(next_s + TICK_S, time.monotonic())
+    def _repeat(self, call: Callable[[], None], pause_s: float) -> None:
+        while not self._stopping.wait(pause_s):
+            call()

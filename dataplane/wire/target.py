@@ -1,6 +1,7 @@
 """The raw request target taken apart once: bucket, key and query of a path-style request."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dataplane.wire.refusals import InvalidUri, NotImplementedYet
 from engine.errors import InvalidKey
@@ -11,6 +12,9 @@ _OCTETS = {
     f"{high}{low}".encode(): bytes([int(high + low, 16)]) for high in _HEX_DIGITS for low in _HEX_DIGITS
 }
 _ORIGIN_FORM = bytes(range(0x21, 0x7F)).replace(b"#", b"")
+
+REMEMBERED_BYTES_MAX = 256
+REMEMBERED_COUNT = 4096
 
 OBJECT_LAMBDA_PATH = b"/WriteGetObjectResponse"
 """The one operation of S3 whose path is no bucket."""
@@ -41,6 +45,11 @@ class Target:
 
 
 def parse_target(raw: bytes) -> Target:
+    """`read_target`, remembered for short targets: hot objects are asked for again and again."""
+    return _remembered_target(raw) if len(raw) <= REMEMBERED_BYTES_MAX else read_target(raw)
+
+
+def read_target(raw: bytes) -> Target:
     """Parse an origin-form target (RFC 9112, section 3.2.1) in path style.
 
     The path is split at the first `/` after the bucket as sent, then decoded, so that an escaped slash never moves
@@ -64,6 +73,9 @@ def parse_target(raw: bytes) -> Target:
         raw_path=raw_path,
         raw_query=raw_query,
     )
+
+
+_remembered_target = lru_cache(maxsize=REMEMBERED_COUNT)(read_target)
 
 
 def parse_query(raw: bytes) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, cast
 
 from engine.errors import NoSuchBucket, NoSuchKey
@@ -11,6 +12,7 @@ from engine.metadata.store import Row, Store, Tx
 from engine.names import ObjectKey
 from engine.records import Blob, Location, LocationState, Segment, StoredSlice, StoredVersion, Version
 
+REMEMBERED_COUNT = 1024
 SLICE_COUNT_MAX = 64
 """Slices that come with a version; a reader asks for the rest as it gets there."""
 
@@ -22,7 +24,8 @@ _LOCATION_COLUMN = 34
 
 def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUNT_MAX) -> StoredVersion:
     """The key's current version with its first slices; raises NoSuchBucket and NoSuchKey (a delete marker is none)."""
-    stored = _read_current(tx.rows(_FIND_CURRENT, {"bucket": bucket, "object_key": key}), bucket, key)
+    rows = tx.rows(_FIND_CURRENT, {"bucket": bucket, "object_key": key})
+    stored = _read_current(tuple(rows), bucket, key)
     version = stored.version
     if stored.slices or not version.size_bytes:
         return stored
@@ -33,14 +36,19 @@ def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUN
 
 def look_up_current(store: Store, bucket: str, key: bytes) -> StoredVersion:
     """As `find_current`, in one statement for all versions but those of several blobs."""
-    stored = _read_current(store.look(_FIND_CURRENT, {"bucket": bucket, "object_key": key}), bucket, key)
+    rows = store.look(_FIND_CURRENT, {"bucket": bucket, "object_key": key})
+    stored = _read_current(tuple(rows), bucket, key)
     if stored.slices or not stored.version.size_bytes:
         return stored
     return store.read(lambda tx: find_current(tx, bucket, key))
 
 
-def _read_current(rows: list[Row], bucket: str, key: bytes) -> StoredVersion:
-    """What `find_current_version` gave; a version of several blobs is left without its slices."""
+@lru_cache(maxsize=REMEMBERED_COUNT)
+def _read_current(rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersion:
+    """What `find_current_version` gave; a version of several blobs is left without its slices.
+
+    Remembered by all that was read: rows are asked for every time, only taking the same ones apart again is spared.
+    """
     if not rows:
         raise NoSuchBucket(bucket=bucket)
     # Columns come untyped; this is the hottest of all reads, so they are not cast one by one.
@@ -89,7 +97,7 @@ def _read_current(rows: list[Row], bucket: str, key: bytes) -> StoredVersion:
         account_id=account_id,
         created_at_us=created_at_us,
     )
-    slices = []
+    slices: tuple[StoredSlice, ...] = ()
     if blob_id is not None:
         blob = read_blob(
             blob_id,
@@ -105,7 +113,7 @@ def _read_current(rows: list[Row], bucket: str, key: bytes) -> StoredVersion:
         )
         locations = _read_locations(blob_id, [row[_LOCATION_COLUMN:] for row in rows])
         segment = Segment(ordinal=0, start_offset=0, blob_id=blob_id, blob_offset=0, length=size_bytes)
-        slices.append(StoredSlice(segment=segment, blob=blob, locations=locations))
+        slices = (StoredSlice(segment=segment, blob=blob, locations=locations),)
     return StoredVersion(bucket=found, version=version, slices=slices, has_more_slices=False)
 
 

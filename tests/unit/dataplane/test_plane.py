@@ -33,6 +33,7 @@ def plane() -> Any:
         server_settings=ServerSettings(),
         parking=Parking(),
         tick=lambda: None,
+        settle=lambda: None,
         close=lambda: None,
     )
     yield made
