@@ -2,24 +2,31 @@
 
 import argparse
 import gc
+import logging
 import os
 import sys
+import time
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 
 from dataplane.metrics_folder import prepare_folder, reserve_room
 from dataplane.open_files import raise_open_files
+from dataplane.server.worker import TRY_AGAIN
 from engine.errors import EngineError, InvalidConfig
 from engine.logs import lines_for, log_to
 from engine.settings import Settings, load_settings
 
 CANNOT_RUN = 78
 """Exit status of a process that cannot run like this, whoever starts it again (sysexits.h, EX_CONFIG)."""
+
+TRY_AGAIN_S = 2.0
+"""Pause before the arbiter tries to start a process again."""
 
 GRACEFUL_TIMEOUT_S = 25
 SILENT_MAX_S = 30
@@ -28,6 +35,8 @@ SILENT_MAX_S = 30
 BACKLOG_COUNT = 4096
 GARBAGE_COUNT = 20_000
 """Objects made before the youngest are looked through: a request makes some hundred and leaves no cycles."""
+
+_log = logging.getLogger("penstock.dataplane")
 
 
 class _Log(Logger):  # type: ignore[misc]
@@ -62,6 +71,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "proc_name": "penstock-dataplane",
             "control_socket": str(sockets),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+            "post_worker_init": lambda _: _served_mark(self._settings).touch(),
             "child_exit": _child_exit,
         }
         for name, value in values.items():
@@ -84,7 +94,12 @@ class _Application(BaseApplication):  # type: ignore[misc]
             _tell(self._config, error)
         except EngineError as error:
             print(f"penstock: cannot start: {error}", file=sys.stderr)
-        sys.exit(Arbiter.APP_LOAD_ERROR)
+        except Exception:  # whatever it is, processes that serve already go on serving
+            _log.exception("dataplane.start_failed")
+        if not _served_mark(self._settings).exists():
+            sys.exit(Arbiter.APP_LOAD_ERROR)
+        time.sleep(TRY_AGAIN_S)
+        sys.exit(TRY_AGAIN)
 
 
 def _child_exit(arbiter: Any, worker: Any) -> None:
@@ -108,13 +123,24 @@ def main() -> int:
     state_dir = settings.node.node.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_folder(_metrics_folder(settings), os.environ)
+    arbiter_pid = os.getpid()
     try:
         _Application(options.config, settings).run()
+    except HaltServer as halted:
+        # Raised past the arbiter's own handler when a second process fails while the first one's failure is seen to.
+        return CANNOT_RUN if halted.exit_status == Arbiter.APP_LOAD_ERROR else 1
     except SystemExit as ended:
+        if os.getpid() != arbiter_pid:
+            raise
         if ended.code == Arbiter.APP_LOAD_ERROR:
             return CANNOT_RUN
         return ended.code if isinstance(ended.code, int) else 1
     return 0
+
+
+def _served_mark(settings: Settings) -> Path:
+    """Stands once a process of this arbiter has served: then one that cannot start is no reason to stop the others."""
+    return _metrics_folder(settings) / "served"
 
 
 def _metrics_folder(settings: Settings) -> Path:

@@ -18,6 +18,10 @@ GRACE_SHARE = 0.9
 """Of `graceful_timeout`, for requests: afterwards the application closes, before the arbiter kills."""
 
 
+TRY_AGAIN = 75
+"""Exit status of a process that could not start beside others that serve (sysexits.h, EX_TEMPFAIL)."""
+
+
 class _Unobserved:
     def stalled(self, seconds: float, /) -> None: ...
 
@@ -36,11 +40,14 @@ class StreamingWorker(Worker):  # type: ignore[misc]
     _loop: Loop | None = None
 
     def load_wsgi(self) -> None:
-        """Any failure of the application's factory is a boot error: the arbiter stops rather than tries for ever."""
+        """A failure of the application's factory is a boot error, and the arbiter stops rather than tries for ever.
+
+        A factory that ends with TRY_AGAIN wants just that: others serve meanwhile.
+        """
         try:
             super().load_wsgi()
         except SystemExit as error:
-            if error.code == Arbiter.APP_LOAD_ERROR:
+            if error.code in (Arbiter.APP_LOAD_ERROR, TRY_AGAIN):
                 raise
             self.log.error("The application ended while it was made: %s", error.code)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
