@@ -177,17 +177,17 @@ def _listing(report: Report, served: Served, seconds: int, key_count: int) -> No
 
 
 def _fill(served: Served, key_count: int) -> None:
-    """Keys by the S3 API itself, as a user would make them: many connections, small bodies."""
+    """Keys by the S3 API itself, as a user would make them: many connections, small bodies, in order."""
     print(f"  (filling {key_count} keys)", flush=True)
-    start = 0
+    start, seconds, in_flight_count = 0, 4, 64
     while start < key_count:
         batch = range(start, min(start + 20_000, key_count))
         requests = [_signed(served, "PUT", f"/{BUCKET}/list/{index:08d}", 16) for index in batch]
-        deadline = time.monotonic() + 120
-        figure = _load(served, requests, connections=32, seconds=max(2, len(batch) // 1500))
-        if figure.requests_per_s == 0 or time.monotonic() > deadline:
+        figure = _load(served, requests, connections=32, seconds=seconds)
+        done_count = int(figure.requests_per_s * seconds) - in_flight_count
+        if done_count <= 0:
             raise RuntimeError("the keys to list could not be made")
-        start = batch.stop
+        start += min(done_count, len(batch))
 
 
 def _sync_pairs_per_s(folder: Path, *, seconds: int) -> float:
