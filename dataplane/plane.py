@@ -72,7 +72,7 @@ class Plane:
     ) -> Lane:
         """Reads run on the loop until they would wait, small writes until they wait for a commit; the rest streams."""
         if method in _NEVER_BODY:
-            return Lane.SHORT if target.startswith(METRICS_PATH) else Lane.INLINE
+            return Lane.SHORT if target.partition(b"?")[0] == METRICS_PATH else Lane.INLINE
         if method == "OPTIONS":
             return Lane.INLINE
         if content_length is None:
@@ -80,7 +80,7 @@ class Plane:
                 return Lane.STREAMING
         elif content_length > self.server_settings.small_body_bytes:
             return Lane.STREAMING
-        if method == "PUT" and any(name == b"x-amz-copy-source" for name, _ in headers):
+        if method == "PUT" and _may_be_copy(target, headers):
             # Most copies are one commit, but the one that is not may move gigabytes.
             return Lane.STREAMING
         return self._small_write_lane
@@ -115,3 +115,11 @@ class Plane:
     def _repeat(self, call: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.wait(pause_s):
             call()
+
+
+def _may_be_copy(target: bytes, headers: HeaderList) -> bool:
+    """Whether it names the source of a copy, in a header or in what a presigned URL carries instead of one."""
+    query = target.partition(b"?")[2]
+    if query and (b"%" in query or b"copy-source" in query.lower()):
+        return True
+    return any(name == b"x-amz-copy-source" for name, _ in headers)
