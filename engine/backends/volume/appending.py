@@ -88,6 +88,7 @@ class AppendVolume:
         self._writes_under_way: dict[int, int] = {}
         self._is_syncing = False
         self._is_retired = False
+        self._closed_at_bytes: int | None = None
         self._poison: OSError | None = None
 
     @property
@@ -146,6 +147,7 @@ class AppendVolume:
                 through = self._close_epoch(deadline_s)
             except BackendTimeout:
                 self._is_syncing = False
+                self._changed.notify_all()
                 raise
         failure: OSError | None = None
         try:
@@ -161,11 +163,15 @@ class AppendVolume:
             self._synced_epoch = through
 
     def retire(self) -> int:
-        """Take no more appends, settle those under way and give the lock up, once; the file's size in bytes.
+        """Take no more appends, settle those under way and give the lock up; the file's size in bytes.
 
-        Barriers of appends made before keep working: they find their epoch synced, or the poison.
+        Repeating it says the size again: of several writers that find the file full each retires it, should the one
+        before have found no other. Barriers of appends made before keep working: they find their epoch synced, or the
+        poison.
         """
         with self._lock:
+            if self._closed_at_bytes is not None:
+                return self._closed_at_bytes
             self._is_retired = True
             last = self._epoch
         try:
@@ -178,15 +184,17 @@ class AppendVolume:
         with self._lock:
             while self._is_syncing or self._writes_under_way:
                 self._wait(deadline_s)
-            size_bytes = os.fstat(self._locked.fd).st_size
-        self._locked.close()
-        return size_bytes
+            if self._closed_at_bytes is None:
+                self._closed_at_bytes = os.fstat(self._locked.fd).st_size
+                self._locked.close()
+            return self._closed_at_bytes
 
     def _close_epoch(self, deadline_s: float) -> int:
         closed = self._epoch
         self._epoch += 1
         self._tail = align(self._tail, FILE_BLOCK_BYTES)
-        while closed in self._writes_under_way:
+        # Of epochs before as well: a sync that gave up waiting for such a write has left it behind.
+        while any(epoch <= closed for epoch in self._writes_under_way):
             self._wait(deadline_s)
         return closed
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from engine.backends.base import StoredPiece
+from engine.backends.volume import appending
+from engine.backends.volume.appending import AppendVolume
 from engine.backends.volume.backend import VolumeBackend
 from engine.backends.volume.disk import Buffer, LinuxDisk
+from engine.backends.volume.files import create_volume
 from engine.backends.volume.format import FILE_BLOCK_BYTES, FIRST_RECORD_OFFSET, read_storage_key
-from engine.errors import BackendFull, BackendUnavailable
+from engine.errors import BackendFull, BackendTimeout, BackendUnavailable, DatabaseUnavailable
 from tests.support.pieces import payload_of, read_all, settle, tail_of
-from tests.support.volumes import MemoryLedger, make_volume_backend
+from tests.support.volumes import IDENTITY_ID, NAME, MemoryLedger, make_volume_backend
 
 
 class Syncs(LinuxDisk):
@@ -158,6 +161,81 @@ def test_a_sync_waits_for_the_writes_of_its_epoch_that_are_under_way(tmp_path: P
         slow.result()
 
     assert True not in disk.synced_too_early
+    backend.close()
+
+
+def test_a_write_that_outlasts_the_wait_of_its_sync_is_settled_by_none_that_began_before_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowWrite()
+    backend = make_volume_backend(tmp_path, disk=disk)
+    quick = store(backend, 500)
+    disk.slow_payload_bytes = 777
+    monkeypatch.setattr(appending, "SYNC_WAIT_S", 0.01)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        written = pool.submit(store, backend, 777)
+        assert disk.began.wait(20)
+        with pytest.raises(BackendTimeout):
+            sync(quick)
+        with pytest.raises(BackendTimeout):
+            sync(store(backend, 10))
+        disk.go_on.set()
+        slow = written.result()
+    assert True not in disk.synced_too_early
+    count = disk.count
+
+    sync(slow)
+
+    assert disk.count == count + 1
+    backend.close()
+
+
+def test_a_volume_that_several_writers_retire_gives_its_descriptor_up_once(tmp_path: Path) -> None:
+    # By then another file may have its number.
+    disk = LinuxDisk()
+    locked = create_volume(disk, tmp_path, volume_id=bytes(16), identity_id=IDENTITY_ID, created_at_us=0)
+    volume = AppendVolume(locked, backend=NAME, size_max_bytes=1 << 20, disk=disk)
+    payload = payload_of(1000)
+    tail = tail_of(payload)
+    assert volume.append(memoryview(payload), block_crcs=tail.block_crcs, card=tail.card) is not None
+    size_bytes = volume.retire()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    if other != locked.fd:
+        os.dup2(other, locked.fd)
+        os.close(other)
+
+    assert volume.retire() == size_bytes
+
+    os.write(locked.fd, b"still open")
+    os.close(locked.fd)
+    assert not volume.is_poisoned
+
+
+def test_writers_that_find_no_other_file_leave_what_others_have_open_alone(tmp_path: Path) -> None:
+    class Hesitant(MemoryLedger):
+        """Refuses to answer every other time."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked_count = 0
+
+        def opened(self, volume_id: bytes, /) -> bool:
+            self.asked_count += 1
+            if self.asked_count % 2:
+                raise DatabaseUnavailable("not now")
+            return super().opened(volume_id)
+
+    backend = make_volume_backend(tmp_path, Hesitant(), size_max_bytes=20_000, fill_bytes=0)
+
+    def work(number: int) -> None:
+        try:
+            settle(store(backend, 5000, seed=number))
+        except BackendUnavailable:
+            pass
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        for _ in pool.map(work, range(500)):
+            pass
     backend.close()
 
 
