@@ -126,7 +126,9 @@ def _may_read(opened: OpenDeployment) -> str | None:
 
 
 def _may_write(opened: OpenDeployment) -> str | None:
-    return "no backend can be used" if len(_unusable(opened)) == len(opened.backends) else None
+    if len(_unusable(opened)) == len(opened.backends):
+        return "no backend can be used"
+    return opened.write_problem
 
 
 def _unusable(opened: OpenDeployment) -> list[str]:

@@ -51,6 +51,11 @@ class Heartbeat:
         self._views: dict[int, str | None] = {**problems}
         self._is_clock_back = False
 
+    @property
+    def write_problem(self) -> str | None:
+        """Why the last sign of life could not be written; null when it was. The same holds for any other write."""
+        return self._failing.get("heartbeat")
+
     def tick(self) -> None:
         now_s = self._clock.monotonic_s()
         if now_s >= self._beat_due_s:

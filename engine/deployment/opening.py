@@ -72,6 +72,11 @@ class OpenDeployment:
         """By the token's hash; null when it may not be used. Raises DatabaseUnavailable."""
         return self.store.read(partial(find_admin_token, sha256=sha256))
 
+    @property
+    def write_problem(self) -> str | None:
+        """Why the database takes no writes, as of the last sign of life some seconds ago; null when it does."""
+        return self._heartbeat.write_problem
+
     def tick(self) -> None:
         """Signs of life, looks at backends, renewals. Never raises."""
         self._heartbeat.tick()

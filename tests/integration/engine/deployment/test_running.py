@@ -55,6 +55,23 @@ def test_a_clock_that_steps_back_is_told_once(opened: Open, caplog: pytest.LogCa
     assert 3500 < alarm.__dict__["step_s"] < 3700
 
 
+def test_a_database_that_takes_no_writes_is_known_after_the_next_sign_of_life(opened: Open) -> None:
+    clock = AheadClock()
+    deployment = opened(clock=clock)
+    deployment.tick()
+    assert deployment.write_problem is None
+
+    deployment.store.refuse_writes("the disk is full")  # type: ignore[attr-defined]
+    clock.move(HEARTBEAT_S)
+    deployment.tick()
+
+    assert "the disk is full" in (deployment.write_problem or "")
+    deployment.store.refuse_writes(None)  # type: ignore[attr-defined]
+    clock.move(HEARTBEAT_S)
+    deployment.tick()
+    assert deployment.write_problem is None
+
+
 def test_a_tick_without_a_database_tells_it_once_and_goes_on(
     opened: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
