@@ -9,6 +9,7 @@ from engine.errors import (
     BlobGone,
     BucketQuotaExceeded,
     IntentLost,
+    NoSuchBucket,
     NoSuchKey,
     PlacementRefused,
     PreconditionFailed,
@@ -39,8 +40,11 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     Raises NoSuchBucket, NoSuchKey (nothing is there to match), PreconditionFailed, VersionLocked, BucketQuotaExceeded,
     BackendQuotaExceeded, PlacementRefused, IntentLost, BlobGone. The displaced version's blobs are left for the reaper:
     bytes deleted here would be gone even if the transaction rolled back.
+    A bucket of that name that belongs to another account by now is none of the writer's: NoSuchBucket.
     """
     bucket = find_bucket(tx, new.bucket)
+    if bucket.account_id != new.account_id:
+        raise NoSuchBucket(bucket=new.bucket)
     current = tx.row_or_none("find_current_for_write", {"bucket_id": bucket.bucket_id, "object_key": new.key})
     check_conditions(new, current)
     insert_blobs(tx, new.blobs)

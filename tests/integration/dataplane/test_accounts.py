@@ -7,9 +7,12 @@ from botocore.exceptions import ClientError
 
 from dataplane.handlers.table import handler_table
 from dataplane.wire.operations import SERVED
+from engine.errors import NoSuchBucket
 from engine.metadata import accounts
+from engine.names import bucket_name
 from engine.records import Origin
 from tests.integration.dataplane.in_process import InProcess
+from tests.support.bodies import BytesBody
 from tests.support.objects import ObjectRig
 
 BUCKET = "photos"
@@ -92,3 +95,23 @@ def test_a_stranger_sees_its_own_buckets_only(stranger: Any) -> None:
     assert [each["Name"] for each in stranger.list_buckets()["Buckets"]] == ["strange"]
     assert refused(stranger.create_bucket, Bucket=BUCKET) == ("BucketAlreadyExists", 409)
     assert refused(stranger.head_bucket, Bucket=BUCKET) == ("403", 403)
+
+
+def test_a_bucket_that_changes_hands_during_an_upload_takes_nothing_from_its_former_owner(
+    rig: ObjectRig,
+) -> None:
+    buckets, name = rig.objects.buckets, bucket_name("wandering")
+    buckets.create(name, rig.account_id)
+    account_id = rig.store.write(lambda tx: accounts.ensure_account(tx, "other", Origin.CONFIG))
+
+    class Overtaken(BytesBody):
+        def readinto(self, buffer: memoryview, /) -> int:
+            if self.read_count == 0:
+                buckets.delete(name)
+                buckets.create(name, account_id)
+            return super().readinto(buffer)
+
+    with pytest.raises(NoSuchBucket):
+        rig.put("k", Overtaken(b"not for them"), bucket=name)
+
+    assert rig.keys(bucket=name) == []
