@@ -12,6 +12,7 @@ from engine.streams import FileRegion, RegionSource, WouldBlock
 
 _NO_BODY_STATUSES = ("1", "204", "304")
 _OWN_HEADERS = frozenset(("connection", "date", "keep-alive", "server", "transfer-encoding"))
+_WATCHED_LENGTHS = frozenset(map(len, (*_OWN_HEADERS, "content-length")))
 
 
 class Sent(Enum):
@@ -133,19 +134,20 @@ class Response:
         else:
             chunk = b"".join(iterable)
             length = len(chunk)
-        text = f"HTTP/1.1 {status}\r\n{dates.line()}Server: Penstock\r\n"
-        line_count = 4
-        announced: int | None = None
-        for name, value in self._headers:
-            lowered = name.lower()
-            if lowered in _OWN_HEADERS:
-                if lowered == "connection" and "close" in value.lower():
-                    keeps_alive = False
-                continue
-            if lowered == "content-length":
-                announced = int(value)
-            text += f"{name}: {value}\r\n"
-            line_count += 1
+        headers, announced = self._headers, None
+        for name, value in headers:
+            # Names come in lower case from Falcon; a look at the length spares the others most of the work.
+            if len(name) in _WATCHED_LENGTHS:
+                lowered = name.lower()
+                if lowered == "content-length":
+                    announced = int(value)
+                elif lowered in _OWN_HEADERS:
+                    if lowered == "connection" and "close" in value.lower():
+                        keeps_alive = False
+                    headers = [each for each in headers if each[0].lower() != lowered]
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        text = f"HTTP/1.1 {status}\r\n{dates.line()}Server: Penstock\r\n{lines}"
+        line_count = 4 + len(headers)
         may_have_body = not status.startswith(_NO_BODY_STATUSES)
         if announced is None and may_have_body:
             announced = length

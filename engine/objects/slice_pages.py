@@ -37,9 +37,13 @@ class SlicePages:
         return found
 
     def _find(self, offset: int) -> StoredSlice | None:
+        page = self._page
+        if len(page) == 1:
+            segment = page[0].segment
+            return page[0] if 0 <= offset - segment.start_offset < segment.length else None
         # Mostly the slice asked for last, or the next one.
-        for index in chain(range(self._index, len(self._page)), range(self._index)):
-            found = self._page[index]
+        for index in chain(range(self._index, len(page)), range(self._index)):
+            found = page[index]
             segment = found.segment
             if segment.start_offset <= offset < segment.start_offset + segment.length:
                 self._index = index
