@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "control_socket": str(sockets),
             "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
             "post_worker_init": lambda _: _served_mark(self._settings).touch(),
-            "child_exit": _child_exit,
+            "child_exit": partial(_child_exit, _metrics_folder(self._settings)),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -102,11 +103,11 @@ class _Application(BaseApplication):  # type: ignore[misc]
         sys.exit(TRY_AGAIN)
 
 
-def _child_exit(arbiter: Any, worker: Any) -> None:
+def _child_exit(folder: Path, arbiter: Any, worker: Any) -> None:
     # Imported here: prometheus_client must find its folder when it is imported first.
     from dataplane.metrics import forget_process
 
-    forget_process(worker.pid)
+    forget_process(folder, worker.pid)
 
 
 def main() -> int:

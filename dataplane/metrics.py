@@ -1,17 +1,21 @@
 """The page of metrics: what all processes of the data plane wrote into their shared folder, added up."""
 
 from http import HTTPStatus
+from pathlib import Path
 
 from falcon import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from dataplane.metrics_folder import give_back_room
+
 PATH = b"/metrics"
 
 
-def forget_process(pid: int) -> None:
-    """What a dead process had open is no more; what it had counted stays counted."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+def forget_process(folder: Path, pid: int) -> None:
+    """What a dead process had open is no more; what it had counted stays counted, in no more room than it takes."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+    give_back_room(folder, pid)
 
 
 def serve_metrics(req: Request, resp: Response) -> None:
@@ -20,4 +24,8 @@ def serve_metrics(req: Request, resp: Response) -> None:
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     resp.status = HTTPStatus.OK
     resp.content_type = CONTENT_TYPE_LATEST
-    resp.data = generate_latest(registry)
+    try:
+        resp.data = generate_latest(registry)
+    except FileNotFoundError:
+        # A process has just ended that had counted nothing, and the file it reserved went with it.
+        resp.data = generate_latest(registry)
