@@ -323,16 +323,21 @@ class VolumeBackend:
             _log.critical("volume.poisoned", extra={"backend": self._name, "volume_id": volume_id.hex()})
         self._unreported.append((volume_id, size_bytes))
         while self._unreported:
-            volume_id, size_bytes = self._unreported[0]
+            # Taken out first: a stream that ends reports as well, under no lock of ours.
             try:
-                self._ledger.closed(volume_id, size_bytes)
+                closing = self._unreported.popleft()
+            except IndexError:
+                return
+            try:
+                self._ledger.closed(*closing)
             except EngineError:
                 # Told again with the next file. A row that says open too long only delays compaction.
+                self._unreported.appendleft(closing)
                 _log.warning(
-                    "volume.closing_unreported", extra={"backend": self._name, "volume_id": volume_id.hex()}
+                    "volume.closing_unreported",
+                    extra={"backend": self._name, "volume_id": closing[0].hex()},
                 )
                 return
-            self._unreported.popleft()
 
     def _check_holdoff(self) -> None:
         if time.monotonic() < self._full_until_s:

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -289,3 +291,36 @@ def test_processes_at_once_on_one_directory_never_write_into_the_same_file(tmp_p
         process.communicate()
 
     assert keys[0].isdisjoint(keys[1])
+
+
+def test_files_that_are_given_up_at_the_same_time_are_each_reported(tmp_path: Path) -> None:
+    class Meeting(MemoryLedger):
+        """Takes two closings only together."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.met = threading.Barrier(2, timeout=10)
+            self.inside = threading.Event()
+
+        def closed(self, volume_id: bytes, size_bytes: int, /) -> None:
+            self.inside.set()
+            self.met.wait()
+            super().closed(volume_id, size_bytes)
+
+    ledger = Meeting()
+    backend = make_volume_backend(tmp_path, ledger, size_max_bytes=20_000, fill_bytes=0)
+    payload = payload_of(30_000)
+    full, _ = append(backend, 30_000)
+    stream = backend.open_writer(len(payload), 100)
+    stream.write(memoryview(payload))
+    # Its file has no room for another, and is given up once the first stream has ended.
+    backend.open_writer(10, 100).abort()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        appended = pool.submit(append, backend)
+        assert ledger.inside.wait(20)
+        streamed = read_storage_key(stream.finish(tail_of(payload)).storage_key)
+        appended.result()
+
+    assert set(ledger.closed_sizes) == {full, streamed[0]}
+    backend.close()
