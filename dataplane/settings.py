@@ -8,6 +8,9 @@ from engine.settings import Settings
 CONNECTION_COUNT_MAX = 20_000
 """Of one process, where it may open as many files."""
 
+PARKED_COUNT_MAX = 512
+"""Writes of one process that are set aside until their commit, where admission lets as many in."""
+
 
 def admission_limits(settings: Settings) -> AdmissionLimits:
     """This process' share, never less than one request and the memory of one body."""
@@ -25,6 +28,17 @@ def server_settings(settings: Settings) -> ServerSettings:
     processes = settings.node.processes
     return ServerSettings(
         short_thread_count=processes.threads_short,
+        parked_count_max=_parked_count_max(settings),
         streaming_thread_count=processes.threads_streaming,
         connection_count_max=connections_within(open_files_count(), wanted_count=CONNECTION_COUNT_MAX),
     )
+
+
+def _parked_count_max(settings: Settings) -> int:
+    """As many as admission lets in without shedding, with those on threads: the others wait for one in their queue.
+
+    What is set aside counts as in flight, and whoever finds no place there is sent away at once.
+    """
+    limits = admission_limits(settings)
+    free_count = int(limits.write_count_max * limits.shed_threshold) - settings.node.processes.threads_short
+    return max(0, min(PARKED_COUNT_MAX, free_count))
