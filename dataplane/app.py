@@ -77,13 +77,13 @@ def build_plane(config: Path, *, version: str) -> Plane:
             "unusable": ", ".join(_unusable(opened)) or "nothing",
         },
     )
+    bounds = server_settings(settings)
     return Plane(
         endpoint=endpoint,
         health=Health(may_read=lambda: _may_read(opened), may_write=lambda: _may_write(opened)),
         observer=observed,
-        server_settings=server_settings(settings),
-        # A store that answers over a network would hold the loop up.
-        parking=None if any(each.needs_intents for each in opened.backends) else parking,
+        server_settings=bounds,
+        parking=parking if _waits_for_commits_alone(opened, bounds.small_body_bytes) else None,
         tick=tick,
         settle=settle,
         close=close,
@@ -114,6 +114,12 @@ def _credentials(find: Callable[[str], AccessCredential | None]) -> Callable[[st
         return credential
 
     return look_up
+
+
+def _waits_for_commits_alone(opened: OpenDeployment, small_body_bytes: int) -> bool:
+    """Whether small writes may run on the loop: a store behind a network and a streamed body's sync would hold it up."""
+    held_bytes_max = opened.settings.live.storage.inline_buffer_bytes
+    return held_bytes_max >= small_body_bytes and not any(each.needs_intents for each in opened.backends)
 
 
 def _may_read(opened: OpenDeployment) -> str | None:

@@ -115,6 +115,9 @@ def object_body(
     assert (signatures is not None) == payload.has_signed_chunks, (
         "signed chunks need a verifier, others have none"
     )
+    if raw.size_bytes is not None and size_bytes > raw.size_bytes:
+        # Framing only adds: room for what cannot come is not even looked for.
+        raise IncompleteBody
     reader = AwsChunkedReader(
         raw,
         decoded_bytes=size_bytes,

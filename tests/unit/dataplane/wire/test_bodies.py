@@ -210,6 +210,14 @@ def test_e6_the_decoded_length_is_the_bodys() -> None:
         ) == ("IncompleteBody")
 
 
+def test_e6_a_decoded_length_beyond_what_comes_is_refused_before_anything_is_made_ready() -> None:
+    raw = BytesBody(chunked(HELLO))
+
+    assert refused(lambda: object_body(raw, {"x-amz-decoded-content-length": str(1 << 30)}, TRAILER)) == (
+        "IncompleteBody"
+    )
+
+
 def test_a_chunked_body_needs_no_content_length() -> None:
     source = BytesBody(chunked(HELLO), size_bytes=None)
 
