@@ -117,7 +117,7 @@ def _credentials(find: Callable[[str], AccessCredential | None]) -> Callable[[st
 
 
 def _waits_for_commits_alone(opened: OpenDeployment, small_body_bytes: int) -> bool:
-    """Whether small writes may run on the loop: a store behind a network and a streamed body's sync would hold it up."""
+    """Whether small writes may run on the loop, which a network or the sync of a streamed body would hold up."""
     held_bytes_max = opened.settings.live.storage.inline_buffer_bytes
     return held_bytes_max >= small_body_bytes and not any(each.needs_intents for each in opened.backends)
 

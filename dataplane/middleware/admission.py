@@ -70,6 +70,10 @@ class Admission:
         return self._in_flight[flow]
 
     @property
+    def waiting_count(self) -> int:
+        return self._waiting_count
+
+    @property
     def memory_bytes(self) -> int:
         return self._memory_bytes
 
@@ -112,4 +116,5 @@ class Admission:
             self._in_flight[flow] -= 1
             self._memory_bytes -= memory_bytes
             if self._waiting_count:
-                self._freed.notify()
+                # All of them: who waited longest may wait for another kind of place.
+                self._freed.notify_all()

@@ -1,6 +1,7 @@
 """Admission bounds what is in flight, sheds before it is full, and never loses count of a place."""
 
 import threading
+import time
 
 import pytest
 
@@ -80,6 +81,41 @@ def test_a_thread_may_wait_for_a_place() -> None:
 
     freeing.join()
     assert bounds.in_flight(Flow.WRITE) == 2
+
+
+def test_a_place_that_came_free_goes_to_who_waits_for_such_a_one() -> None:
+    bounds = admission(read_count_max=1, write_count_max=1, wait_s=1.0)
+    bounds.admit(Flow.WRITE)
+    read = bounds.admit(Flow.READ)
+    writer = threading.Thread(target=_try, args=(bounds, Flow.WRITE))
+    writer.start()
+    # The writer waits in front of the reader, and for another kind of place.
+    _wait_until_waiting(bounds, 1)
+    reader_got: list[bool] = []
+    reader = threading.Thread(target=lambda: reader_got.append(_try(bounds, Flow.READ)))
+    reader.start()
+    _wait_until_waiting(bounds, 2)
+
+    read.release()
+
+    reader.join()
+    writer.join()
+    assert reader_got == [True]
+
+
+def _wait_until_waiting(bounds: Admission, count: int) -> None:
+    deadline_s = time.monotonic() + 20
+    while bounds.waiting_count < count:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+
+
+def _try(bounds: Admission, flow: Flow) -> bool:
+    try:
+        bounds.admit(flow, may_wait=True)
+    except Overloaded:
+        return False
+    return True
 
 
 def test_the_loop_never_waits() -> None:
