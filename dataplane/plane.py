@@ -1,5 +1,6 @@
 """The application that each data-plane process serves: Falcon with one sink, behind the server's contract."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,6 +24,8 @@ SETTLE_S = 0.05
 """Short, so that what has gathered never keeps requests waiting for long."""
 
 _NEVER_BODY = frozenset({"GET", "HEAD"})
+
+_log = logging.getLogger("penstock.dataplane")
 
 
 class Plane:
@@ -114,7 +117,12 @@ class Plane:
 
     def _repeat(self, call: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.wait(pause_s):
-            call()
+            try:
+                call()
+            except (
+                Exception
+            ):  # a thread that ended here would take the process' signs of life or its log along
+                _log.exception("plane.tick_failed")
 
 
 def _may_be_copy(target: bytes, headers: HeaderList) -> bool:

@@ -1,6 +1,7 @@
 """Which requests the loop runs itself, which a short thread, and which one that streams; and what health says."""
 
 import json
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -75,6 +76,29 @@ def test_what_may_wait_never_runs_on_the_loop(
     lane: Lane,
 ) -> None:
     assert plane.classify(method, target, headers, length) is lane
+
+
+def test_a_tick_that_fails_is_not_the_last_one(caplog: pytest.LogCaptureFixture) -> None:
+    ticks: Queue[str] = Queue()
+
+    def settle() -> None:
+        ticks.put("settled")
+        raise ValueError("told to")
+
+    made = Plane(
+        endpoint=None,  # type: ignore[arg-type]
+        health=health(),
+        observer=Silence(),
+        server_settings=ServerSettings(),
+        parking=None,
+        tick=lambda: None,
+        settle=settle,
+        close=lambda: None,
+    )
+
+    assert [ticks.get(timeout=20) for _ in range(3)] == ["settled"] * 3
+    made.close()
+    assert "plane.tick_failed" in caplog.text
 
 
 def ask(health: Health, target: bytes) -> tuple[int, dict[str, str]]:
