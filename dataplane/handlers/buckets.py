@@ -51,7 +51,7 @@ class BucketHandlers:
         resp.set_header("x-amz-bucket-region", self._region)
 
     def delete_bucket(self, exchange: Exchange, resp: Response) -> None:
-        self._buckets.delete(exchange.bucket)
+        self._buckets.delete(exchange.bucket, exchange.identity.account_id)
         resp.status = HTTPStatus.NO_CONTENT
 
     def get_bucket_location(self, exchange: Exchange, resp: Response) -> None:

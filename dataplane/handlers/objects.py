@@ -89,7 +89,7 @@ class ObjectHandlers:
         check_version_id(exchange.target)
         if "if-match" in exchange.headers:
             raise NotImplementedYet("If-Match on DeleteObject")
-        self._remover.delete(exchange.bucket, exchange.key)
+        self._remover.delete(exchange.bucket, exchange.key, exchange.identity.account_id)
         resp.status = HTTPStatus.NO_CONTENT
         resp.content_type = None
 
@@ -104,7 +104,9 @@ class ObjectHandlers:
             if entry.version_id is not None and entry.version_id != NULL_VERSION_ID
         ]
         deleted: list[bytes] = []
-        outcomes = self._remover.delete_many(exchange.bucket, [entry.key for entry in current])
+        outcomes = self._remover.delete_many(
+            exchange.bucket, [entry.key for entry in current], exchange.identity.account_id
+        )
         for entry, outcome in zip(current, outcomes, strict=True):
             if isinstance(outcome, EngineError):
                 failures.append(_failure(entry, outcome))

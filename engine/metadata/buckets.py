@@ -47,12 +47,15 @@ def create_bucket(
     return bucket
 
 
-def find_bucket(tx: Tx, name: str) -> Bucket:
-    """Raises NoSuchBucket."""
+def find_bucket(tx: Tx, name: str, account_id: int | None = None) -> Bucket:
+    """Raises NoSuchBucket, and does so for a bucket that is another account's than `account_id`."""
     row = tx.row_or_none("find_bucket", {"name": name})
     if row is None:
         raise NoSuchBucket(bucket=name)
-    return bucket_of(row)
+    bucket = bucket_of(row)
+    if account_id is not None and bucket.account_id != account_id:
+        raise NoSuchBucket(bucket=name)
+    return bucket
 
 
 def look_up_bucket(store: Store, name: str) -> Bucket:
@@ -95,11 +98,11 @@ def update_settings(
     _append_image(tx, find_bucket(tx, bucket.name))
 
 
-def delete_bucket(tx: Tx, name: str) -> None:
+def delete_bucket(tx: Tx, name: str, account_id: int | None = None) -> None:
     """Raises NoSuchBucket and BucketNotEmpty. Open uploads hold no object: they are aborted with the bucket."""
     from engine.metadata.uploads import abort_open_upload
 
-    bucket = find_bucket(tx, name)
+    bucket = find_bucket(tx, name, account_id)
     if tx.row_or_none("has_live_version", {"bucket_id": bucket.bucket_id}) is not None:
         raise BucketNotEmpty(bucket=name)
     open_uploads = tx.rows(

@@ -14,9 +14,12 @@ from engine.records import NULL_VERSION_ID, ObjectHeaders, Removed, Versioning
 _NOTHING = Removed(version_seq=None, version_id=None, is_delete_marker=False)
 
 
-def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey) -> Removed:
-    """Remove the key's current version, if there is one. Raises NoSuchBucket, VersionLocked."""
-    bucket = find_bucket(tx, bucket_name)
+def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | None = None) -> Removed:
+    """Remove the key's current version, if there is one. Raises NoSuchBucket, VersionLocked.
+
+    A bucket that is another account's than `account_id` is none.
+    """
+    bucket = find_bucket(tx, bucket_name, account_id)
     named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
     current = tx.row_or_none("find_current_for_write", named)
     if bucket.versioning is Versioning.OFF:

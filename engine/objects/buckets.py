@@ -40,9 +40,12 @@ class Buckets:
             if len(page) < LIST_COUNT_MAX:
                 return found
 
-    def delete(self, name: BucketName) -> None:
-        """Delete a bucket without versions; open uploads go with it. Raises NoSuchBucket, BucketNotEmpty."""
-        self._store.write(lambda tx: buckets.delete_bucket(tx, name))
+    def delete(self, name: BucketName, account_id: int | None = None) -> None:
+        """Delete a bucket without versions; open uploads go with it. Raises NoSuchBucket, BucketNotEmpty.
+
+        With `account_id` a bucket that became another account's since the caller looked is none.
+        """
+        self._store.write(lambda tx: buckets.delete_bucket(tx, name, account_id))
 
     def _page(self, account_id: int | None, after: str) -> Sequence[Bucket]:
         return self._store.read(

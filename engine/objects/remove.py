@@ -19,14 +19,17 @@ class Remover:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def delete(self, bucket: BucketName, key: ObjectKey) -> Removed:
+    def delete(self, bucket: BucketName, key: ObjectKey, account_id: int | None = None) -> Removed:
         """Remove a key's current version; one that is not there is removed already.
 
+        With `account_id` a bucket that became another account's since the caller looked is none.
         Raises NoSuchBucket, VersionLocked, DatabaseUnavailable, OutcomeUnknown.
         """
-        return self._store.write(lambda tx: remove(tx, bucket, key))
+        return self._store.write(lambda tx: remove(tx, bucket, key, account_id))
 
-    def delete_many(self, bucket: BucketName, keys: Sequence[ObjectKey]) -> list[Removed | EngineError]:
+    def delete_many(
+        self, bucket: BucketName, keys: Sequence[ObjectKey], account_id: int | None = None
+    ) -> list[Removed | EngineError]:
         """What became of each key, in order. Raises NoSuchBucket when there is no such bucket at the first of them.
 
         Keys are removed some at a time in one transaction: `Removed` stands exactly for what was committed. After a
@@ -36,7 +39,7 @@ class Remover:
         remaining = iter(keys)
         while batch := list(islice(remaining, UNIT_COUNT_MAX)):
             try:
-                outcomes += self._delete_batch(bucket, batch)
+                outcomes += self._delete_batch(bucket, batch, account_id)
             except EngineError as error:
                 if not outcomes and not error.may_repeat:
                     raise
@@ -44,16 +47,20 @@ class Remover:
                 break
         return outcomes
 
-    def _delete_batch(self, bucket: BucketName, keys: list[ObjectKey]) -> list[Removed | EngineError]:
+    def _delete_batch(
+        self, bucket: BucketName, keys: list[ObjectKey], account_id: int | None
+    ) -> list[Removed | EngineError]:
         def unit(tx: Tx) -> list[Removed | EngineError]:
-            return [_remove_or_say_why(tx, bucket, key) for key in keys]
+            return [_remove_or_say_why(tx, bucket, key, account_id) for key in keys]
 
         return self._store.write(unit)
 
 
-def _remove_or_say_why(tx: Tx, bucket: BucketName, key: ObjectKey) -> Removed | EngineError:
+def _remove_or_say_why(
+    tx: Tx, bucket: BucketName, key: ObjectKey, account_id: int | None
+) -> Removed | EngineError:
     try:
-        return remove(tx, bucket, key)
+        return remove(tx, bucket, key, account_id)
     except VersionLocked as error:
         # Raised before anything of this key is changed, so the others of its transaction stand on their own.
         return error

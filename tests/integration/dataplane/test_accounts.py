@@ -1,5 +1,6 @@
 """What belongs to one account is out of reach of another's identities, and so is whether it is there at all."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from dataplane.handlers.table import handler_table
 from dataplane.wire.operations import SERVED
 from engine.errors import NoSuchBucket
 from engine.metadata import accounts
-from engine.names import bucket_name
-from engine.records import Origin
+from engine.names import BucketName, bucket_name
+from engine.objects.buckets import Buckets
+from engine.objects.write import PutOrder
+from engine.records import Bucket, ObjectHeaders, Origin
 from tests.integration.dataplane.in_process import InProcess
 from tests.support.bodies import BytesBody
-from tests.support.objects import ObjectRig
+from tests.support.objects import ObjectRig, key_of
 
 BUCKET = "photos"
 
@@ -115,3 +118,34 @@ def test_a_bucket_that_changes_hands_during_an_upload_takes_nothing_from_its_for
         rig.put("k", Overtaken(b"not for them"), bucket=name)
 
     assert rig.keys(bucket=name) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ("delete_object", {"Key": "k"}),
+        ("delete_objects", {"Delete": {"Objects": [{"Key": "k"}]}}),
+        ("delete_bucket", {}),
+    ],
+)
+def test_a_bucket_that_changes_hands_behind_the_question_whose_it_is_loses_nothing(
+    rig: ObjectRig, call: str, arguments: dict[str, Any]
+) -> None:
+    name = bucket_name("wandering")
+    account_id = rig.store.write(lambda tx: accounts.ensure_account(tx, "other", Origin.CONFIG))
+
+    class Wandering(Buckets):
+        def get(self, name: BucketName) -> Bucket:
+            found = super().get(name)
+            self.delete(name)
+            self.create(name, account_id)
+            order = PutOrder(bucket=name, key=key_of("k"), account_id=account_id, headers=ObjectHeaders())
+            rig.objects.writer.put(order, BytesBody(b"theirs"))
+            return found
+
+    rig.objects.buckets.create(name, rig.account_id)
+    rig.objects = replace(rig.objects, buckets=Wandering(rig.store))
+
+    assert refused(getattr(InProcess(rig).client(), call), Bucket=name, **arguments) == ("NoSuchBucket", 404)
+
+    assert rig.get("k", bucket=name) == b"theirs"
