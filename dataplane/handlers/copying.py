@@ -47,6 +47,11 @@ class CopyHandlers:
         require_own(exchange, stored.bucket)
         conditions = ReadConditions.of(headers, prefix=COPY_PREFIX)
         check_copy_conditions(conditions, stored)
+
+        def recheck(found: StoredVersion) -> None:
+            require_own(exchange, found.bucket)
+            check_copy_conditions(conditions, found)
+
         copied = self._copier.copy(
             CopyOrder(
                 source=stored,
@@ -55,7 +60,7 @@ class CopyHandlers:
                 account_id=exchange.identity.account_id,
                 headers=read_object_headers(headers) if replaces else None,
                 checksum_algorithm=read_algorithm(headers, "x-amz-checksum-algorithm"),
-                recheck=lambda found: check_copy_conditions(conditions, found),
+                recheck=recheck,
             )
         )
         document = xml_out.copy_result(

@@ -10,10 +10,11 @@ from dataplane.handlers.table import handler_table
 from dataplane.wire.operations import SERVED
 from engine.errors import NoSuchBucket
 from engine.metadata import accounts
-from engine.names import BucketName, bucket_name
+from engine.names import BucketName, ObjectKey, bucket_name
 from engine.objects.buckets import Buckets
+from engine.objects.read import Reader
 from engine.objects.write import PutOrder
-from engine.records import Bucket, ObjectHeaders, Origin
+from engine.records import Bucket, ObjectHeaders, Origin, StoredVersion
 from tests.integration.dataplane.in_process import InProcess
 from tests.support.bodies import BytesBody
 from tests.support.objects import ObjectRig, key_of
@@ -120,6 +121,18 @@ def test_a_bucket_that_changes_hands_during_an_upload_takes_nothing_from_its_for
     assert rig.keys(bucket=name) == []
 
 
+def change_hands(rig: ObjectRig, name: BucketName) -> None:
+    """The bucket is emptied, and comes back as another account's with an object `k` of its own."""
+    account_id = rig.store.write(lambda tx: accounts.ensure_account(tx, "other", Origin.CONFIG))
+    for key in rig.keys(bucket=name):
+        rig.delete(key, bucket=name)
+    rig.reap()
+    rig.objects.buckets.delete(name)
+    rig.objects.buckets.create(name, account_id)
+    order = PutOrder(bucket=name, key=key_of("k"), account_id=account_id, headers=ObjectHeaders())
+    rig.objects.writer.put(order, BytesBody(b"theirs"))
+
+
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [
@@ -132,15 +145,11 @@ def test_a_bucket_that_changes_hands_behind_the_question_whose_it_is_loses_nothi
     rig: ObjectRig, call: str, arguments: dict[str, Any]
 ) -> None:
     name = bucket_name("wandering")
-    account_id = rig.store.write(lambda tx: accounts.ensure_account(tx, "other", Origin.CONFIG))
 
     class Wandering(Buckets):
         def get(self, name: BucketName) -> Bucket:
             found = super().get(name)
-            self.delete(name)
-            self.create(name, account_id)
-            order = PutOrder(bucket=name, key=key_of("k"), account_id=account_id, headers=ObjectHeaders())
-            rig.objects.writer.put(order, BytesBody(b"theirs"))
+            change_hands(rig, name)
             return found
 
     rig.objects.buckets.create(name, rig.account_id)
@@ -149,3 +158,26 @@ def test_a_bucket_that_changes_hands_behind_the_question_whose_it_is_loses_nothi
     assert refused(getattr(InProcess(rig).client(), call), Bucket=name, **arguments) == ("NoSuchBucket", 404)
 
     assert rig.get("k", bucket=name) == b"theirs"
+
+
+def test_a_copy_that_reads_its_source_again_asks_again_whose_it_is(rig: ObjectRig, client: Any) -> None:
+    name = bucket_name("wandering")
+
+    class Overtaken(Reader):
+        def __init__(self, inner: Reader) -> None:
+            self.__dict__.update(inner.__dict__)
+
+        def find(self, bucket: BucketName, key: ObjectKey) -> StoredVersion:
+            found = super().find(bucket, key)
+            change_hands(rig, bucket)
+            return found
+
+    rig.objects.buckets.create(name, rig.account_id)
+    rig.put("k", b"mine", bucket=name)
+    rig.objects = replace(rig.objects, reader=Overtaken(rig.objects.reader))
+    overtaken = InProcess(rig).client()
+
+    copy = {"Bucket": BUCKET, "Key": "copy", "CopySource": f"{name}/k"}
+    assert refused(overtaken.copy_object, **copy) == ("AccessDenied", 403)
+
+    assert rig.keys() == []
