@@ -2,10 +2,16 @@
 
 import json
 import logging
+import os
+import select
 import sys
 import time
 from typing import Any, TextIO
 
+ROOM_WAIT_MS = 100
+"""How long a line waits for room in a pipe that was not found full before."""
+
+_DROPPED = {"name": "penstock.logs", "levelno": logging.WARNING, "levelname": "WARNING"}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -56,16 +62,73 @@ def lines_for(stream: TextIO, *, process: str) -> logging.Formatter:
     return PlainLines(process) if stream.isatty() else JsonLines(process)
 
 
+class LineHandler(logging.Handler):
+    """Writes lines to a stream's descriptor, and never waits long for whoever reads them.
+
+    A pipe that stays full costs one wait of `ROOM_WAIT_MS`; from then on lines that find no room are dropped, and
+    the first one that finds some is preceded by one that says how many were.
+    """
+
+    def __init__(self, stream: TextIO, *, process: str) -> None:
+        super().__init__()
+        self.setFormatter(lines_for(stream, process=process))
+        self._fd = stream.fileno()
+        self._room = select.poll()
+        self._room.register(self._fd, select.POLLOUT)
+        self._dropped_count = 0
+        self._is_within_line = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self._line(record)
+            if self._dropped_count:
+                told = {"msg": "log.lines_dropped", "count": self._dropped_count}
+                line = self._line(logging.makeLogRecord(_DROPPED | told)) + line
+            if self._is_within_line:
+                line = b"\n" + line
+            self._write(line)
+        except OSError:
+            # Whoever read it is gone.
+            self._dropped_count += 1
+        except Exception:
+            self.handleError(record)
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+    def _write(self, line: bytes) -> None:
+        written_bytes = 0
+        while written_bytes < len(line):
+            # A pipe with any room takes so much as a whole (pipe(7)).
+            if not self._room.poll(0 if self._dropped_count else ROOM_WAIT_MS):
+                self._dropped_count += 1
+                self._is_within_line = self._is_within_line or written_bytes > 0
+                return
+            written_bytes += os.write(self._fd, line[written_bytes : written_bytes + select.PIPE_BUF])
+        self._dropped_count = 0
+        self._is_within_line = False
+
+
 def log_to(stream: TextIO | None, *, process: str, level: str) -> None:
     """Make the root logger write to `stream` (default: standard error); `process` names what runs, as `dataplane`."""
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
+    handler = (
+        LineHandler(stream, process=process) if _has_descriptor(stream) else logging.StreamHandler(stream)
+    )
     handler.setFormatter(lines_for(stream, process=process))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def _has_descriptor(stream: TextIO) -> bool:
+    try:
+        stream.fileno()
+    except OSError:
+        return False
+    return True
 
 
 def _fields(record: logging.LogRecord) -> dict[str, bool | int | float | str | None]:

@@ -1,13 +1,16 @@
 """Logs are JSON lines for programs and plain lines for a person at a terminal, one a fact, whatever is in them."""
 
+import fcntl
 import io
 import json
 import logging
+import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from engine.logs import JsonLines, PlainLines, lines_for
+from engine.logs import JsonLines, LineHandler, PlainLines, lines_for
 
 
 class Terminal(io.StringIO):
@@ -64,3 +67,57 @@ def test_a_traceback_follows_a_plain_line() -> None:
 
     assert line.endswith("dataplane ERROR request.failed")
     assert traceback[-1] == "ValueError: why"
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
+    """A small pipe: the end to read, and the end that is a stream to log to."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(writing, "w") as stream:
+        yield reading, stream
+        # What is buffered, which nothing should be, finds its reader gone or room.
+        os.set_blocking(reading, False)
+        while _read(reading):
+            pass
+    os.close(reading)
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 1 << 20)
+    except BlockingIOError:
+        return b""
+
+
+def test_a_reader_that_does_not_read_keeps_nobody_waiting_and_learns_what_it_missed(
+    pipe: tuple[int, io.TextIOWrapper],
+) -> None:
+    reading, stream = pipe
+    handler = LineHandler(stream, process="x")
+
+    for number in range(200):
+        handler.emit(record("copy.repaired", number=number))
+
+    lines = [json.loads(line) for line in os.read(reading, 1 << 20).splitlines()]
+    assert [line["number"] for line in lines] == list(range(len(lines)))
+    assert 0 < len(lines) < 200
+
+    handler.emit(record("copy.repaired", number=200))
+    told, last = (json.loads(line) for line in os.read(reading, 1 << 20).splitlines())
+    assert (told["event"], told["count"]) == ("log.lines_dropped", 200 - len(lines))
+    assert last["number"] == 200
+
+
+def test_a_line_longer_than_a_pipe_holds_is_cut_off_and_the_next_one_stands_on_its_own(
+    pipe: tuple[int, io.TextIOWrapper],
+) -> None:
+    reading, stream = pipe
+    handler = LineHandler(stream, process="x")
+
+    handler.emit(record("x" * 10_000))
+    os.read(reading, 1 << 20)
+    handler.emit(record("copy.repaired"))
+
+    *_, last = os.read(reading, 1 << 20).splitlines()
+    assert json.loads(last)["event"] == "copy.repaired"
