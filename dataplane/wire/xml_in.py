@@ -8,6 +8,8 @@ from engine.units import KIB, MIB
 
 DOCUMENT_BYTES_MAX = MIB
 DEPTH_MAX = 16
+ELEMENT_COUNT_MAX = 50_000
+"""Of a document: 10,000 parts with all they may have are 40,001. Each takes thirty times the bytes of an empty tag."""
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _SEPARATOR = " "
@@ -43,7 +45,7 @@ def parse_document(raw: bytes, root_name: str, *, max_bytes: int = DOCUMENT_BYTE
 
     Names are taken from S3's namespace or from none, however they are prefixed. Raises MaxMessageLengthExceeded,
     MissingRequestBody for an empty one, MalformedXml for everything that is not well-formed, has a document type,
-    lies deeper than `DEPTH_MAX`, comes from another namespace, mixes text with elements, or has another root.
+    lies deeper than `DEPTH_MAX`, has too many elements, comes from another namespace, mixes text with elements, or has another root.
     """
     require_size(len(raw), max_bytes=max_bytes)
     if not raw.strip():
@@ -66,6 +68,7 @@ class _Reader:
     def __init__(self) -> None:
         self.root: Element | None = None
         self._open: list[Element] = []
+        self._left_count = ELEMENT_COUNT_MAX
         self.parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
         self.parser.buffer_text = True
         self.parser.buffer_size = _TEXT_BUFFER_BYTES
@@ -77,8 +80,9 @@ class _Reader:
 
     def _start(self, qualified: str, attributes: object) -> None:
         namespace, _, name = qualified.rpartition(_SEPARATOR)
-        if namespace not in {"", NAMESPACE} or len(self._open) >= DEPTH_MAX:
+        if namespace not in {"", NAMESPACE} or len(self._open) >= DEPTH_MAX or self._left_count == 0:
             raise MalformedXml
+        self._left_count -= 1
         element = Element(name)
         if self._open:
             self._open[-1].children.append(element)

@@ -2,6 +2,7 @@
 
 import resource
 import time
+import tracemalloc
 
 import pytest
 
@@ -144,3 +145,25 @@ def test_depth_sixteen_is_not_too_deep() -> None:
 def test_text_among_elements_is_malformed() -> None:
     with pytest.raises(MalformedXml):
         parse_document(b"<Delete>text<Object/></Delete>", "Delete")
+
+
+def test_many_small_elements_take_no_more_memory_than_a_large_list_of_parts() -> None:
+    raw = b"<CompleteMultipartUpload>" + b"<a/>" * 500_000 + b"</CompleteMultipartUpload>"
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedXml):
+            read_complete(raw)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 12 * 1024**2
+
+
+def test_the_longest_list_of_parts_with_checksums_is_read() -> None:
+    part = "<Part><PartNumber>{}</PartNumber><ETag>x</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
+    raw = "".join(
+        ["<CompleteMultipartUpload>", *map(part.format, range(1, 10_001)), "</CompleteMultipartUpload>"]
+    )
+
+    assert len(read_complete(raw.encode())) == 10_000
