@@ -106,7 +106,14 @@ def _compaction(parts: WorkerParts, lease: Lease) -> Unit:
     volumes, fence = parts.volumes, _fence(lease)
     return InTurn(
         [
-            VolumeCompactor(parts.store, volumes, fence=fence, grace_us=parts.grace_us),
+            VolumeCompactor(
+                parts.store,
+                volumes,
+                fence=fence,
+                grace_us=parts.grace_us,
+                clock=parts.clock,
+                rest_us=parts.grace_us,
+            ),
             VolumeSweeper(parts.store, volumes, fence=fence, clock=parts.clock),
         ]
     )

@@ -14,6 +14,7 @@ from engine.backends.base import Backend, Barrier, PieceTail, StoredPiece
 from engine.backends.volume.format import NotARecord, read_storage_key
 from engine.backends.volume.records import StoredRecord
 from engine.backends.volume.shelf import HeldVolume, VolumeShelf
+from engine.clock import Clock, SystemClock
 from engine.errors import BackendFull, BackendUnavailable, PieceCorrupt
 from engine.metadata import cleanup, quota
 from engine.metadata.locations import mark_location, switch_location
@@ -86,14 +87,22 @@ class VolumeCompactor:
         *,
         fence: Fence,
         grace_us: int,
+        clock: Clock | None = None,
+        rest_us: int = 0,
         dead_fraction_min: float = DEAD_FRACTION_MIN,
         unit_count_max: int = UNIT_COUNT_MAX,
     ) -> None:
-        """`fence` raises LeaseLost in the transaction of every write; `grace_us` is how long readers may still come."""
+        """`fence` raises LeaseLost in the transaction of every write; `grace_us` is how long readers may still come.
+
+        A file is left alone until nobody has written to it for `rest_us`: what no row names in it may be the beginning
+        of a large body that is still on its way.
+        """
         self._store = store
         self._backends = backends
         self._fence = fence
         self._grace_us = grace_us
+        self._clock = clock or SystemClock()
+        self._rest_us = rest_us
         self._dead_fraction_min = dead_fraction_min
         self._unit_count_max = unit_count_max
         # Volumes that this run does no more about: mostly alive, damaged, or with no room for the copies.
@@ -121,14 +130,21 @@ class VolumeCompactor:
 
     def _candidates(self, backend: CompactableBackend) -> Iterator[VolumeRow]:
         """What was begun first, then what holds nothing, then what is mostly dead."""
-        sizes = {file.volume_id: file.size_bytes for file in backend.shelf.files()}
+        files = {file.volume_id: file for file in backend.shelf.files()}
+        sizes = {volume_id: file.size_bytes for volume_id, file in files.items()}
+        rested_us = self._clock.now_us() - self._rest_us
         rows = [
             row
             for row in self._store.read(partial(list_volumes, backend_id=backend.backend_id))
             if row.volume_id not in self._put_off and row.volume_id in sizes
         ]
         yield from (row for row in rows if row.state is VolumeState.COMPACTING)
-        idle = [row for row in rows if row.state in (VolumeState.CLOSED, VolumeState.OPEN)]
+        idle = [
+            row
+            for row in rows
+            if row.state in (VolumeState.CLOSED, VolumeState.OPEN)
+            and files[row.volume_id].changed_at_us <= rested_us
+        ]
         holding: list[VolumeRow] = []
         for row in idle:
             if self._store.read(

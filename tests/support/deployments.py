@@ -235,9 +235,17 @@ class TestDeployment:
             )
         )
 
-    def compactor(self, *, fence: Fence = no_fence, unit_count_max: int = 5) -> VolumeCompactor:
+    def compactor(
+        self, *, fence: Fence = no_fence, unit_count_max: int = 5, rest_us: int = 0
+    ) -> VolumeCompactor:
         return VolumeCompactor(
-            self.store, [self.backend], fence=fence, grace_us=GRACE_US, unit_count_max=unit_count_max
+            self.store,
+            [self.backend],
+            fence=fence,
+            grace_us=GRACE_US,
+            clock=self.clock,
+            rest_us=rest_us,
+            unit_count_max=unit_count_max,
         )
 
     def compact(

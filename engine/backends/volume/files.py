@@ -31,6 +31,7 @@ class VolumeFile:
     volume_id: bytes
     path: Path
     size_bytes: int
+    changed_at_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +66,15 @@ def _walk(directory: Path) -> Iterator[VolumeFile]:
             if match is None or not entry.is_file(follow_symlinks=False):
                 continue
             try:
-                size_bytes = entry.stat(follow_symlinks=False).st_size
+                stat = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # unlinked while we looked
                 continue
-            yield VolumeFile(volume_id=bytes.fromhex(match[1]), path=Path(entry.path), size_bytes=size_bytes)
+            yield VolumeFile(
+                volume_id=bytes.fromhex(match[1]),
+                path=Path(entry.path),
+                size_bytes=stat.st_size,
+                changed_at_us=stat.st_mtime_ns // 1000,
+            )
 
 
 def create_volume(

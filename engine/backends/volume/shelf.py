@@ -95,7 +95,9 @@ class VolumeShelf:
 
         Raises PieceCorrupt when its header does not verify, BackendUnavailable.
         """
-        file = VolumeFile(volume_id=volume_id, path=volume_path(self._directory, volume_id), size_bytes=0)
+        file = VolumeFile(
+            volume_id=volume_id, path=volume_path(self._directory, volume_id), size_bytes=0, changed_at_us=0
+        )
         try:
             locked = lock_volume(file)
         except NotARecord:

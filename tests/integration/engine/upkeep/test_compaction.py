@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from engine.backends.volume.format import read_storage_key
 from engine.errors import BackendError, LeaseLost, PlacementRefused
 from engine.metadata import publish, volumes
 from engine.metadata.store import Tx
-from engine.records import Location, LocationState, VolumeState
+from engine.records import Location, LocationState, Progress, VolumeState
 from engine.units import BLOCK_BYTES, MIB
 from engine.upkeep.fsck_report import Problem
-from tests.support.deployments import TestDeployment
+from tests.support.deployments import GRACE_US, TestDeployment
 from tests.support.pieces import payload_of
 from tests.support.volumes import FailingDisk
 
@@ -179,6 +180,33 @@ def test_one_unit_moves_no_more_than_it_may(deployment: TestDeployment) -> None:
 
     assert progress.has_more
     assert progress.done_count <= 3
+
+
+def test_a_file_that_was_written_to_just_now_may_hold_the_beginning_of_a_large_body(
+    deployment: TestDeployment,
+) -> None:
+    _, (new, barriers) = deployment.prepare("key", payload_of(2 * MIB))
+    deployment.backend.close_volumes()
+    compactor = deployment.compactor(rest_us=GRACE_US)
+
+    assert compactor.work() == Progress()
+
+    deployment.store.write(partial(publish.publish, new=new), after=barriers)
+    assert deployment.get("key") == payload_of(2 * MIB)
+
+
+def test_a_file_that_nobody_wrote_to_for_long_holds_nothing_that_is_on_its_way(
+    deployment: TestDeployment,
+) -> None:
+    deployment.prepare("key", payload_of(2 * MIB))
+    deployment.backend.close_volumes()
+    compactor = deployment.compactor(rest_us=GRACE_US)
+    deployment.clock.pass_grace()
+
+    while compactor.work().has_more:
+        pass
+
+    assert VolumeState.GONE in states(deployment)
 
 
 class Stopped(Exception):
