@@ -119,7 +119,11 @@ class Endpoint:
     def _memory_bytes(self, environ: dict[str, Any]) -> int:
         text: str | None = environ.get("CONTENT_LENGTH")
         if text is None:
-            return 0
+            # What comes in chunks of HTTP says its length nowhere the server trusts, and may be held whole.
+            is_chunked = environ["REQUEST_METHOD"] not in _READS and any(
+                name == b"transfer-encoding" for name, _ in environ["penstock.headers"]
+            )
+            return max(self._held_bytes_max, STREAM_MEMORY_BYTES) if is_chunked else 0
         size_bytes = int(text)
         return size_bytes if size_bytes <= self._held_bytes_max else STREAM_MEMORY_BYTES
 

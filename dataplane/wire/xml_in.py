@@ -45,7 +45,8 @@ def parse_document(raw: bytes, root_name: str, *, max_bytes: int = DOCUMENT_BYTE
 
     Names are taken from S3's namespace or from none, however they are prefixed. Raises MaxMessageLengthExceeded,
     MissingRequestBody for an empty one, MalformedXml for everything that is not well-formed, has a document type,
-    lies deeper than `DEPTH_MAX`, has too many elements, comes from another namespace, mixes text with elements, or has another root.
+    lies deeper than `DEPTH_MAX`, has too many elements, comes from another namespace, mixes text with elements, or has
+    another root.
     """
     require_size(len(raw), max_bytes=max_bytes)
     if not raw.strip():
