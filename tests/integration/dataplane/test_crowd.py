@@ -1,4 +1,4 @@
-"""A crowd that writes at once waits for its turn while there is room to wait, and never takes more memory than it may."""
+"""A crowd that writes at once waits its turn while there is room for it, and never takes more memory than it may."""
 
 import select
 from contextlib import ExitStack
