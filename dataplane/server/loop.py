@@ -25,6 +25,9 @@ from dataplane.server.settings import ServerSettings
 
 RECEIVE_BYTES = 64 * 1024
 EVENT_COUNT_PER_TURN = 32
+BUSY_EVENT_COUNT = EVENT_COUNT_PER_TURN - 2
+"""A turn with more events than these is a full one."""
+
 ROOM_TIMEOUT_MS = 100
 """How long a thread waits for room in the socket before the loop waits instead."""
 
@@ -141,7 +144,12 @@ class Loop:
                 elif fd == self._wake:
                     self._take_returned()
                 elif fd in self._listeners:
-                    self._accept(*self._listeners[fd])
+                    # One by one while there is little to do: processes that share a socket get like shares of a crowd.
+                    # A full turn takes long, and whoever waits to come in should not wait for many of them.
+                    is_busy = len(events) > BUSY_EVENT_COUNT
+                    self._accept(
+                        *self._listeners[fd], count_max=settings.accept_count_per_turn if is_busy else 1
+                    )
             if self._ready:
                 ready, self._ready = self._ready, {}
                 for connection in ready:
@@ -174,9 +182,9 @@ class Loop:
 
     # Connections come and go.
 
-    def _accept(self, index: int, listener: socket.socket) -> None:
+    def _accept(self, index: int, listener: socket.socket, *, count_max: int) -> None:
         settings = self._settings
-        for _ in range(settings.accept_count_per_turn):
+        for _ in range(count_max):
             if len(self._connections) >= settings.connection_count_max:
                 self._pause_accepting()
                 return
