@@ -13,8 +13,38 @@ WRITE_TIMEOUT_S = 5.0
 """How long a caller waits for its unit to begin before it gives up with DatabaseUnavailable."""
 
 
+class Answer(Protocol):
+    """What a statement of a transaction gave. Errors of the statement are raised here, or at the commit if nobody asks."""
+
+    def row(self) -> Row:
+        """Exactly one row; anything else is a bug of ours."""
+
+    def row_or_none(self) -> Row | None:
+        """At most one row."""
+
+    def rows(self) -> list[Row]:
+        """All rows; the statement bounds how many."""
+
+    def count(self) -> int:
+        """The count of rows changed."""
+
+
 class Tx(Protocol):
-    """One transaction. Statements are named after their `.sql` file and bound by name."""
+    """One transaction. Statements are named after their `.sql` file and bound by name.
+
+    They run in the order they were given in. `ask` waits for nothing, so statements that do not depend on each other's
+    rows share one way to a database behind a network; the others are `ask` and the answer at once.
+    """
+
+    @property
+    def stripe_count(self) -> int:
+        """Stripes of a new quota account: as many as writers shall not wait for each other."""
+
+    def ask(self, statement: str, params: Params) -> Answer:
+        """Give a statement to the database; its answer may be read later, or never."""
+
+    def lock(self, statement: str, params: Params) -> None:
+        """Lock rows before they are read by a later statement. With one writer at a time there is nothing to do."""
 
     def row(self, statement: str, params: Params) -> Row:
         """Exactly one row; anything else is a bug of ours."""
@@ -66,5 +96,9 @@ class Store(Protocol):
         A caller that can be set aside while it waits is, unless it says that it holds a lock which others may ask for.
         Raises DatabaseUnavailable when nothing happened, OutcomeUnknown when that cannot be told.
         """
+
+    @property
+    def waits_for_network(self) -> bool:
+        """Whether a call waits for another machine, so that no thread with anything else to do should wait for it."""
 
     def close(self) -> None: ...

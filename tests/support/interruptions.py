@@ -31,6 +31,10 @@ class InterruptedStore:
         self._is_committed = is_committed
         self.write_count = 0
 
+    @property
+    def waits_for_network(self) -> bool:
+        return self._store.waits_for_network
+
     def read(self, unit: Callable[[Tx], T], /) -> T:
         return self._store.read(unit)
 

@@ -12,7 +12,7 @@ from engine.metadata.backends import ensure_backend
 from engine.metadata.publish import publish
 from engine.metadata.sqlite.connections import open_connection
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import Params, Row, Store, Tx
+from engine.metadata.store import Answer, Params, Row, Store, Tx
 from engine.names import BackendName, ObjectKey, bucket_name
 from engine.records import (
     Blob,
@@ -276,9 +276,21 @@ class CountingTx:
         self.statement_count = 0
         self.row_count = 0
 
+    @property
+    def stripe_count(self) -> int:
+        return self._tx.stripe_count
+
     def _count(self, rows: Sequence[Row]) -> None:
         self.statement_count += 1
         self.row_count += len(rows)
+
+    def ask(self, statement: str, params: Params) -> Answer:
+        answer = self._tx.ask(statement, params)
+        self._count(answer.rows())
+        return answer
+
+    def lock(self, statement: str, params: Params) -> None:
+        self._tx.lock(statement, params)
 
     def row(self, statement: str, params: Params) -> Row:
         found = self._tx.row(statement, params)

@@ -72,6 +72,33 @@ def open_connection(path: Path, *, is_reader: bool) -> apsw.Connection:
     return connection
 
 
+class SqliteAnswer:
+    """Rows and the count of changes, read when the statement ran; implements `engine.metadata.store.Answer`."""
+
+    __slots__ = ("_count", "_rows", "_statement")
+
+    def __init__(self, statement: str, rows: list[Row], count: int) -> None:
+        self._statement = statement
+        self._rows = rows
+        self._count = count
+
+    def row(self) -> Row:
+        if len(self._rows) != 1:
+            raise LookupError(f"{self._statement} gave {len(self._rows)} rows instead of one")
+        return self._rows[0]
+
+    def row_or_none(self) -> Row | None:
+        if len(self._rows) > 1:
+            raise LookupError(f"{self._statement} gave {len(self._rows)} rows instead of at most one")
+        return self._rows[0] if self._rows else None
+
+    def rows(self) -> list[Row]:
+        return self._rows
+
+    def count(self) -> int:
+        return self._count
+
+
 class SqliteTx:
     """One transaction on one connection; implements `engine.metadata.store.Tx`."""
 
@@ -83,6 +110,17 @@ class SqliteTx:
         self._statements = statements
         self._clock = clock
         self._now_us = 0
+
+    @property
+    def stripe_count(self) -> int:
+        return 1
+
+    def ask(self, statement: str, params: Params) -> SqliteAnswer:
+        found = self._execute(self._statements[statement], params).fetchall()
+        return SqliteAnswer(statement, cast(list[Row], found), self._connection.changes())
+
+    def lock(self, statement: str, params: Params) -> None:
+        """One writes at a time."""
 
     def row(self, statement: str, params: Params) -> Row:
         found = self._execute(self._statements[statement], params).fetchall()

@@ -77,6 +77,10 @@ class SqliteStore:
             committed=self._consider_checkpoint,
         )
 
+    @property
+    def waits_for_network(self) -> bool:
+        return False
+
     def read(self, unit: Callable[[Tx], T], /) -> T:
         try:
             connection = self._readers.take()

@@ -203,6 +203,10 @@ class Breaking:
         self._store = store
         self.error: Exception | None = None
 
+    @property
+    def waits_for_network(self) -> bool:
+        return self._store.waits_for_network
+
     def read(self, unit, /):  # type: ignore[no-untyped-def]
         if self.error is not None:
             raise self.error

@@ -194,6 +194,10 @@ class Slow:
         self.has_arrived = threading.Event()
         self.may_go = threading.Event()
 
+    @property
+    def waits_for_network(self) -> bool:
+        return self._store.waits_for_network
+
     def read(self, unit, /):  # type: ignore[no-untyped-def]
         if self.is_held:
             self.has_arrived.set()

@@ -56,6 +56,10 @@ class GatedStore:
         """The next write of this thread waits at the gate, after some others went through."""
         self._local.gate, self._local.left_count = gate, after_count
 
+    @property
+    def waits_for_network(self) -> bool:
+        return self._inner.waits_for_network
+
     def read(self, unit: Callable[[Tx], T], /) -> T:
         return self._inner.read(unit)
 
