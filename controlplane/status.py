@@ -51,6 +51,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.BelowWriteQuorum: Answer(_C.UNAVAILABLE, "BELOW_WRITE_QUORUM"),
     errors.DatabaseUnavailable: Answer(_C.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
     errors.DatabaseFull: Answer(_C.RESOURCE_EXHAUSTED, "DATABASE_FULL"),
+    errors.RowRefused: Answer(_C.INTERNAL, "ROW_REFUSED"),
     errors.OutcomeUnknown: Answer(_C.UNAVAILABLE, "OUTCOME_UNKNOWN"),
     errors.IntentLost: Answer(_C.UNAVAILABLE, "INTENT_LOST"),
     errors.PlacementRefused: Answer(_C.UNAVAILABLE, "PLACEMENT_REFUSED"),

@@ -257,6 +257,14 @@ class DatabaseFull(DatabaseUnavailable):
     """The metadata database's disk is full; nothing happened."""
 
 
+class RowRefused(EngineError):
+    """The schema refused a row, again and again: a bug of ours, or a database that somebody changed by hand."""
+
+    def __init__(self, *, constraint: str) -> None:
+        super().__init__(f"the metadata database refused a row: {constraint}")
+        self.constraint = constraint
+
+
 class OutcomeUnknown(EngineError):
     """The unit may or may not have been committed; nothing may be deleted on its account."""
 

@@ -13,6 +13,9 @@ class Parked(Protocol):
         Other callers run on this thread meanwhile, so the caller holds no lock that one of them may ask for.
         """
 
+    def park_on(self, fd: int, *, for_write: bool, timeout_s: float) -> bool:
+        """Return once the descriptor can be read (or written, when `for_write`); false when the time is over."""
+
     def wake(self) -> None:
         """End the wait. For any thread, at any time, more than once as well."""
 

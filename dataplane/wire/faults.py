@@ -57,6 +57,7 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.BackendTimeout: _SLOW_DOWN,
     errors.ForeignBackend: _SLOW_DOWN,
     errors.DatabaseUnavailable: _UNAVAILABLE,
+    errors.RowRefused: INTERNAL,
     errors.OutcomeUnknown: _UNAVAILABLE,
     errors.IntentLost: _UNAVAILABLE,
     errors.LeaseLost: _UNAVAILABLE,

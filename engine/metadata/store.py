@@ -14,7 +14,7 @@ WRITE_TIMEOUT_S = 5.0
 
 
 class Answer(Protocol):
-    """What a statement of a transaction gave. Errors of the statement are raised here, or at the commit if nobody asks."""
+    """What a statement gave. Its errors are raised here, or at the commit if nobody asks."""
 
     def row(self) -> Row:
         """Exactly one row; anything else is a bug of ours."""

@@ -7,7 +7,6 @@ A round trip costs ten times a statement, so what a transaction asks before it l
 import select
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import psycopg
@@ -90,7 +89,11 @@ _SYNC = object()
 
 
 class Conversation:
-    """For one caller at a time, who says with `begin` how it waits."""
+    """For one caller at a time, who says with `begin` how it waits.
+
+    `is_lost`: nothing can be said on it any more. `has_server_moved`: because another server takes the writes now.
+    `warning` is what the server last warned of since `begin`.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
@@ -106,21 +109,33 @@ class Conversation:
         self._prepared: set[str] = set()
         self._parked: Parked | None = None
         self._poll = select.poll()
+        self.is_lost = False
+        self.has_server_moved = False
+        self.warning: str | None = None
+        connection.add_notice_handler(self._take_notice)
 
     def begin(self, parked: Parked | None) -> None:
         """Another caller; nothing of the one before is left."""
         assert not self._expected
         self._parked = parked
         self._failure = None
+        self.warning = None
 
     @property
     def is_idle(self) -> bool:
         """Whether it can be lent to somebody else: alive, and outside of any transaction."""
         return (
-            not self._expected
+            not self.is_lost
+            and not self._expected
             and self._pgconn.status == pq.ConnStatus.OK
             and self._pgconn.transaction_status == pq.TransactionStatus.IDLE
         )
+
+    @property
+    def is_hung_up(self) -> bool:
+        """Whether the server has said something unasked, which it does when it ends the connection. For idle ones."""
+        self._poll.register(self._fd, _POLL_READ)
+        return bool(self._poll.poll(0))
 
     def ask(self, statement: PostgresStatement, params: Params) -> PostgresAnswer:
         """Send a statement; raises ConnectionLost. What the server thinks of it shows when the answer is read."""
@@ -139,7 +154,7 @@ class Conversation:
                 self._prepared.add(name)
             pgconn.send_query_prepared(statement.prepared_name, values, formats, _BINARY)
         except psycopg.Error as error:
-            raise ConnectionLost(str(error)) from error
+            raise self._lost(str(error)) from error
         self._expected.append(answer)
         self._is_synced = False
         return answer
@@ -174,7 +189,7 @@ class Conversation:
                 # The server may wait for us to read before it reads on.
                 self._pgconn.consume_input()
         except psycopg.Error as error:
-            raise ConnectionLost(str(error)) from error
+            raise self._lost(str(error)) from error
 
     def _take_result(self) -> None:
         pgconn = self._pgconn
@@ -184,11 +199,11 @@ class Conversation:
                 pgconn.consume_input()
             result = pgconn.get_result()
         except psycopg.Error as error:
-            raise ConnectionLost(str(error)) from error
+            raise self._lost(str(error)) from error
         if result is None:
             # Between the answers of two statements, or all there is from a connection that died.
             if pgconn.status != pq.ConnStatus.OK:
-                raise ConnectionLost(_message_of(pgconn))
+                raise self._lost(_message_of(pgconn))
             return
         head = self._expected.popleft()
         status = result.status
@@ -207,11 +222,14 @@ class Conversation:
 
     def _take_failure(self, head: object, result: Any) -> None:
         if result.status != pq.ExecStatus.PIPELINE_ABORTED or self._failure is None:
-            if self._pgconn.status != pq.ConnStatus.OK and not result.error_field(pq.DiagnosticField.SQLSTATE):
-                raise ConnectionLost(_message_of(self._pgconn))
+            if self._pgconn.status != pq.ConnStatus.OK and not result.error_field(
+                pq.DiagnosticField.SQLSTATE
+            ):
+                raise self._lost(_message_of(self._pgconn))
             self._failure = _read_error(head, result)
             if self._failure.is_connection_lost:
-                raise ConnectionLost(str(self._failure)) from self._failure
+                self.has_server_moved = self._failure.is_read_only
+                raise self._lost(str(self._failure)) from self._failure
         if isinstance(head, _Preparation):
             self._prepared.discard(head.name)
         elif isinstance(head, PostgresAnswer):
@@ -225,7 +243,15 @@ class Conversation:
             self._poll.register(self._fd, _POLL_BOTH if for_write else _POLL_READ)
             is_ready = bool(self._poll.poll(REPLY_TIMEOUT_S * 1000))
         if not is_ready:
-            raise ConnectionLost(f"the database server gave no answer within {REPLY_TIMEOUT_S} s")
+            raise self._lost(f"the database server gave no answer within {REPLY_TIMEOUT_S} s")
+
+    def _lost(self, why: str) -> ConnectionLost:
+        self.is_lost = True
+        return ConnectionLost(why)
+
+    def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self.warning = notice.message_primary
 
 
 def _written(value: SqlValue) -> bytes | None:

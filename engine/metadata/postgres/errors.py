@@ -7,9 +7,9 @@ Serialisation failure, deadlock, and rows that somebody else was quicker to make
 them and says itself what that means.
 """
 
-_LOST_STATES = frozenset({"57P01", "57P02", "57P03", "25006", "25P03", "57P05"})
+_READ_ONLY_STATE = "25006"
+_LOST_STATES = frozenset({"57P01", "57P02", "57P03", "25P03", "57P05", _READ_ONLY_STATE})
 _FULL_STATES = frozenset({"53100"})
-_REFUSED_CLASSES = ("53", "57", "58", "55", "54", "XX")
 
 
 class ConnectionLost(Exception):
@@ -45,6 +45,6 @@ class ServerError(Exception):
         return self.state in _LOST_STATES or self.state.startswith("08")
 
     @property
-    def is_server_trouble(self) -> bool:
-        """Whether the server could not do it now: timeouts, resources, its own faults."""
-        return self.state.startswith(_REFUSED_CLASSES)
+    def is_read_only(self) -> bool:
+        """Whether the server has become a standby."""
+        return self.state == _READ_ONLY_STATE

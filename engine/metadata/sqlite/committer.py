@@ -14,7 +14,15 @@ from typing import Any
 import apsw
 
 from engine.clock import Clock
-from engine.errors import DatabaseFull, DatabaseUnavailable, EngineError, OutcomeUnknown, Overloaded
+from engine.errors import (
+    DatabaseFull,
+    DatabaseUnavailable,
+    EngineError,
+    OutcomeUnknown,
+    Overloaded,
+    RowRefused,
+)
+from engine.metadata.barriers import sync_together
 from engine.metadata.sqlite.connections import SqliteTx
 from engine.metadata.statements import Statements
 from engine.metadata.store import Barrier, Tx
@@ -190,27 +198,13 @@ class Committer:
 
     def _sync_barriers(self, group: list[_Waiting]) -> list[_Waiting]:
         """Sync each barrier once; a unit whose barrier fails gets that error and is not run."""
-        failed: dict[int, BaseException] = {}
-        synced: set[int] = set()
         ready = []
-        for waiting in group:
-            for barrier in waiting.barriers:
-                if id(barrier) in synced:
-                    continue
-                if id(barrier) not in failed:
-                    try:
-                        barrier.sync()
-                    except (
-                        BaseException
-                    ) as error:  # whatever it is, it belongs to the units behind this barrier
-                        failed[id(barrier)] = error
-                    else:
-                        synced.add(id(barrier))
-                        continue
-                waiting.error = failed[id(barrier)]
-                break
-            else:
+        errors = sync_together([waiting.barriers for waiting in group])
+        for waiting, error in zip(group, errors, strict=True):
+            if error is None:
                 ready.append(waiting)
+            else:
+                waiting.error = error
         return ready
 
     def _commit_together(self, group: list[_Waiting], *, is_alone: bool = False) -> bool:
@@ -271,7 +265,7 @@ class Committer:
             waiting.result = waiting.unit(SqliteTx(connection, self._statements, self._clock))
         except apsw.ConstraintError as error:
             # A constraint is the schema's refusal of this unit alone; the use case should have asked first.
-            waiting.error = error
+            waiting.error = RowRefused(constraint=str(error))
         except apsw.Error:
             raise
         except (

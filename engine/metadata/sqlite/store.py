@@ -11,9 +11,9 @@ import apsw
 
 from engine.clock import Clock, SystemClock
 from engine.errors import DatabaseUnavailable, EngineError, StartRefused
-from engine.metadata.migrate import migrate
 from engine.metadata.sqlite.committer import Committer
 from engine.metadata.sqlite.connections import SqliteTx, check_file_system, check_version, open_connection
+from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.readers import Readers
 from engine.metadata.statements import load_statements
 from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Tx

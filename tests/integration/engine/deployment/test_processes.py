@@ -16,7 +16,7 @@ PROCESS_COUNT = 4
 
 STEPS = (
     "engine.metadata.sqlite.store.SqliteStore.__init__",
-    "engine.metadata.migrate.migrate",
+    "engine.metadata.sqlite.migrating.migrate",
     "engine.sealing.keyring.new_ring_key",
     "engine.metadata.keys.insert_key",
     "engine.metadata.generations.commit_generation",

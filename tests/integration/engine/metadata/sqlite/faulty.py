@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from engine.metadata.migrate import migrate
+from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.committer import LOCK_TIMEOUT_S, SETTLE_TIMEOUT_S, Committer
 from engine.metadata.sqlite.connections import BUSY_TIMEOUT_MS
 from engine.metadata.sqlite.store import FOLDER

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import SchemaTooNew, StartRefused
 from engine.metadata import journal
-from engine.metadata.migrate import migrate
+from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.connections import (
     SQLITE_VERSION_MIN,
     check_file_system,

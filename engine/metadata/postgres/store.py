@@ -1,0 +1,205 @@
+"""The store on PostgreSQL: each unit a transaction of its own, run again when others were quicker."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from engine.clock import Clock, uuid7
+from engine.errors import DatabaseFull, DatabaseUnavailable, EngineError, OutcomeUnknown, RowRefused
+from engine.metadata.barriers import BarrierSyncer
+from engine.metadata.postgres.conversation import Conversation
+from engine.metadata.postgres.errors import ConnectionLost, ServerError
+from engine.metadata.postgres.lending import Lender
+from engine.metadata.postgres.migrating import migrate
+from engine.metadata.postgres.statements import load_postgres_statements, read_statement
+from engine.metadata.postgres.target import PostgresTarget
+from engine.metadata.postgres.transaction import (
+    BEGIN_READ,
+    BEGIN_WRITE,
+    COMMIT,
+    ROLL_BACK,
+    PostgresTx,
+)
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Tx
+from engine.parking import Park, Parked, nobody
+
+T = TypeVar("T")
+
+FOLDER = Path(__file__).parent
+RUN_COUNT_MAX = 10
+"""Times a unit is run, when others are quicker again and again or connections break."""
+
+PAUSE_FIRST_S = 0.002
+PAUSE_MAX_S = 0.1
+FIND_AGAIN_TIMEOUT_S = 1.5
+"""How long a commit of unknown outcome is looked for before the caller is told that it is unknown."""
+
+_FIND_UNIT = read_statement(
+    "find_unit",
+    "SELECT pg_current_xact_id()::text FROM (SELECT unit_id FROM journal ORDER BY seq DESC LIMIT 20000) AS recent"
+    " WHERE recent.unit_id = :unit_id LIMIT 1",
+)
+
+
+class PostgresStore:
+    """Implements `engine.metadata.store.Store`. Made after a fork, used by any thread and by parked callers."""
+
+    def __init__(self, target: PostgresTarget, *, clock: Clock | None = None, park: Park = nobody) -> None:
+        """Migrates the database first. `clock` takes the place of the database's own, in tests.
+
+        `park` tells who is set aside while a call waits. Raises DatabaseUnavailable, SchemaTooNew, StartRefused.
+        """
+        migrate(target, FOLDER / "migrations")
+        self.target = target
+        self._clock = clock
+        self._park = park
+        self._statements = load_postgres_statements(FOLDER)
+        self._lender = Lender(target)
+        self._syncer = BarrierSyncer()
+        self._is_closed = False
+
+    @property
+    def waits_for_network(self) -> bool:
+        return True
+
+    @property
+    def problem(self) -> str | None:
+        """Why the database cannot be reached; null as far as is known."""
+        return self._lender.problem
+
+    def read(self, unit: Callable[[Tx], T], /) -> T:
+        return self._again(self._park(), WRITE_TIMEOUT_S, lambda conversation: self._read(conversation, unit))
+
+    def look(self, statement: str, params: Params, /) -> list[Row]:
+        found = self._statements[statement]
+        return self._again(
+            self._park(), WRITE_TIMEOUT_S, lambda conversation: conversation.ask(found, params).rows()
+        )
+
+    def write(
+        self,
+        unit: Callable[[Tx], T],
+        /,
+        *,
+        after: Sequence[Barrier] = (),
+        timeout_s: float = WRITE_TIMEOUT_S,
+        holds_locks: bool = False,
+    ) -> T:
+        parked = None if holds_locks else self._park()
+        if after:
+            self._syncer.sync(after, parked)
+        return self._again(parked, timeout_s, lambda conversation: self._write(conversation, unit, parked))
+
+    def close(self) -> None:
+        """No call may be under way. Repeating it does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._syncer.close()
+        self._lender.close()
+
+    def _again(self, parked: Parked | None, timeout_s: float, run: Callable[[Conversation], T]) -> T:
+        """Run on a connection, and on another one or once more where that may help."""
+        for count in range(1, RUN_COUNT_MAX + 1):
+            conversation = self._lender.take(parked, timeout_s)
+            try:
+                try:
+                    return run(conversation)
+                finally:
+                    self._leave(conversation)
+            except ConnectionLost as error:
+                if count == RUN_COUNT_MAX:
+                    raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
+            except ServerError as error:
+                if count == RUN_COUNT_MAX or not error.is_run_again:
+                    raise _translated(error) from error
+                if count > 1:
+                    _pause(parked, count)
+        raise AssertionError("the last run returns or raises")
+
+    def _leave(self, conversation: Conversation) -> None:
+        """Back to where another caller finds it, outside of any transaction."""
+        try:
+            if not conversation.is_lost:
+                conversation.drain()
+                if not conversation.is_idle:
+                    conversation.ask(ROLL_BACK, {})
+                    conversation.drain()
+        except ConnectionLost:
+            pass
+        if conversation.is_idle:
+            self._lender.give_back(conversation)
+        else:
+            self._lender.discard(conversation, has_server_moved=conversation.has_server_moved)
+
+    def _read(self, conversation: Conversation, unit: Callable[[Tx], T]) -> T:
+        tx = PostgresTx(conversation, self._statements, self._clock)
+        tx.begin(BEGIN_READ)
+        result = unit(tx)
+        conversation.ask(COMMIT, {}).check()
+        return result
+
+    def _write(self, conversation: Conversation, unit: Callable[[Tx], T], parked: Parked | None) -> T:
+        tx = PostgresTx(conversation, self._statements, self._clock, unit_id=uuid7())
+        tx.begin(BEGIN_WRITE)
+        result = unit(tx)
+        # A connection that broke while it lay idle is found out before the commit, when that is no riddle yet.
+        tx.check_begun()
+        # What was asked and not looked at may have failed: then the commit is skipped along with it.
+        committed = conversation.ask(COMMIT, {})
+        try:
+            committed.check()
+        except ConnectionLost as error:
+            if tx.is_journalled and self._is_committed(tx.unit_id, parked):
+                return result
+            raise OutcomeUnknown(f"the connection to the database broke at the commit: {error}") from error
+        if committed.command != b"COMMIT":
+            raise conversation.failure or AssertionError("a transaction without failures is committed")
+        if conversation.warning is not None:
+            # Such as a wait for the standbys that somebody called off: committed here, and perhaps nowhere else.
+            raise OutcomeUnknown(f"the database warned at the commit: {conversation.warning}")
+        return result
+
+    def _is_committed(self, unit_id: bytes, parked: Parked | None) -> bool:
+        """Whether a unit's journal row stands, here and on the synchronous standbys.
+
+        Absence proves nothing: the server may still be at it. Presence is proved by a commit of ours behind it.
+        """
+        deadline_s = time.monotonic() + FIND_AGAIN_TIMEOUT_S
+        count = 1
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                conversation = self._lender.take(parked, left_s)
+                try:
+                    conversation.ask(BEGIN_WRITE, {})
+                    found = conversation.ask(_FIND_UNIT, {"unit_id": unit_id}).rows()
+                    committed = conversation.ask(COMMIT, {})
+                    committed.check()
+                    if found and committed.command == b"COMMIT" and conversation.warning is None:
+                        return True
+                finally:
+                    self._leave(conversation)
+            except (ConnectionLost, ServerError, DatabaseUnavailable):
+                pass
+            count += 1
+            _pause(parked, count)
+        return False
+
+
+def _pause(parked: Parked | None, count: int) -> None:
+    """Longer each time, and of another length for everybody."""
+    pause_s = random.uniform(0.5, 1.0) * min(PAUSE_FIRST_S * 2**count, PAUSE_MAX_S)
+    if parked is not None:
+        parked.park(pause_s)
+    else:
+        time.sleep(pause_s)
+
+
+def _translated(error: ServerError) -> EngineError:
+    if error.is_disk_full:
+        return DatabaseFull("the disk of the metadata database is full; nothing was changed")
+    if error.is_constraint:
+        return RowRefused(constraint=error.constraint or error.state)
+    return DatabaseUnavailable(f"the metadata database refused: {error}")

@@ -1,0 +1,105 @@
+"""A transaction on PostgreSQL; implements `engine.metadata.store.Tx`."""
+
+from collections.abc import Mapping, Sequence
+
+from engine.clock import Clock
+from engine.metadata.postgres.conversation import Conversation, PostgresAnswer
+from engine.metadata.postgres.statements import PostgresStatement, read_statement
+from engine.metadata.store import Params, Row
+
+STRIPE_COUNT = 8
+"""Stripes of a new quota account: so many writes to one bucket commit side by side."""
+
+BEGIN_WRITE = read_statement("begin_write", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+BEGIN_READ = read_statement("begin_read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+COMMIT = read_statement("commit", "COMMIT")
+ROLL_BACK = read_statement("roll_back", "ROLLBACK")
+READ_CLOCK = read_statement(
+    "read_clock", "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint"
+)
+
+_JOURNAL = "insert_journal"
+
+
+class PostgresTx:
+    """`unit_id` names the write in its journal row, by which a commit of unknown outcome is found again."""
+
+    __slots__ = (
+        "_begun",
+        "_clock",
+        "_conversation",
+        "_now",
+        "_now_us",
+        "_statements",
+        "is_journalled",
+        "unit_id",
+    )
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        statements: Mapping[str, PostgresStatement],
+        clock: Clock | None,
+        *,
+        unit_id: bytes = b"",
+    ) -> None:
+        """`clock` takes the place of the database's, in tests."""
+        self._conversation = conversation
+        self._statements = statements
+        self._clock = clock
+        self._begun: PostgresAnswer | None = None
+        self._now: PostgresAnswer | None = None
+        self._now_us = 0
+        self.unit_id = unit_id
+        self.is_journalled = False
+
+    def begin(self, statement: PostgresStatement) -> None:
+        """Open it; what the server says to that comes with the first answer."""
+        self._begun = self._conversation.ask(statement, {})
+        if self._clock is None:
+            self._now = self._conversation.ask(READ_CLOCK, {})
+
+    def check_begun(self) -> None:
+        """Wait until the server has begun it; raises ServerError and ConnectionLost."""
+        assert self._begun is not None
+        self._begun.check()
+
+    @property
+    def stripe_count(self) -> int:
+        return STRIPE_COUNT
+
+    def ask(self, statement: str, params: Params) -> PostgresAnswer:
+        if statement == _JOURNAL:
+            self.is_journalled = True
+            params = {**params, "unit_id": self.unit_id}
+        return self._conversation.ask(self._statements[statement], params)
+
+    def lock(self, statement: str, params: Params) -> None:
+        self._conversation.ask(self._statements[statement], params)
+
+    def row(self, statement: str, params: Params) -> Row:
+        return self.ask(statement, params).row()
+
+    def row_or_none(self, statement: str, params: Params) -> Row | None:
+        return self.ask(statement, params).row_or_none()
+
+    def rows(self, statement: str, params: Params) -> list[Row]:
+        return self.ask(statement, params).rows()
+
+    def run(self, statement: str, params: Params) -> int:
+        return self.ask(statement, params).count()
+
+    def run_many(self, statement: str, params: Sequence[Params]) -> int:
+        answers = [self.ask(statement, each) for each in params]
+        return sum(answer.count() for answer in answers)
+
+    def now_us(self) -> int:
+        if not self._now_us:
+            if self._now is not None:
+                (now_us,) = self._now.row()
+                assert isinstance(now_us, int)
+                self._now_us = now_us
+            else:
+                assert self._clock is not None
+                self._now_us = self._clock.now_us()
+        return self._now_us
