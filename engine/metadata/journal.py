@@ -3,15 +3,22 @@
 import json
 from collections.abc import Mapping
 
-from engine.metadata.store import Tx
+from engine.metadata.images import RowKind
+from engine.metadata.store import Params, Tx
 
 DROP_COUNT_MAX = 500
 
 
 def append(tx: Tx, kind: str, image: Mapping[str, object]) -> None:
-    """`kind` names what the image is of; bytes go in as hex."""
-    payload = json.dumps(image, separators=(",", ":"), ensure_ascii=False)
+    """`kind` names what the image is of; bytes go in as hex, nulls not at all."""
+    told = {name: value for name, value in image.items() if value is not None}
+    payload = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
     tx.run("insert_journal", {"kind": kind, "payload": payload, "now_us": tx.now_us()})
+
+
+def append_row(tx: Tx, kind: RowKind, named: Params) -> None:
+    """The image of a row as it stands now, in the transaction that changed it. For rows that change seldom."""
+    append(tx, kind.name, kind.write(tx.row(kind.reads, named)))
 
 
 def drop_older(tx: Tx, *, than_us: int, count_max: int = DROP_COUNT_MAX) -> int:
