@@ -10,6 +10,9 @@ from engine.names import BucketName
 from engine.records import Bucket, Origin, Scheme, Sealing, Versioning, read_scheme
 
 REMEMBERED_COUNT = 256
+BUCKET_COLUMN_COUNT = 12
+"""Columns of a bucket in `find_bucket` and its like."""
+
 OPEN_UPLOAD_COUNT_MAX = 500
 """Open uploads that go with a bucket in one transaction; a bucket with more is emptied by aborting them first."""
 
@@ -102,6 +105,7 @@ def delete_bucket(tx: Tx, name: str, account_id: int | None = None) -> None:
     """Raises NoSuchBucket and BucketNotEmpty. Open uploads hold no object: they are aborted with the bucket."""
     from engine.metadata.uploads import abort_open_upload
 
+    tx.lock("lock_bucket_for_change", {"bucket": name})
     bucket = find_bucket(tx, name, account_id)
     if tx.row_or_none("has_live_version", {"bucket_id": bucket.bucket_id}) is not None:
         raise BucketNotEmpty(bucket=name)
@@ -110,8 +114,9 @@ def delete_bucket(tx: Tx, name: str, account_id: int | None = None) -> None:
     )
     if len(open_uploads) > OPEN_UPLOAD_COUNT_MAX:
         raise BucketNotEmpty(bucket=name)
+    # Its account goes with it, so nothing is given back there.
     for (upload_id,) in open_uploads:
-        abort_open_upload(tx, cast(bytes, upload_id), bucket.bucket_id)
+        abort_open_upload(tx, cast(bytes, upload_id), bucket.bucket_id, quota.Changes())
     tx.run("delete_bucket", {"bucket_id": bucket.bucket_id})
     quota.forget_subject(tx, quota.bucket_subject(bucket.bucket_id))
     journal.append(tx, "bucket_deleted", {"name": name, "id": bucket.bucket_id})
@@ -144,7 +149,7 @@ def bucket_of(row: Row) -> Bucket:
 
 
 def read_bucket(row: Row) -> Bucket:
-    """From the twelve columns that `find_bucket` and its like select."""
+    """From the columns that `find_bucket` and its like select."""
     (
         bucket_id,
         name,

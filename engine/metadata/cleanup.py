@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.metadata import quota
-from engine.metadata.store import Row, Tx
+from engine.metadata.store import Answer, Row, Tx
 from engine.metadata.volumes import volume_of
 from engine.records import CleanupItem
 from engine.units import DAY_S, MINUTE_S
@@ -30,9 +30,12 @@ class CleanupDepth:
 
 def enqueue(
     tx: Tx, *, backend_id: int, storage_key: str, size_bytes: int, reason: str, not_before_us: int
-) -> bool:
-    """Ask for a deletion; false when one waits already. The caller moves the bytes to the backend's orphans."""
-    changed = tx.run(
+) -> Answer:
+    """Ask for a deletion; the answer counts none when one waits already.
+
+    The caller moves the bytes to the backend's orphans.
+    """
+    return tx.ask(
         "upsert_cleanup",
         {
             "backend_id": backend_id,
@@ -42,7 +45,6 @@ def enqueue(
             "not_before_us": not_before_us,
         },
     )
-    return changed == 1
 
 
 def claim_due(tx: Tx, *, process_id: bytes, count_max: int, ignore_grace: bool = False) -> list[CleanupItem]:
@@ -61,14 +63,19 @@ def claim_due(tx: Tx, *, process_id: bytes, count_max: int, ignore_grace: bool =
 
 def settle_deleted(tx: Tx, items: Sequence[CleanupItem]) -> None:
     """The pieces are gone. Settling again is harmless."""
-    for item in items:
-        row = tx.row_or_none("delete_cleanup", {"cleanup_id": item.cleanup_id})
-        if row is None:
+    asked = [(item, tx.ask("delete_cleanup", {"cleanup_id": item.cleanup_id})) for item in items]
+    changes = quota.Changes()
+    dead_bytes: dict[bytes, int] = {}
+    for item, answer in asked:
+        if answer.row_or_none() is None:
             continue
-        quota.free_orphan(tx, quota.backend_subject(item.backend_id), size_bytes=item.size_bytes)
+        changes.free_orphan(quota.backend_subject(item.backend_id), size_bytes=item.size_bytes)
         volume_id = volume_of(item.storage_key)
         if volume_id is not None:
-            tx.run("add_volume_dead_bytes", {"volume_id": volume_id, "bytes": item.size_bytes})
+            dead_bytes[volume_id] = dead_bytes.get(volume_id, 0) + item.size_bytes
+    changes.apply(tx)
+    for volume_id in sorted(dead_bytes):
+        tx.ask("add_volume_dead_bytes", {"volume_id": volume_id, "bytes": dead_bytes[volume_id]})
 
 
 def postpone(tx: Tx, item: CleanupItem, error: str) -> None:
@@ -88,7 +95,7 @@ def put_off(tx: Tx, items: Sequence[CleanupItem], *, pause_s: float) -> None:
     """Claimed and not tried: open again after the pause, with no try used up."""
     due_us = tx.now_us() + int(pause_s * 1_000_000)
     for item in items:
-        tx.run("put_off_cleanup", {"cleanup_id": item.cleanup_id, "due_us": due_us})
+        tx.ask("put_off_cleanup", {"cleanup_id": item.cleanup_id, "due_us": due_us})
 
 
 def return_stale_claims(tx: Tx, *, older_than_us: int) -> int:

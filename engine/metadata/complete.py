@@ -8,8 +8,15 @@ from typing import cast
 from engine.errors import InvalidPart, NoSuchUpload
 from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
-from engine.metadata.publish import append_image, check_conditions, insert_version
-from engine.metadata.store import SqlValue, Tx
+from engine.metadata.publish import (
+    Displacing,
+    append_image,
+    check_conditions,
+    find_for_write,
+    insert_version,
+    lock_key,
+)
+from engine.metadata.store import Tx
 from engine.metadata.uploads import find_upload
 from engine.names import BucketName, ObjectKey
 from engine.records import NewVersion, Part, Published
@@ -56,19 +63,23 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
 
     The listed parts stay referenced by the version; the reaper walks the upload and frees only what nothing names.
     """
+    lock_key(tx, order.bucket, order.key)
+    tx.lock("lock_upload", {"upload_id": order.upload_id})
     upload = find_upload(tx, upload_id=order.upload_id, bucket=order.bucket, key=order.key)
-    bucket = find_bucket(tx, order.bucket)
+    asked = [
+        tx.ask("find_live_part", {"upload_id": order.upload_id, "part_number": part.part_number})
+        for part in order.parts
+    ]
+    held = tx.ask("sum_live_parts", {"upload_id": order.upload_id})
+    bucket, current = find_for_write(tx, order.bucket, order.key)
     offset = 0
     listed: list[list[int]] = []
-    for part in order.parts:
-        row = tx.row_or_none(
-            "find_live_part", {"upload_id": order.upload_id, "part_number": part.part_number}
-        )
+    for part, answer in zip(order.parts, asked, strict=True):
+        row = answer.row_or_none()
         if row is None or row[0] != part.part_seq:
             raise InvalidPart(part_number=part.part_number)
         listed.append([part.part_seq, part.part_number, offset])
         offset += part.size_bytes
-    held = tx.row("sum_live_parts", {"upload_id": order.upload_id})
     new = NewVersion(
         bucket=order.bucket,
         key=order.key,
@@ -84,16 +95,19 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
         if_none_match=order.if_none_match,
         if_match_etag=order.if_match_etag,
     )
-    named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": order.key}
-    current = tx.row_or_none("find_current_for_write", named)
     check_conditions(new, current)
-    published = insert_version(tx, bucket, new, current, blob_id=None)
-    tx.run("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
+    changes = quota.Changes()
+    displaced = Displacing(tx, bucket, new.key, current, changes)
+    inserted = insert_version(tx, bucket, new, displaced, blob_id=None)
+    # The listed parts hold their room already; only what the others held comes back.
+    unlisted_bytes = cast(int, held.row()[1]) - offset
+    changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=-unlisted_bytes, objects=1)
+    published = inserted()
+    displaced.check()
+    tx.ask("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
     segments = tx.rows("list_version_segments", {"version_seq": published.version_seq})
     append_image(tx, bucket, new, published, cast("list[tuple[bytes, int, int, int | None]]", segments))
-    # The listed parts hold their room already; only what the others held comes back.
-    unlisted_bytes = cast(int, held[1]) - offset
-    quota.give_back(tx, quota.bucket_subject(bucket.bucket_id), size_bytes=unlisted_bytes, objects=-1)
+    changes.apply(tx)
     changed = tx.run(
         "finish_upload",
         {
@@ -106,7 +120,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     )
     if not changed:
         raise NoSuchUpload(upload_id=order.upload_id.hex())
-    tx.run(
+    tx.ask(
         "insert_retired",
         {"kind": "upload", "target_seq": None, "target_id": order.upload_id, "now_us": tx.now_us()},
     )

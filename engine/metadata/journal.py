@@ -13,7 +13,7 @@ def append(tx: Tx, kind: str, image: Mapping[str, object]) -> None:
     """`kind` names what the image is of; bytes go in as hex, nulls not at all."""
     told = {name: value for name, value in image.items() if value is not None}
     payload = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
-    tx.run("insert_journal", {"kind": kind, "payload": payload, "now_us": tx.now_us()})
+    tx.ask("insert_journal", {"kind": kind, "payload": payload, "now_us": tx.now_us()})
 
 
 def append_row(tx: Tx, kind: RowKind, named: Params) -> None:

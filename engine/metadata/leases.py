@@ -46,6 +46,8 @@ def check(tx: Tx, lease: Lease) -> None:
         "token": lease.token,
         "now_us": tx.now_us(),
     }
+    # Held until the commit: who takes the lease over waits for it.
+    tx.lock("lock_lease_shared", {"worker": lease.worker})
     if tx.row_or_none("check_lease", params) is None:
         raise LeaseLost(f"the lease of {lease.worker} is somebody else's")
 

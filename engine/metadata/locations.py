@@ -5,7 +5,9 @@ from engine.metadata.store import SqlValue, Tx
 from engine.records import Location, LocationState
 
 
-def switch_location(tx: Tx, old: Location, new: Location, *, reason: str, not_before_us: int) -> bool:
+def switch_location(
+    tx: Tx, old: Location, new: Location, changes: quota.Changes, *, reason: str, not_before_us: int
+) -> bool:
     """The piece lies elsewhere now; the old one goes to cleanup. False: it was moved or freed meanwhile.
 
     Then the fresh copy is the caller's to clean up. Raises nothing for lack of room: the bytes are there.
@@ -26,11 +28,8 @@ def switch_location(tx: Tx, old: Location, new: Location, *, reason: str, not_be
     )
     if not changed:
         return False
-    fresh, stale = quota.backend_subject(new.backend_id), quota.backend_subject(old.backend_id)
-    quota.orphan(tx, stale, size_bytes=old.stored_bytes, objects=1)
-    quota.add_orphan(tx, fresh, size_bytes=new.stored_bytes)
-    # What was just added as an orphan is used: together the two steps add used bytes past a limit.
-    quota.orphan(tx, fresh, size_bytes=-new.stored_bytes, objects=-1)
+    changes.orphan(quota.backend_subject(old.backend_id), size_bytes=old.stored_bytes, objects=1)
+    changes.find(quota.backend_subject(new.backend_id), used_bytes=new.stored_bytes, objects=1)
     cleanup.enqueue(
         tx,
         backend_id=old.backend_id,

@@ -1,6 +1,6 @@
 """Publishing: a finished upload becomes the key's current version, in one transaction with all it displaces."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from engine.clock import uuid7
@@ -16,9 +16,9 @@ from engine.errors import (
     VersionLocked,
 )
 from engine.metadata import journal, quota
-from engine.metadata.buckets import find_bucket
+from engine.metadata.buckets import BUCKET_COLUMN_COUNT, bucket_of
 from engine.metadata.columns import write_checksums, write_headers
-from engine.metadata.store import Row, SqlValue, Tx
+from engine.metadata.store import Answer, Row, RunAgain, SqlValue, Tx
 from engine.metadata.volumes import volume_of
 from engine.records import (
     NULL_VERSION_ID,
@@ -41,26 +41,39 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     BackendQuotaExceeded, PlacementRefused, IntentLost, BlobGone. The displaced version's blobs are left for the reaper:
     bytes deleted here would be gone even if the transaction rolled back.
     A bucket of that name that belongs to another account by now is none of the writer's: NoSuchBucket.
+
+    Three round trips: locks and all that is read under them, the rows, the journal with the commit.
     """
-    bucket = find_bucket(tx, new.bucket)
+    lock_key(tx, new.bucket, new.key)
+    placements = Placements(tx, new.blobs)
+    joined = {each.blob_id: tx.ask("find_blob_size", {"blob_id": each.blob_id}) for each in new.joined}
+    bucket, current = find_for_write(tx, new.bucket, new.key)
     if bucket.account_id != new.account_id:
         raise NoSuchBucket(bucket=new.bucket)
-    current = tx.row_or_none("find_current_for_write", {"bucket_id": bucket.bucket_id, "object_key": new.key})
     check_conditions(new, current)
-    insert_blobs(tx, new.blobs)
+    placements.check()
     blob_sizes = {each.blob.blob_id: each.blob.size_bytes for each in new.blobs}
-    for joined in new.joined:
-        row = tx.row_or_none("find_blob_size", {"blob_id": joined.blob_id})
+    for blob_id, asked in joined.items():
+        row = asked.row_or_none()
         if row is None:
-            raise BlobGone(blob_id=joined.blob_id)
-        blob_sizes[joined.blob_id] = cast(int, row[0])
+            raise BlobGone(blob_id=blob_id)
+        blob_sizes[blob_id] = cast(int, row[0])
     single = new.segments[0].blob_id if len(new.segments) == 1 and _is_whole(new, blob_sizes) else None
-    published = insert_version(tx, bucket, new, current, blob_id=single)
+    changes = quota.Changes()
+    gone = insert_blobs(tx, new.blobs, changes)
+    displaced = Displacing(tx, bucket, new.key, current, changes)
+    subject = quota.bucket_subject(bucket.bucket_id)
+    changes.use(subject, size_bytes=new.size_bytes, objects=1)
+    inserted = insert_version(tx, bucket, new, displaced, blob_id=single)
+    check_room(tx, changes, bucket)
+    published = inserted()
+    displaced.check()
+    gone.check()
     named = [(each.blob_id, each.blob_offset, each.length, each.part_number) for each in new.segments]
     append_image(tx, bucket, new, published, named)
     if single is None:
         for segment in new.segments:
-            tx.run(
+            tx.ask(
                 "insert_segment",
                 {
                     "version_seq": published.version_seq,
@@ -72,19 +85,43 @@ def publish(tx: Tx, new: NewVersion) -> Published:
                     "part_number": segment.part_number,
                 },
             )
-    if not quota.take(tx, quota.bucket_subject(bucket.bucket_id), size_bytes=new.size_bytes, objects=1):
-        raise BucketQuotaExceeded(bucket=bucket.name, wanted_bytes=new.size_bytes)
     return published
 
 
+def lock_key(tx: Tx, bucket: str, key: bytes) -> None:
+    """Locks that spare writers of one key the error; the unique index on current versions decides."""
+    named: dict[str, SqlValue] = {"bucket": bucket, "object_key": key}
+    tx.lock("lock_bucket", {"bucket": bucket})
+    tx.lock("lock_key", named)
+
+
+def find_for_write(tx: Tx, bucket: str, key: bytes) -> tuple[Bucket, Row | None]:
+    """The bucket, and of the key's current version what a write looks at; raises NoSuchBucket."""
+    row = tx.row_or_none("find_for_write", {"bucket": bucket, "object_key": key})
+    if row is None:
+        raise NoSuchBucket(bucket=bucket)
+    current = row[BUCKET_COLUMN_COUNT:]
+    return bucket_of(row[:BUCKET_COLUMN_COUNT]), None if current[0] is None else current
+
+
+def check_room(tx: Tx, changes: quota.Changes, bucket: Bucket) -> None:
+    """Do what a write does to accounts; raises BucketQuotaExceeded and BackendQuotaExceeded."""
+    full = changes.apply(tx)
+    if full is None:
+        return
+    wanted_bytes = changes.wanted_bytes(full)
+    if full == quota.bucket_subject(bucket.bucket_id):
+        raise BucketQuotaExceeded(bucket=bucket.name, wanted_bytes=wanted_bytes)
+    raise BackendQuotaExceeded(backend_id=quota.backend_of(full), wanted_bytes=wanted_bytes)
+
+
 def insert_version(
-    tx: Tx, bucket: Bucket, new: NewVersion, current: Row | None, *, blob_id: bytes | None
-) -> Published:
-    """Displace what must give way and insert the version row; the caller adds its segments and its journal image."""
-    replaced_seq = displace(tx, bucket, new.key, current)
+    tx: Tx, bucket: Bucket, new: NewVersion, displaced: "Displacing", *, blob_id: bytes | None
+) -> Callable[[], Published]:
+    """Insert the version row; the caller adds segments and the journal image. What it gives reads what came of it."""
     version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
     now_us = tx.now_us()
-    (version_seq,) = tx.row(
+    asked = tx.ask(
         "insert_version",
         {
             "bucket_id": bucket.bucket_id,
@@ -102,12 +139,16 @@ def insert_version(
             "blob_id": blob_id,
         },
     )
-    return Published(
-        version_seq=cast(int, version_seq),
-        version_id=version_id,
-        created_at_us=now_us,
-        replaced_version_seq=replaced_seq,
-    )
+
+    def published() -> Published:
+        return Published(
+            version_seq=cast(int, asked.row()[0]),
+            version_id=version_id,
+            created_at_us=now_us,
+            replaced_version_seq=displaced.retired_seq,
+        )
+
+    return published
 
 
 def append_image(
@@ -138,37 +179,51 @@ def append_image(
     )
 
 
-def displace(tx: Tx, bucket: Bucket, key: bytes, current: Row | None) -> int | None:
-    """What a new current version displaces; the version that was retired, or null.
+class Displacing:
+    """What a new current version displaces, taken out of its way.
 
     Unversioned: the current version is retired. Suspended: the one null version is retired wherever it stands.
     Enabled: nothing is, the current version only ceases to be current.
     """
-    named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
-    retired: int | None = None
-    if bucket.versioning is not Versioning.ENABLED:
-        is_null = current is not None and current[1] == NULL_VERSION_ID
-        displaced = current if is_null else tx.row_or_none("find_null_version", named)
-        if displaced is not None:
-            retire(tx, bucket, displaced)
-            retired = cast(int, displaced[0])
-    if current is not None and current[0] != retired:
-        tx.run("unset_current", {"version_seq": current[0]})
-    return retired
+
+    def __init__(
+        self, tx: Tx, bucket: Bucket, key: bytes, current: Row | None, changes: quota.Changes
+    ) -> None:
+        """Raises VersionLocked."""
+        named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
+        self.retired_seq: int | None = None
+        self._asked: list[Answer] = []
+        if current is not None and bucket.versioning is not Versioning.ENABLED:
+            is_null = current[1] == NULL_VERSION_ID
+            displaced = current if is_null else tx.row_or_none("find_null_version", named)
+            if displaced is not None:
+                self._asked.append(retire(tx, bucket, displaced, changes))
+                self.retired_seq = cast(int, displaced[0])
+        if current is not None and current[0] != self.retired_seq:
+            self._asked.append(tx.ask("unset_current", {"version_seq": current[0]}))
+
+    def check(self) -> None:
+        """Raises RunAgain when somebody else was quicker."""
+        for asked in self._asked:
+            if asked.count() != 1:
+                raise RunAgain
 
 
-def retire(tx: Tx, bucket: Bucket, row: Row) -> None:
-    """Take a version out of the bucket, its listings and its quota at once; its bytes wait for the reaper."""
+def retire(tx: Tx, bucket: Bucket, row: Row, changes: quota.Changes) -> Answer:
+    """Take a version out of the bucket, its listings and its quota at once; its bytes wait for the reaper.
+
+    The answer counts one row, or none when somebody else was quicker. Raises VersionLocked.
+    """
     version_seq, _, _, size_bytes, _, retention_mode, retain_until_us, legal_hold = row
     if is_locked(tx, retention_mode, retain_until_us, legal_hold):
         raise VersionLocked
-    tx.run("retire_version", {"version_seq": version_seq})
-    tx.run(
+    asked = tx.ask("retire_version", {"version_seq": version_seq})
+    tx.ask(
         "insert_retired",
         {"kind": "version", "target_seq": version_seq, "target_id": None, "now_us": tx.now_us()},
     )
-    subject = quota.bucket_subject(bucket.bucket_id)
-    quota.give_back(tx, subject, size_bytes=cast(int, size_bytes), objects=1)
+    changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=-cast(int, size_bytes), objects=-1)
+    return asked
 
 
 def is_locked(tx: Tx, retention_mode: object, retain_until_us: object, legal_hold: object) -> bool:
@@ -189,13 +244,52 @@ def check_conditions(new: NewVersion, current: Row | None) -> None:
             raise PreconditionFailed(condition="If-Match")
 
 
-def insert_blobs(tx: Tx, blobs: Sequence[NewBlob]) -> None:
-    """Rows of new blobs and their pieces: bytes are used, intents fulfilled, places fit to be named."""
-    refused = []
+class Placements:
+    """Places that blobs name, locked against those who would take them away, and asked whether they may be named."""
+
+    def __init__(self, tx: Tx, blobs: Sequence[NewBlob]) -> None:
+        locations = [each for new in blobs for each in new.locations]
+        for backend_id in sorted({each.backend_id for each in locations}):
+            tx.lock("lock_fence", {"backend_id": backend_id})
+        volume_ids = {volume_of(each.storage_key) for each in locations}
+        for volume_id in sorted(each for each in volume_ids if each is not None):
+            tx.lock("lock_volume", {"volume_id": volume_id})
+        self._asked = [
+            (
+                each.storage_key,
+                tx.ask(
+                    "find_placement",
+                    {"backend_id": each.backend_id, "volume_id": volume_of(each.storage_key)},
+                ),
+            )
+            for each in locations
+        ]
+
+    def check(self) -> None:
+        """Raises PlacementRefused, which names all that may not be named."""
+        refused = [key for key, asked in self._asked if not _takes_placement(asked.row_or_none())]
+        if refused:
+            raise PlacementRefused(storage_keys=tuple(refused))
+
+
+class Intents:
+    """Intents that a write fulfils."""
+
+    def __init__(self, tx: Tx, intent_ids: Sequence[bytes]) -> None:
+        self._asked = [tx.ask("delete_intent", {"intent_id": each}) for each in intent_ids]
+
+    def check(self) -> None:
+        """Raises IntentLost unless every one of them stood."""
+        if sum(each.count() for each in self._asked) != len(self._asked):
+            raise IntentLost("an intent of this write was recovered by another process")
+
+
+def insert_blobs(tx: Tx, blobs: Sequence[NewBlob], changes: quota.Changes) -> Intents:
+    """Rows of new blobs and their pieces: bytes are used, intents fulfilled."""
     now_us = tx.now_us()
     for new in blobs:
         blob = new.blob
-        tx.run(
+        tx.ask(
             "insert_blob",
             {
                 "blob_id": blob.blob_id,
@@ -212,10 +306,7 @@ def insert_blobs(tx: Tx, blobs: Sequence[NewBlob]) -> None:
             },
         )
         for location in new.locations:
-            if not _takes_placement(tx, location.backend_id, location.storage_key):
-                refused.append(location.storage_key)
-                continue
-            tx.run(
+            tx.ask(
                 "insert_location",
                 {
                     "blob_id": location.blob_id,
@@ -228,24 +319,17 @@ def insert_blobs(tx: Tx, blobs: Sequence[NewBlob]) -> None:
                 },
             )
             subject = quota.backend_subject(location.backend_id)
-            if not quota.take(tx, subject, size_bytes=location.stored_bytes, objects=1):
-                raise BackendQuotaExceeded(backend_id=location.backend_id, wanted_bytes=location.stored_bytes)
-        gone = sum(tx.run("delete_intent", {"intent_id": intent_id}) for intent_id in new.intent_ids)
-        if gone != len(new.intent_ids):
-            raise IntentLost("an intent of this write was recovered by another process")
-    if refused:
-        raise PlacementRefused(storage_keys=tuple(refused))
+            changes.use(subject, size_bytes=location.stored_bytes, objects=1)
+    return Intents(tx, [intent_id for new in blobs for intent_id in new.intent_ids])
 
 
-def _takes_placement(tx: Tx, backend_id: int, storage_key: str) -> bool:
-    row = tx.row_or_none("find_backend_placement", {"backend_id": backend_id})
-    if row is None or row[1] != BackendState.ACTIVE.value:
+def _takes_placement(row: Row | None) -> bool:
+    if row is None:
         return False
-    if row[0] != "volume":
-        return True
-    volume_id = volume_of(storage_key)
-    state = tx.row_or_none("find_volume_state", {"volume_id": volume_id})
-    return state is not None and state[0] in _TAKES_PLACEMENTS
+    kind, backend_state, volume_state = row
+    if backend_state != BackendState.ACTIVE.value:
+        return False
+    return kind != "volume" or volume_state in _TAKES_PLACEMENTS
 
 
 def _is_whole(new: NewVersion, blob_sizes: Mapping[bytes, int]) -> bool:

@@ -1,13 +1,14 @@
-"""Accounts of bytes: striped, changed by conditional updates, never above the limit at any concurrency."""
+"""Accounts of bytes: striped, changed by conditional updates, never above the limit at any concurrency.
+
+Stripes are locked in the order of (subject, stripe), at the end of a transaction: `Changes` gathers what it does there.
+"""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from engine.metadata.store import Row, SqlValue, Tx
-
-STRIPE_COUNT = 1
-"""Stripes of a new subject. SQLite has one writer and needs no more; the code handles any number."""
+from engine.metadata.store import Answer, Row, SqlValue, Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +26,79 @@ def backend_subject(backend_id: int) -> str:
     return f"backend:{backend_id}"
 
 
+def backend_of(subject: str) -> int:
+    """Whose account `backend_subject` named."""
+    return int(subject.removeprefix("backend:"))
+
+
 def bucket_subject(bucket_id: int) -> str:
     return f"bucket:{bucket_id}"
 
 
-def ensure_subject(
-    tx: Tx, subject: str, limit_bytes: int | None, *, stripe_count: int = STRIPE_COUNT
-) -> None:
+class Changes:
+    """What one transaction does to accounts. Nothing happens before `apply`, which nothing else may follow."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, tuple[int, int]] = {}
+        self._orphaned: dict[str, tuple[int, int]] = {}
+        self._freed: dict[str, int] = {}
+        self._found: dict[str, tuple[int, int, int]] = {}
+
+    def use(self, subject: str, *, size_bytes: int, objects: int = 0) -> None:
+        """More bytes are used, or fewer when negative: only what is left over in the end needs room."""
+        _add(self._used, subject, size_bytes, objects)
+
+    def orphan(self, subject: str, *, size_bytes: int, objects: int = 0) -> None:
+        """Used bytes wait for deletion now: still there, so still counted."""
+        _add(self._orphaned, subject, size_bytes, objects)
+
+    def free_orphan(self, subject: str, *, size_bytes: int) -> None:
+        """Bytes that waited for deletion are gone."""
+        self._freed[subject] = self._freed.get(subject, 0) + size_bytes
+
+    def find(self, subject: str, *, used_bytes: int = 0, orphan_bytes: int = 0, objects: int = 0) -> None:
+        """Bytes that were never counted are there: past all free room they raise the share."""
+        before = self._found.get(subject, (0, 0, 0))
+        self._found[subject] = (before[0] + used_bytes, before[1] + orphan_bytes, before[2] + objects)
+
+    def wanted_bytes(self, subject: str) -> int:
+        """How many more bytes are to be used."""
+        return self._used.get(subject, (0, 0))[0]
+
+    def apply(self, tx: Tx) -> str | None:
+        """Do it; the first subject without room, after which the transaction must not commit, or null."""
+        taken: list[tuple[str, Answer]] = []
+        done: list[tuple[str, dict[str, SqlValue], Answer]] = []
+        touched = self._used.keys() | self._orphaned.keys() | self._freed.keys() | self._found.keys()
+        for subject in sorted(touched):
+            stripe = _any_stripe(tx)
+            if subject in self._found:
+                _find(tx, subject, *self._found[subject])
+            steps: list[tuple[str, dict[str, SqlValue]]] = []
+            if subject in self._orphaned:
+                steps.append(("orphan_quota", _named(subject, stripe, *self._orphaned[subject])))
+            if subject in self._freed:
+                steps.append(("free_orphan_quota", _named(subject, stripe, self._freed[subject])))
+            size_bytes, objects = self._used.get(subject, (0, 0))
+            if size_bytes > 0:
+                asked = tx.ask("take_quota", _named(subject, stripe, size_bytes, objects))
+                taken.append((subject, asked))
+            elif size_bytes or objects:
+                steps.append(("give_back_quota", _named(subject, stripe, -size_bytes, -objects)))
+            done += [(name, params, tx.ask(name, params)) for name, params in steps]
+        for name, params, answer in done:
+            _check(tx, name, params, answer)
+        for subject, answer in taken:
+            if not answer.count() and not _take_gathered(tx, subject, *self._used[subject]):
+                return subject
+        return None
+
+
+def ensure_subject(tx: Tx, subject: str, limit_bytes: int | None, *, stripe_count: int | None = None) -> None:
     """Open an account if there is none; the shares of its stripes sum up to the limit."""
     if tx.run("insert_quota_limit", {"subject": subject, "limit_bytes": limit_bytes}) == 0:
         return
-    for stripe, share in enumerate(_shares(limit_bytes, stripe_count)):
+    for stripe, share in enumerate(_shares(limit_bytes, stripe_count or tx.stripe_count)):
         tx.run("insert_quota_stripe", {"subject": subject, "stripe": stripe, "share_bytes": share})
 
 
@@ -56,27 +119,23 @@ def forget_subject(tx: Tx, subject: str) -> None:
 
 def take(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> bool:
     """Use bytes at once, without a promise before; false when there is no room."""
-    params: dict[str, SqlValue] = {"subject": subject, "bytes": size_bytes, "objects": objects}
-    for stripe in _stripes(tx, subject):
-        if tx.run("take_quota", {**params, "stripe": stripe}):
-            return True
-    gathered = _gather_room(tx, subject, size_bytes)
-    return gathered is not None and bool(tx.run("take_quota", {**params, "stripe": gathered}))
+    if tx.run("take_quota", _named(subject, _any_stripe(tx), size_bytes, objects)):
+        return True
+    return _take_gathered(tx, subject, size_bytes, objects)
 
 
 def give_back(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> None:
     """Used bytes are used no more."""
-    tx.run("give_back_quota", {"subject": subject, "stripe": 0, "bytes": size_bytes, "objects": objects})
+    _surely(tx, "give_back_quota", _named(subject, _any_stripe(tx), size_bytes, objects))
 
 
 def reserve(tx: Tx, subject: str, size_bytes: int) -> int | None:
     """Promise bytes to a write under way: the stripe that promises, or null without room."""
-    params: dict[str, SqlValue] = {"subject": subject, "bytes": size_bytes}
-    for stripe in _stripes(tx, subject):
-        if tx.run("reserve_quota", {**params, "stripe": stripe}):
-            return stripe
+    stripe = _any_stripe(tx)
+    if tx.run("reserve_quota", _reserving(subject, stripe, size_bytes)):
+        return stripe
     gathered = _gather_room(tx, subject, size_bytes)
-    if gathered is not None and tx.run("reserve_quota", {**params, "stripe": gathered}):
+    if gathered is not None and tx.run("reserve_quota", _reserving(subject, gathered, size_bytes)):
         return gathered
     return None
 
@@ -99,18 +158,17 @@ def settle_reserved(
 
 def orphan(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> None:
     """Used bytes wait for deletion now: still on the backend, so still counted."""
-    tx.run("orphan_quota", {"subject": subject, "stripe": 0, "bytes": size_bytes, "objects": objects})
+    _surely(tx, "orphan_quota", _named(subject, _any_stripe(tx), size_bytes, objects))
 
 
 def add_orphan(tx: Tx, subject: str, *, size_bytes: int) -> None:
     """Bytes that were never counted wait for deletion; they are there, so past all free room they raise the share."""
-    _gather_room(tx, subject, 0)
-    tx.run("add_orphan_quota", {"subject": subject, "stripe": 0, "bytes": size_bytes})
+    _find(tx, subject, 0, size_bytes, 0)
 
 
 def free_orphan(tx: Tx, subject: str, *, size_bytes: int) -> None:
     """Bytes that waited for deletion are gone."""
-    tx.run("free_orphan_quota", {"subject": subject, "stripe": 0, "bytes": size_bytes})
+    _surely(tx, "free_orphan_quota", _named(subject, _any_stripe(tx), size_bytes))
 
 
 def read_quota(tx: Tx, subject: str) -> QuotaTotals | None:
@@ -134,31 +192,83 @@ def _shares(limit_bytes: int | None, stripe_count: int) -> list[int | None]:
     return [share + (stripe < rest) for stripe in range(stripe_count)]
 
 
-def _stripes(tx: Tx, subject: str) -> list[int]:
-    if STRIPE_COUNT == 1:
-        return [0]
-    stripes = [cast(int, row[0]) for row in tx.rows("list_quota_stripes", {"subject": subject})]
-    random.shuffle(stripes)
-    return stripes
+def _find(tx: Tx, subject: str, used_bytes: int, orphan_bytes: int, objects: int) -> None:
+    rows = _locked_stripes(tx, subject)
+    if len(rows) > 1 and rows[0][1] is not None:
+        _move_room(tx, subject, rows)
+    tx.ask("add_orphan_quota", {"subject": subject, "stripe": 0, "bytes": used_bytes + orphan_bytes})
+    if used_bytes or objects:
+        # What was just added as an orphan is used: together the two steps add used bytes past a limit.
+        tx.ask("orphan_quota", _named(subject, 0, -used_bytes, -objects))
+
+
+def _any_stripe(tx: Tx) -> int:
+    """One of those a new account has."""
+    count = tx.stripe_count
+    return 0 if count == 1 else random.randrange(count)
+
+
+def _surely(tx: Tx, statement: str, params: dict[str, SqlValue]) -> None:
+    _check(tx, statement, params, tx.ask(statement, params))
+
+
+def _check(tx: Tx, statement: str, params: dict[str, SqlValue], answer: Answer) -> None:
+    """What needs no room is done in any case, in the first stripe where an account has fewer than asked for."""
+    if not answer.count():
+        tx.ask(statement, {**params, "stripe": 0})
+
+
+def _named(subject: str, stripe: int, size_bytes: int, objects: int | None = None) -> dict[str, SqlValue]:
+    named: dict[str, SqlValue] = {"subject": subject, "stripe": stripe, "bytes": size_bytes}
+    return named if objects is None else {**named, "objects": objects}
+
+
+def _reserving(subject: str, stripe: int, size_bytes: int) -> dict[str, SqlValue]:
+    return {"subject": subject, "stripe": stripe, "bytes": size_bytes}
+
+
+def _add(changes: dict[str, tuple[int, int]], subject: str, size_bytes: int, objects: int) -> None:
+    before_bytes, before_count = changes.get(subject, (0, 0))
+    changes[subject] = (before_bytes + size_bytes, before_count + objects)
+
+
+def _take_gathered(tx: Tx, subject: str, size_bytes: int, objects: int) -> bool:
+    """Take what no single stripe had room for."""
+    gathered = _gather_room(tx, subject, size_bytes)
+    return gathered is not None and bool(tx.run("take_quota", _named(subject, gathered, size_bytes, objects)))
 
 
 def _gather_room(tx: Tx, subject: str, wanted_bytes: int) -> int | None:
-    """Move free share of all stripes to the first, under all their locks; that stripe if there is room at all."""
-    rows = tx.rows("list_quota_stripes", {"subject": subject})
-    if len(rows) < 2 or rows[0][1] is None:
+    """A stripe with that much room, under the locks of all: one that has it, or the first, to which all room is moved.
+
+    Null when there is not so much room in all, or no account.
+    """
+    rows = _locked_stripes(tx, subject)
+    for row in rows:
+        if row[1] is None or cast(int, row[1]) - _held(row) >= wanted_bytes:
+            return cast(int, row[0])
+    if sum(cast(int, row[1]) - _held(row) for row in rows) < wanted_bytes or not rows:
         return None
-    held = [_held(row) for row in rows]
-    free = sum(cast(int, row[1]) - holds for row, holds in zip(rows, held, strict=True))
-    if free < wanted_bytes:
-        return None
-    for row, holds in list(zip(rows, held, strict=True))[1:]:
-        tx.run("update_quota_share", {"subject": subject, "stripe": row[0], "share_bytes": holds})
-    tx.run("update_quota_share", {"subject": subject, "stripe": rows[0][0], "share_bytes": held[0] + free})
+    return _move_room(tx, subject, rows)
+
+
+def _move_room(tx: Tx, subject: str, rows: Sequence[Row]) -> int:
+    """Move the free share of all stripes, which are locked, to the first of them."""
+    free = sum(cast(int, row[1]) - _held(row) for row in rows)
+    for row in rows[1:]:
+        tx.ask("update_quota_share", {"subject": subject, "stripe": row[0], "share_bytes": _held(row)})
+    share = {"subject": subject, "stripe": rows[0][0], "share_bytes": _held(rows[0]) + free}
+    tx.ask("update_quota_share", share)
     return cast(int, rows[0][0])
 
 
+def _locked_stripes(tx: Tx, subject: str) -> list[Row]:
+    tx.lock("lock_quota", {"subject": subject})
+    return tx.rows("list_quota_stripes", {"subject": subject})
+
+
 def _held_by_stripe(tx: Tx, subject: str) -> dict[int, int]:
-    return {cast(int, row[0]): _held(row) for row in tx.rows("list_quota_stripes", {"subject": subject})}
+    return {cast(int, row[0]): _held(row) for row in _locked_stripes(tx, subject)}
 
 
 def _held(row: Row) -> int:

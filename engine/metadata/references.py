@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from engine.metadata import cleanup, quota
-from engine.metadata.store import Tx
+from engine.metadata.store import Answer, Tx
 
 REFERRING_TABLES = ("object_versions", "object_segments", "multipart_part_segments")
 """Tables whose rows keep a blob alive; `is_blob_referenced` asks each of them. Locations belong to the blob itself."""
@@ -14,20 +14,26 @@ def is_referenced(tx: Tx, blob_id: bytes) -> bool:
     return tx.row_or_none("is_blob_referenced", {"blob_id": blob_id}) is not None
 
 
-def free_unreferenced(tx: Tx, blob_ids: Iterable[bytes], *, not_before_us: int, reason: str) -> int:
+def free_unreferenced(
+    tx: Tx, blob_ids: Iterable[bytes], changes: quota.Changes, *, not_before_us: int, reason: str
+) -> int:
     """Delete those blobs that nothing points at; their pieces go to the cleanup queue with their bytes as orphans.
 
-    How many were deleted. Blobs are taken in the order of their ids, so that two callers never wait for each other.
+    How many were deleted. Blobs are locked in the order of their ids, so that two callers never wait for each other,
+    and asked about in a statement of its own behind the lock, which sees who was quicker.
     """
-    freed = 0
+    asked: list[tuple[bytes, Answer]] = []
     for blob_id in sorted(set(blob_ids)):
-        if tx.row_or_none("is_blob_referenced", {"blob_id": blob_id}) is not None:
-            continue
-        for backend_id, storage_key, stored_bytes in tx.rows("delete_blob_locations", {"blob_id": blob_id}):
+        tx.lock("lock_blob", {"blob_id": blob_id})
+        asked.append((blob_id, tx.ask("is_blob_referenced", {"blob_id": blob_id})))
+    unreferenced = [blob_id for blob_id, answer in asked if answer.row_or_none() is None]
+    located = [tx.ask("delete_blob_locations", {"blob_id": blob_id}) for blob_id in unreferenced]
+    for answer in located:
+        for backend_id, storage_key, stored_bytes in answer.rows():
             assert isinstance(backend_id, int)
             assert isinstance(storage_key, str)
             assert isinstance(stored_bytes, int)
-            quota.orphan(tx, quota.backend_subject(backend_id), size_bytes=stored_bytes, objects=1)
+            changes.orphan(quota.backend_subject(backend_id), size_bytes=stored_bytes, objects=1)
             cleanup.enqueue(
                 tx,
                 backend_id=backend_id,
@@ -36,5 +42,5 @@ def free_unreferenced(tx: Tx, blob_ids: Iterable[bytes], *, not_before_us: int, 
                 reason=reason,
                 not_before_us=not_before_us,
             )
-        freed += tx.run("delete_blob", {"blob_id": blob_id})
-    return freed
+    deleted = [tx.ask("delete_blob", {"blob_id": blob_id}) for blob_id in unreferenced]
+    return sum(answer.count() for answer in deleted)

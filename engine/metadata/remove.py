@@ -3,13 +3,14 @@
 from typing import cast
 
 from engine.clock import uuid7
+from engine.errors import NoSuchBucket
 from engine.metadata import journal, quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import write_headers
-from engine.metadata.publish import displace, retire
-from engine.metadata.store import SqlValue, Tx
+from engine.metadata.publish import Displacing, find_for_write, lock_key, retire
+from engine.metadata.store import Row, RunAgain, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
-from engine.records import NULL_VERSION_ID, ObjectHeaders, Removed, Versioning
+from engine.records import NULL_VERSION_ID, Bucket, ObjectHeaders, Removed, Versioning
 
 _NOTHING = Removed(version_seq=None, version_id=None, is_delete_marker=False)
 
@@ -19,23 +20,51 @@ def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | No
 
     A bucket that is another account's than `account_id` is none.
     """
-    bucket = find_bucket(tx, bucket_name, account_id)
+    lock_key(tx, bucket_name, key)
+    bucket, current = find_for_write(tx, bucket_name, key)
+    if account_id is not None and bucket.account_id != account_id:
+        raise NoSuchBucket(bucket=bucket_name)
+    if bucket.versioning is not Versioning.OFF:
+        return _cover(tx, bucket, key, current)
+    if current is None:
+        return _NOTHING
+    return _retire(tx, bucket, key, current)
+
+
+def remove_version(tx: Tx, bucket_name: BucketName, key: ObjectKey, version_id: str) -> Removed:
+    """Remove one version by its id; the newest one left becomes current. Raises NoSuchBucket, VersionLocked."""
+    lock_key(tx, bucket_name, key)
+    bucket = find_bucket(tx, bucket_name)
     named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
-    current = tx.row_or_none("find_current_for_write", named)
-    if bucket.versioning is Versioning.OFF:
-        if current is None:
-            return _NOTHING
-        retire(tx, bucket, current)
-        journal.append(tx, "removed", {"seq": current[0], "bucket": bucket.bucket_id, "key": key.hex()})
-        return Removed(
-            version_seq=cast(int, current[0]), version_id=cast(str, current[1]), is_delete_marker=False
-        )
-    displace(tx, bucket, key, current)
+    row = tx.row_or_none("find_version_for_write", {**named, "version_id": version_id})
+    if row is None:
+        return _NOTHING
+    removed = _retire(tx, bucket, key, row)
+    tx.ask("unset_all_current", named)
+    tx.ask("set_newest_current", named)
+    return removed
+
+
+def _retire(tx: Tx, bucket: Bucket, key: ObjectKey, row: Row) -> Removed:
+    changes = quota.Changes()
+    retired = retire(tx, bucket, row, changes)
+    changes.apply(tx)
+    if retired.count() != 1:
+        raise RunAgain
+    journal.append(tx, "removed", {"seq": row[0], "bucket": bucket.bucket_id, "key": key.hex()})
+    return Removed(version_seq=cast(int, row[0]), version_id=cast(str, row[1]), is_delete_marker=bool(row[4]))
+
+
+def _cover(tx: Tx, bucket: Bucket, key: ObjectKey, current: Row | None) -> Removed:
+    """A delete marker becomes the current version."""
+    changes = quota.Changes()
+    displaced = Displacing(tx, bucket, key, current, changes)
     version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
-    (version_seq,) = tx.row(
+    inserted = tx.ask(
         "insert_version",
         {
-            **named,
+            "bucket_id": bucket.bucket_id,
+            "object_key": key,
             "version_id": version_id,
             "is_delete_marker": 1,
             "size_bytes": 0,
@@ -49,24 +78,14 @@ def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | No
             "blob_id": None,
         },
     )
-    quota.take(tx, quota.bucket_subject(bucket.bucket_id), size_bytes=0, objects=1)
+    # A marker has no bytes, so it has room.
+    changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=0, objects=1)
+    changes.apply(tx)
+    displaced.check()
+    (version_seq,) = inserted.row()
     journal.append(
         tx,
         "marker",
         {"seq": version_seq, "bucket": bucket.bucket_id, "key": key.hex(), "version": version_id},
     )
     return Removed(version_seq=cast(int, version_seq), version_id=version_id, is_delete_marker=True)
-
-
-def remove_version(tx: Tx, bucket_name: BucketName, key: ObjectKey, version_id: str) -> Removed:
-    """Remove one version by its id; the newest one left becomes current. Raises NoSuchBucket, VersionLocked."""
-    bucket = find_bucket(tx, bucket_name)
-    named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
-    row = tx.row_or_none("find_version_for_write", {**named, "version_id": version_id})
-    if row is None:
-        return _NOTHING
-    retire(tx, bucket, row)
-    tx.run("unset_all_current", named)
-    tx.run("set_newest_current", named)
-    journal.append(tx, "removed", {"seq": row[0], "bucket": bucket.bucket_id, "key": key.hex()})
-    return Removed(version_seq=cast(int, row[0]), version_id=version_id, is_delete_marker=bool(row[4]))

@@ -13,6 +13,10 @@ WRITE_TIMEOUT_S = 5.0
 """How long a caller waits for its unit to begin before it gives up with DatabaseUnavailable."""
 
 
+class RunAgain(Exception):
+    """What a unit read had changed before it wrote: the store runs it again from the start. Never with one writer."""
+
+
 class Answer(Protocol):
     """What a statement gave. Its errors are raised here, or at the commit if nobody asks."""
 

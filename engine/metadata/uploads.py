@@ -2,12 +2,12 @@
 
 from typing import cast
 
-from engine.errors import BucketQuotaExceeded, NoSuchUpload
+from engine.errors import NoSuchUpload
 from engine.metadata import journal, quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import read_checksums, read_headers, write_checksums, write_headers
 from engine.metadata.listing import BATCH_COUNT_FIRST, successor
-from engine.metadata.publish import insert_blobs
+from engine.metadata.publish import Placements, check_room, insert_blobs
 from engine.metadata.store import Row, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
 from engine.records import NewPart, NewUpload, Part, Upload, UploadsPage, read_scheme
@@ -40,6 +40,10 @@ def create_upload(tx: Tx, new: NewUpload) -> None:
 def find_upload(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> Upload:
     """The open upload of that id for that key of that bucket; raises NoSuchBucket, NoSuchUpload."""
     bucket_id = find_bucket(tx, bucket).bucket_id
+    return _find_upload(tx, upload_id=upload_id, bucket_id=bucket_id, key=key)
+
+
+def _find_upload(tx: Tx, *, upload_id: bytes, bucket_id: int, key: ObjectKey) -> Upload:
     row = tx.row_or_none(
         "find_open_upload", {"upload_id": upload_id, "bucket_id": bucket_id, "object_key": key}
     )
@@ -50,20 +54,27 @@ def find_upload(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey)
 
 def put_part(tx: Tx, new: NewPart) -> Part:
     """Store a part; one of the same number gives way to it. Raises NoSuchUpload and what placing blobs may raise."""
-    upload = find_upload(tx, upload_id=new.upload_id, bucket=new.bucket, key=new.key)
-    insert_blobs(tx, new.blobs)
-    subject = quota.bucket_subject(upload.bucket_id)
-    before = tx.row_or_none("find_live_part", {"upload_id": new.upload_id, "part_number": new.part_number})
+    tx.lock("lock_bucket", {"bucket": new.bucket})
+    tx.lock("lock_upload_for_part", {"upload_id": new.upload_id})
+    placements = Placements(tx, new.blobs)
+    asked = tx.ask("find_live_part", {"upload_id": new.upload_id, "part_number": new.part_number})
+    bucket = find_bucket(tx, new.bucket)
+    _find_upload(tx, upload_id=new.upload_id, bucket_id=bucket.bucket_id, key=new.key)
+    placements.check()
+    changes = quota.Changes()
+    intents = insert_blobs(tx, new.blobs, changes)
+    subject = quota.bucket_subject(bucket.bucket_id)
+    before = asked.row_or_none()
     if before is not None:
-        tx.run("retire_part", {"part_seq": before[0]})
-        tx.run(
+        # Two that replace the same part both do this, and the index of live parts lets one of them go on.
+        tx.ask("retire_part", {"part_seq": before[0]})
+        tx.ask(
             "insert_retired",
             {"kind": "part", "target_seq": before[0], "target_id": None, "now_us": tx.now_us()},
         )
-        quota.give_back(tx, subject, size_bytes=cast(int, before[1]))
-    if not quota.take(tx, subject, size_bytes=new.size_bytes):
-        raise BucketQuotaExceeded(bucket=new.bucket, wanted_bytes=new.size_bytes)
-    (part_seq,) = tx.row(
+        changes.use(subject, size_bytes=-cast(int, before[1]))
+    changes.use(subject, size_bytes=new.size_bytes)
+    inserted = tx.ask(
         "insert_part",
         {
             "upload_id": new.upload_id,
@@ -74,8 +85,11 @@ def put_part(tx: Tx, new: NewPart) -> Part:
             "now_us": tx.now_us(),
         },
     )
+    check_room(tx, changes, bucket)
+    intents.check()
+    (part_seq,) = inserted.row()
     for segment in new.segments:
-        tx.run(
+        tx.ask(
             "insert_part_segment",
             {
                 "part_seq": part_seq,
@@ -175,9 +189,10 @@ def _start(prefix: bytes, delimiter: bytes, after_key: bytes, after_upload_id: b
     return after_key, after_upload_id
 
 
-def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int) -> bool:
+def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int, changes: quota.Changes) -> bool:
     """Abort an open upload; its parts wait for the reaper. False when it was not open."""
-    held = tx.row("sum_live_parts", {"upload_id": upload_id})
+    tx.lock("lock_upload", {"upload_id": upload_id})
+    held = tx.ask("sum_live_parts", {"upload_id": upload_id})
     changed = tx.run(
         "finish_upload",
         {
@@ -190,8 +205,8 @@ def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int) -> bool:
     )
     if not changed:
         return False
-    quota.give_back(tx, quota.bucket_subject(bucket_id), size_bytes=cast(int, held[1]))
-    tx.run(
+    changes.use(quota.bucket_subject(bucket_id), size_bytes=-cast(int, held.row()[1]))
+    tx.ask(
         "insert_retired",
         {"kind": "upload", "target_seq": None, "target_id": upload_id, "now_us": tx.now_us()},
     )
@@ -201,16 +216,24 @@ def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int) -> bool:
 
 def abort(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> None:
     """Abort the open upload of that key; raises NoSuchBucket, NoSuchUpload."""
+    tx.lock("lock_bucket", {"bucket": bucket})
+    tx.lock("lock_upload", {"upload_id": upload_id})
     upload = find_upload(tx, upload_id=upload_id, bucket=bucket, key=key)
-    abort_open_upload(tx, upload_id, upload.bucket_id)
+    changes = quota.Changes()
+    abort_open_upload(tx, upload_id, upload.bucket_id, changes)
+    changes.apply(tx)
 
 
 def expire_open(tx: Tx, *, before_us: int, count_max: int) -> int:
     """Abort uploads that began before a time; how many."""
     rows = tx.rows("list_stale_uploads", {"before_us": before_us, "count_max": count_max})
-    return sum(
-        abort_open_upload(tx, cast(bytes, upload_id), cast(int, bucket_id)) for upload_id, bucket_id in rows
+    changes = quota.Changes()
+    aborted = sum(
+        abort_open_upload(tx, cast(bytes, upload_id), cast(int, bucket_id), changes)
+        for upload_id, bucket_id in sorted(rows)
     )
+    changes.apply(tx)
+    return aborted
 
 
 def expire_finished(tx: Tx, *, before_us: int, count_max: int) -> int:

@@ -45,7 +45,8 @@ def list_volumes(tx: Tx, backend_id: int) -> list[VolumeRow]:
 
 
 def takes_pieces(tx: Tx, volume_id: bytes) -> bool:
-    """Whether a location may come to name the volume: it is open or closed, not compacting or gone."""
+    """Whether a location may come to name the volume until this transaction ends: it is open or closed now."""
+    tx.lock("lock_volume", {"volume_id": volume_id})
     row = tx.row_or_none("find_volume_state", {"volume_id": volume_id})
     return row is not None and VolumeState(row[0]) in (VolumeState.OPEN, VolumeState.CLOSED)
 
@@ -59,7 +60,11 @@ def set_volume_state(
     size_bytes: int | None = None,
     unlink_after_us: int | None = None,
 ) -> bool:
-    """One step in a volume's life; false when it was not in `from_state`."""
+    """One step in a volume's life; false when it was not in `from_state`.
+
+    It waits for transactions that have seen the volume take pieces: what they come to name is there afterwards.
+    """
+    tx.lock("lock_volume_for_change", {"volume_id": volume_id})
     changed = tx.run(
         "set_volume_state",
         {
@@ -103,6 +108,7 @@ def mark_gone_if_empty(
     tx: Tx, *, backend_id: int, volume_id: bytes, from_state: VolumeState, unlink_after_us: int
 ) -> bool:
     """`gone` when no location names it; the count and the step are one transaction."""
+    tx.lock("lock_volume_for_change", {"volume_id": volume_id})
     if has_locations(tx, backend_id=backend_id, volume_id=volume_id):
         return False
     return set_volume_state(

@@ -146,5 +146,5 @@ def settle_strays(tx: Tx, strays: Sequence[Stray]) -> None:
             reason="intent",
             not_before_us=not_before_us,
         )
-        if is_new:
+        if is_new.count():
             quota.add_orphan(tx, quota.backend_subject(backend_id), size_bytes=stray.size_bytes)

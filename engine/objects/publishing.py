@@ -88,9 +88,10 @@ class Publisher:
         barriers = [barrier for draft in drafts for barrier in draft.barriers()]
 
         def whole(tx: Tx) -> T:
+            result = unit(tx, blobs)
             if strays:
                 settle_strays(tx, strays)
-            return unit(tx, blobs)
+            return result
 
         return self._store.write(whole, after=barriers)
 

@@ -267,16 +267,18 @@ class VolumeCompactor:
         def unit(tx: Tx) -> None:
             self._fence(tx)
             not_before_us = tx.now_us() + self._grace_us
+            changes = quota.Changes()
             for each in moved:
                 # Whoever took the lead meanwhile may be emptying the very file the copy went to.
                 volume_id = volume_of(each.new.storage_key)
                 may_move = volume_id is not None and takes_pieces(tx, volume_id)
                 if not may_move or not switch_location(
-                    tx, each.old, each.new, reason="compacted", not_before_us=not_before_us
+                    tx, each.old, each.new, changes, reason="compacted", not_before_us=not_before_us
                 ):
-                    _discard(tx, each.new)
+                    _discard(tx, each.new, changes)
             for location in damaged:
                 mark_location(tx, location, LocationState.SUSPECT)
+            changes.apply(tx)
 
         self._store.write(unit, after=[each.barrier for each in moved if each.barrier is not None])
 
@@ -326,9 +328,9 @@ def _offset_of(backend: CompactableBackend, location: Location) -> int:
         raise PieceCorrupt(f"{location.storage_key!r} is no key of a volume", backend=backend.name) from None
 
 
-def _discard(tx: Tx, copy: Location) -> None:
+def _discard(tx: Tx, copy: Location, changes: quota.Changes) -> None:
     """A copy that lost: its piece moved or was freed meanwhile."""
-    quota.add_orphan(tx, quota.backend_subject(copy.backend_id), size_bytes=copy.stored_bytes)
+    changes.find(quota.backend_subject(copy.backend_id), orphan_bytes=copy.stored_bytes)
     cleanup.enqueue(
         tx,
         backend_id=copy.backend_id,

@@ -34,6 +34,7 @@ from engine.upkeep.fsck import Fsck
 from engine.upkeep.fsck_report import FsckReport
 from engine.upkeep.volume_ledger import StoredVolumeLedger
 from engine.upkeep.volume_sweep import VolumeSweeper
+from tests.support.metadata import with_changes
 from tests.support.pieces import tail_of
 
 DEPLOYMENT_ID = b"deployment-----1"
@@ -226,7 +227,7 @@ class TestDeployment:
     def move(self, location: Location, storage_key: str) -> bool:
         """What a heal or a drain does: the piece lies elsewhere now."""
         return self.store.write(
-            partial(
+            with_changes(
                 locations.switch_location,
                 old=location,
                 new=replace(location, storage_key=storage_key),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from engine.clock import Clock, SystemClock, uuid7
 from engine.metadata import accounts, buckets, facts, quota, reaper, uploads, volumes
@@ -266,6 +266,18 @@ def totals_of(store: Store, subject: str) -> quota.QuotaTotals:
     found = store.read(partial(quota.read_quota, subject=subject))
     assert found is not None
     return found
+
+
+def with_changes(call: Callable[..., T], **params: Any) -> Callable[[Tx], T]:
+    """A unit that calls something which gathers changes of accounts, and applies them."""
+
+    def unit(tx: Tx) -> T:
+        changes = quota.Changes()
+        result = call(tx, changes=changes, **params)
+        changes.apply(tx)
+        return result
+
+    return unit
 
 
 class CountingTx:

@@ -22,7 +22,7 @@ from engine.metadata.postgres.transaction import (
     ROLL_BACK,
     PostgresTx,
 )
-from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Tx
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, RunAgain, Tx
 from engine.parking import Park, Parked, nobody
 
 T = TypeVar("T")
@@ -117,6 +117,9 @@ class PostgresStore:
                     raise _translated(error) from error
                 if count > 1:
                     _pause(parked, count)
+            except RunAgain as error:
+                if count == RUN_COUNT_MAX:
+                    raise DatabaseUnavailable("others changed the same rows again and again") from error
         raise AssertionError("the last run returns or raises")
 
     def _leave(self, conversation: Conversation) -> None:

@@ -28,6 +28,7 @@ from tests.support.metadata import (
     reap_all,
     run_sql,
     totals_of,
+    with_changes,
 )
 
 KEY = ObjectKey(b"one")
@@ -300,6 +301,8 @@ def test_every_table_that_refers_to_blobs_is_asked(store: Store, bucket: Bucket,
         for (blob_id,) in run_sql(store, f"SELECT blob_id FROM {table} WHERE blob_id IS NOT NULL"):
             assert isinstance(blob_id, bytes)
             assert store.read(partial(references.is_referenced, blob_id=blob_id)), table
-            free = partial(references.free_unreferenced, blob_ids=[blob_id], not_before_us=0, reason="test")
+            free = with_changes(
+                references.free_unreferenced, blob_ids=[blob_id], not_before_us=0, reason="test"
+            )
             assert store.write(free) == 0, table
     assert not store.read(partial(references.is_referenced, blob_id=b"unknown"))

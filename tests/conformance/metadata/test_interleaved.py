@@ -54,6 +54,7 @@ from tests.support.metadata import (
     set_versioning,
     totals_of,
     volume_key,
+    with_changes,
 )
 
 KEY = ObjectKey(b"one")
@@ -425,7 +426,7 @@ def test_a_move_of_a_piece_and_the_reaper_that_frees_it(two: Two, move_first: bo
         stored_bytes=110,
         card_key_id=None,
     )
-    move = partial(locations.switch_location, old=old, new=fresh, reason="moved", not_before_us=0)
+    move = with_changes(locations.switch_location, old=old, new=fresh, reason="moved", not_before_us=0)
     reap = partial(reaper.reap_step, grace_us=0)
 
     if move_first:
@@ -445,7 +446,7 @@ def test_two_moves_of_one_piece_have_one_winner(two: Two) -> None:
         two.near.read(partial(versions.find_current, bucket="photos", key=KEY)).slices[0].locations[0]
     )
     units = [
-        partial(
+        with_changes(
             locations.switch_location,
             old=old,
             new=Location(

@@ -20,6 +20,7 @@ from tests.support.metadata import (
     run_sql,
     totals_of,
     volume_key,
+    with_changes,
 )
 
 OWNER, OTHER = b"process-1-------", b"process-2-------"
@@ -169,7 +170,9 @@ def one_piece(store: Store, backend_id: int) -> Location:
 
 
 def switch(store: Store, old: Location, new: Location) -> bool:
-    return store.write(partial(locations.switch_location, old=old, new=new, reason="moved", not_before_us=5))
+    return store.write(
+        with_changes(locations.switch_location, old=old, new=new, reason="moved", not_before_us=5)
+    )
 
 
 def test_a_moved_piece_is_read_from_its_new_place_and_the_old_one_is_cleaned_up(store: Store) -> None:
