@@ -247,14 +247,25 @@ def _gather_room(tx: Tx, subject: str, wanted_bytes: int) -> int | None:
     for row in rows:
         if row[1] is None or cast(int, row[1]) - _held(row) >= wanted_bytes:
             return cast(int, row[0])
-    if sum(cast(int, row[1]) - _held(row) for row in rows) < wanted_bytes or not rows:
+    if not rows or _free_bytes(tx, subject, rows) < wanted_bytes:
         return None
     return _move_room(tx, subject, rows)
 
 
+def _free_bytes(tx: Tx, subject: str, rows: Sequence[Row]) -> int:
+    """What all stripes have free, which are locked.
+
+    Bytes given back at the same time while the account was over its limit may have shrunk the shares below it.
+    """
+    (limit_bytes, *_) = tx.row("read_quota_totals", {"subject": subject})
+    shares = sum(cast(int, row[1]) for row in rows)
+    held = sum(_held(row) for row in rows)
+    return max(cast(int, limit_bytes), shares) - held
+
+
 def _move_room(tx: Tx, subject: str, rows: Sequence[Row]) -> int:
     """Move the free share of all stripes, which are locked, to the first of them."""
-    free = sum(cast(int, row[1]) - _held(row) for row in rows)
+    free = _free_bytes(tx, subject, rows)
     for row in rows[1:]:
         tx.ask("update_quota_share", {"subject": subject, "stripe": row[0], "share_bytes": _held(row)})
     share = {"subject": subject, "stripe": rows[0][0], "share_bytes": _held(rows[0]) + free}

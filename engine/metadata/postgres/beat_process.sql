@@ -1,0 +1,2 @@
+-- beat_process: a sign of life. One row changed.
+UPDATE processes SET heartbeat_at_us = :now_us, generation = :generation WHERE process_id = :process_id

@@ -1,0 +1,13 @@
+-- claim_dead_intents: at most :count_max intents that were not renewed for too long, or whose instance is dead.
+UPDATE pending_objects
+SET claimed_by = :process_id, claimed_at_us = :now_us
+WHERE intent_id IN (
+    SELECT p.intent_id FROM pending_objects AS p
+    LEFT JOIN instances AS i ON i.instance_id = p.instance_id
+    WHERE (p.claimed_by IS NULL OR p.claimed_at_us < :stale_us)
+        AND (p.renewed_at_us < :expired_us OR i.heartbeat_at_us IS NULL OR i.heartbeat_at_us < :dead_us
+            OR i.stopped_at_us IS NOT NULL)
+    LIMIT :count_max
+    FOR UPDATE OF p SKIP LOCKED
+)
+RETURNING intent_id, backend_id, storage_key

@@ -1,0 +1,2 @@
+-- count_intents: one row.
+SELECT COUNT(*) FROM pending_objects

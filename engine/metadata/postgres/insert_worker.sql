@@ -1,0 +1,3 @@
+-- insert_worker: a worker has settings. One row changed, or none when it had.
+INSERT INTO worker_settings (worker, is_enabled, interval_s) VALUES (:worker, :is_enabled, :interval_s)
+ON CONFLICT (worker) DO NOTHING

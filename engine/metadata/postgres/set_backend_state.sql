@@ -1,0 +1,2 @@
+-- set_backend_state: what a backend may be used for. One row changed.
+UPDATE backend_states SET state = :state, reason = :reason, changed_at_us = :now_us WHERE backend_id = :backend_id

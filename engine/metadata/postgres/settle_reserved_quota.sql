@@ -1,0 +1,9 @@
+-- settle_reserved_quota: a promise ends, part of it used. One row changed.
+-- What the shares have above the limit goes with the unused part, so that it never becomes room for others.
+UPDATE backend_quotas
+SET reserved_bytes = reserved_bytes - :reserved_bytes, used_bytes = used_bytes + :used_bytes,
+    object_count = object_count + :objects,
+    share_bytes = share_bytes - GREATEST(0, LEAST(:reserved_bytes - :used_bytes,
+        (SELECT SUM(o.share_bytes) FROM backend_quotas AS o WHERE o.subject = :subject)::bigint
+        - (SELECT l.limit_bytes FROM quota_limits AS l WHERE l.subject = :subject)))
+WHERE subject = :subject AND stripe = :stripe

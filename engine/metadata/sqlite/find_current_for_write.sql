@@ -1,4 +1,0 @@
--- find_current_for_write: at most one row: what a writer must know of the version it displaces.
-SELECT version_seq, version_id, etag, size_bytes, is_delete_marker, retention_mode, retain_until_us, legal_hold
-FROM object_versions
-WHERE bucket_id = :bucket_id AND object_key = :object_key AND is_current
