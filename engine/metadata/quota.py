@@ -112,6 +112,21 @@ def set_limit(tx: Tx, subject: str, limit_bytes: int | None) -> None:
         tx.run("update_quota_share", {"subject": subject, "stripe": stripe, "share_bytes": share})
 
 
+def restripe(tx: Tx, subject: str, limit_bytes: int | None) -> None:
+    """Give an account as many stripes as a new one would have."""
+    share_bytes = None if limit_bytes is None else 0
+    for stripe in range(len(_locked_stripes(tx, subject)), tx.stripe_count):
+        tx.ask("insert_quota_stripe", {"subject": subject, "stripe": stripe, "share_bytes": share_bytes})
+    set_limit(tx, subject, limit_bytes)
+
+
+def list_limits(tx: Tx) -> list[tuple[str, int | None]]:
+    """Every account with its limit."""
+    return [
+        (cast(str, subject), cast("int | None", limit)) for subject, limit in tx.rows("list_quota_limits", {})
+    ]
+
+
 def forget_subject(tx: Tx, subject: str) -> None:
     tx.run("delete_quota_stripes", {"subject": subject})
     tx.run("delete_quota_limit", {"subject": subject})

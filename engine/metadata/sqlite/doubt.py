@@ -23,6 +23,11 @@ class Doubt:
         """Mark the database as one to be looked through."""
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the database is yet to be looked through."""
+        return self._path.exists()
+
     def finding(self) -> str | None:
         """What a check found wrong; null while nothing is known to be."""
         try:
