@@ -1,7 +1,9 @@
 """Metadata stores for tests, a clock that only the test moves, and the few rows that most tests begin with."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -9,10 +11,11 @@ from typing import Any, TypeVar, cast
 from engine.clock import Clock, SystemClock, uuid7
 from engine.metadata import accounts, buckets, facts, quota, reaper, uploads, volumes
 from engine.metadata.backends import ensure_backend
+from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.publish import publish
 from engine.metadata.sqlite.connections import open_connection
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import Answer, Params, Row, Store, Tx
+from engine.metadata.store import Answer, Params, Row, SqlValue, Store, Tx
 from engine.names import BackendName, ObjectKey, bucket_name
 from engine.records import (
     Blob,
@@ -31,6 +34,7 @@ from engine.records import (
     Segment,
     Versioning,
 )
+from tests.support.postgres import beside
 
 T = TypeVar("T")
 
@@ -94,13 +98,31 @@ def make_backend(
 
 
 def run_sql(store: Store, text: str, params: Params | None = None) -> list[Row]:
-    """Run one portable statement beside the store, for rows that no use case writes or reads yet."""
+    """Run one portable statement beside the store, for rows that no use case writes or reads yet.
+
+    Flags are compared as what they are, `is_current` and not `is_current = 1`.
+    """
+    if isinstance(store, PostgresStore):
+        return _run_on_postgres(store, text, params or {})
     assert isinstance(store, SqliteStore)
     connection = open_connection(store.path, is_reader=False)
     try:
         return cast(list[Row], connection.execute(text, params or {}).fetchall())
     finally:
         connection.close()
+
+
+def _run_on_postgres(store: PostgresStore, text: str, params: Params) -> list[Row]:
+    numbered = re.sub(r"(?<![:\w]):([a-z_]+)", r"%(\1)s", text.replace("%", "%%"))
+    found = beside(store.target).execute(numbered.encode(), params)
+    if found.description is None:
+        return []
+    return [tuple(map(_whole, row)) for row in found.fetchall()]
+
+
+def _whole(value: Any) -> SqlValue:
+    """Sums of integers come as decimals."""
+    return int(value) if isinstance(value, Decimal) else cast(SqlValue, value)
 
 
 def set_versioning(store: Store, bucket: Bucket, versioning: Versioning) -> None:
@@ -344,10 +366,10 @@ def counted(store: Store, unit: Callable[[Tx], T]) -> tuple[T, CountingTx]:
 # Each finds rows that must not be; what it selects tells where.
 _CONTRADICTIONS: Mapping[str, str] = {
     "a key has versions and not exactly one current": """
-        SELECT bucket_id, object_key, SUM(is_current) FROM object_versions WHERE state = 'live'
-        GROUP BY bucket_id, object_key HAVING SUM(is_current) <> 1""",
+        SELECT bucket_id, object_key FROM object_versions WHERE state = 'live'
+        GROUP BY bucket_id, object_key HAVING SUM(CASE WHEN is_current THEN 1 ELSE 0 END) <> 1""",
     "the current version is not the newest": """
-        SELECT v.version_seq FROM object_versions AS v WHERE v.is_current = 1 AND EXISTS (
+        SELECT v.version_seq FROM object_versions AS v WHERE v.is_current AND EXISTS (
             SELECT 1 FROM object_versions AS n WHERE n.bucket_id = v.bucket_id AND n.object_key = v.object_key
                 AND n.version_seq > v.version_seq)""",
     "a bucket outside versioning has more than null versions": """

@@ -204,5 +204,5 @@ def _translated(error: ServerError) -> EngineError:
     if error.is_disk_full:
         return DatabaseFull("the disk of the metadata database is full; nothing was changed")
     if error.is_constraint:
-        return RowRefused(constraint=error.constraint or error.state)
+        return RowRefused(constraint=str(error))
     return DatabaseUnavailable(f"the metadata database refused: {error}")

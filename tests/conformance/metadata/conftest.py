@@ -7,6 +7,7 @@ import pytest
 
 from engine.metadata.store import Store
 from tests.support.metadata import SetClock, open_sqlite
+from tests.support.postgres import open_postgres, shared_server
 
 OpenStore = Callable[[], Store]
 
@@ -17,21 +18,33 @@ def clock() -> SetClock:
     return SetClock()
 
 
-ENGINES = ["sqlite"]
+ENGINES = ["sqlite", "postgres"]
 
 
 @pytest.fixture(params=ENGINES)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[OpenStore]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Which database the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def open_store(engine: str, tmp_path: Path, clock: SetClock) -> Iterator[OpenStore]:
     """Opens the test's one database as another process would; all are closed at the end."""
     opened: list[Store] = []
+    database = shared_server().lend_database() if engine == "postgres" else ""
 
     def open_one() -> Store:
-        opened.append(open_sqlite(tmp_path, clock=clock))
+        if engine == "postgres":
+            opened.append(open_postgres(shared_server(), database, clock=clock))
+        else:
+            opened.append(open_sqlite(tmp_path, clock=clock))
         return opened[-1]
 
     yield open_one
     for each in opened:
         each.close()
+    if database:
+        shared_server().take_back_database(database)
 
 
 @pytest.fixture
@@ -42,6 +55,14 @@ def store(open_store: OpenStore) -> Store:
 @pytest.fixture(scope="module", params=ENGINES)
 def module_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store for tests of one module that fill it once and only read."""
-    opened = open_sqlite(tmp_path_factory.mktemp("filled"), clock=SetClock())
+    opened: Store
+    database = ""
+    if request.param == "postgres":
+        database = shared_server().lend_database()
+        opened = open_postgres(shared_server(), database, clock=SetClock())
+    else:
+        opened = open_sqlite(tmp_path_factory.mktemp("filled"), clock=SetClock())
     yield opened
     opened.close()
+    if database:
+        shared_server().take_back_database(database)

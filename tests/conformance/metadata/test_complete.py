@@ -268,14 +268,14 @@ def test_conditions_and_locks_are_asked_before_anything_moves(
         store.write(partial(complete, order=replace(order, if_match_etag="else")))
     run_sql(
         store,
-        "UPDATE object_versions SET legal_hold = 1 WHERE version_seq = :seq",
+        "UPDATE object_versions SET legal_hold = TRUE WHERE version_seq = :seq",
         {"seq": published.version_seq},
     )
     with pytest.raises(VersionLocked):
         store.write(partial(complete, order=order))
 
     assert_consistent(store)
-    run_sql(store, "UPDATE object_versions SET legal_hold = 0")
+    run_sql(store, "UPDATE object_versions SET legal_hold = FALSE")
     store.write(partial(complete, order=replace(order, if_match_etag="there")))
     assert_consistent(store)
 

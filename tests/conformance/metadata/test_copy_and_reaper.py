@@ -203,7 +203,7 @@ def test_what_was_retired_first_is_walked_first(store: Store, bucket: Bucket, ba
 
 
 @pytest.mark.parametrize(
-    "lock", ["legal_hold = 1", f"retention_mode = 'COMPLIANCE', retain_until_us = {START_US + 10_000_000}"]
+    "lock", ["legal_hold = TRUE", f"retention_mode = 'COMPLIANCE', retain_until_us = {START_US + 10_000_000}"]
 )
 def test_the_reaper_stops_at_a_row_whose_lock_still_holds(
     store: Store, bucket: Bucket, backend: int, lock: str

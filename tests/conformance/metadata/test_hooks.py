@@ -302,7 +302,7 @@ def test_remove_asks_the_lock_columns(store: Store) -> None:
     bucket, backend = make_bucket(store), make_backend(store, kind="memory")
     put(store, bucket, KEY, backend)
 
-    run_sql(store, "UPDATE object_versions SET legal_hold = 1")
+    run_sql(store, "UPDATE object_versions SET legal_hold = TRUE")
 
     with pytest.raises(VersionLocked):
         store.write(partial(remove, bucket_name=bucket.name, key=KEY))

@@ -109,7 +109,7 @@ def test_a_locked_null_version_deep_in_the_history_is_not_replaced(
     set_versioning(store, bucket, Versioning.SUSPENDED)
     run_sql(
         store,
-        "UPDATE object_versions SET legal_hold = 1 WHERE version_seq = :version_seq",
+        "UPDATE object_versions SET legal_hold = TRUE WHERE version_seq = :version_seq",
         {"version_seq": locked.version_seq},
     )
 
@@ -131,9 +131,9 @@ def test_the_schema_itself_refuses_a_second_null_or_current_version(
     text = f"INSERT INTO object_versions (bucket_id, {columns}) SELECT bucket_id, {copied} FROM object_versions LIMIT 1"
 
     with pytest.raises(Exception, match=r"(?i)unique"):
-        run_sql(store, text, {"version_id": "null", "is_current": 0})
+        run_sql(store, text, {"version_id": "null", "is_current": False})
     with pytest.raises(Exception, match=r"(?i)unique"):
-        run_sql(store, text, {"version_id": "other", "is_current": 1})
+        run_sql(store, text, {"version_id": "other", "is_current": True})
 
 
 def test_the_schema_itself_holds_that_retired_means_without_bucket(

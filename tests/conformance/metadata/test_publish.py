@@ -418,7 +418,7 @@ def lock(store: Store, version_seq: int, **columns: int | str) -> None:
 @pytest.mark.parametrize(
     "columns",
     [
-        {"legal_hold": 1},
+        {"legal_hold": True},
         {"retention_mode": "COMPLIANCE", "retain_until_us": START_US + 1},
         {"retention_mode": "GOVERNANCE", "retain_until_us": START_US + 1},
     ],
@@ -449,7 +449,7 @@ def test_a_locked_version_stays_under_newer_ones(store: Store) -> None:
     bucket, backend = make_bucket(store), make_backend(store, kind="memory")
     set_versioning(store, bucket, Versioning.ENABLED)
     locked = put(store, bucket, KEY, backend)
-    lock(store, locked.version_seq, legal_hold=1)
+    lock(store, locked.version_seq, legal_hold=True)
 
     put(store, bucket, KEY, backend, etag="newer")
 

@@ -158,7 +158,7 @@ def test_removing_a_version_twice_removes_it_once(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("legal_hold", 1), ("retention_mode", "GOVERNANCE"), ("retention_mode", "COMPLIANCE")],
+    [("legal_hold", True), ("retention_mode", "GOVERNANCE"), ("retention_mode", "COMPLIANCE")],
 )
 def test_a_locked_version_is_removed_by_no_path(store: Store, column: str, value: int | str) -> None:
     bucket, backend = make_bucket(store), make_backend(store, kind="memory")
@@ -181,7 +181,7 @@ def test_a_marker_covers_a_locked_version(store: Store) -> None:
     bucket, backend = make_bucket(store), make_backend(store, kind="memory")
     set_versioning(store, bucket, Versioning.ENABLED)
     published = put(store, bucket, KEY, backend)
-    lock(store, "legal_hold", 1, published.version_seq)
+    lock(store, "legal_hold", True, published.version_seq)
 
     assert remove_key(store, bucket).is_delete_marker
     with pytest.raises(VersionLocked):

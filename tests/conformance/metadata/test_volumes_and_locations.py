@@ -93,7 +93,7 @@ def test_only_open_and_closed_volumes_take_pieces(store: Store, backend: int) ->
     for state in VolumeState:
         if state is not previous:
             assert move(store, volume_id, previous, state)
-        takes[state] = store.read(partial(volumes.takes_pieces, volume_id=volume_id))
+        takes[state] = store.write(partial(volumes.takes_pieces, volume_id=volume_id))
         previous = state
 
     assert takes == {
@@ -102,7 +102,7 @@ def test_only_open_and_closed_volumes_take_pieces(store: Store, backend: int) ->
         VolumeState.COMPACTING: False,
         VolumeState.GONE: False,
     }
-    assert not store.read(partial(volumes.takes_pieces, volume_id=b"unknown"))
+    assert not store.write(partial(volumes.takes_pieces, volume_id=b"unknown"))
 
 
 def test_a_volume_is_gone_only_when_no_location_names_it(store: Store, backend: int) -> None:
