@@ -114,6 +114,18 @@ GOOD = {
         get(4, 5, None),
         put_if_absent(6, 7, SECOND),
     ],
+    "a change hidden by a delete of what is not there": [
+        delete(0, 3),
+        put(0, 4, FIRST),
+        put_if_absent(0, 2, SECOND),
+        put_if_match(5, 6, SECOND, THIRD),
+    ],
+    "a change hidden by a delete of unknown outcome": [
+        put(0, 4, FIRST),
+        delete(1, 2, Outcome.UNKNOWN),
+        put_if_absent(0, 3, SECOND),
+        put_if_match(5, 6, SECOND, THIRD),
+    ],
     "a degraded read is old": [
         put(0, 1, FIRST),
         put(2, 3, SECOND),
