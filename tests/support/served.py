@@ -52,6 +52,7 @@ class Served:
         self.config = folder / "penstock.yaml"
         self.data = folder / "data"
         self.log = folder / "serve.log"
+        self.environ: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         s3_port, control_port, ui_port, metrics_port = free_ports(4)
         subprocess.run(
@@ -100,6 +101,7 @@ class Served:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env={**os.environ, **self.environ},
             )
         if wait:
             self.wait_ready()

@@ -1,0 +1,170 @@
+"""Many clients on few keys over several instances: all of them put, get, delete, compete and complete at once."""
+
+import itertools
+import random
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.support.history import Kind, Operation, Outcome
+from tests.support.register_client import Place, RegisterClient
+
+BUCKET = "registers"
+CLIENT_JOIN_TIMEOUT_S = 300.0
+_BACK_OFF_S = 0.02
+_SMALL_BYTES = (64, 600, 4096)
+_LARGE_BYTES = 200_000
+"""Beyond what is received before a thread is taken."""
+
+_WEIGHTS: Mapping[Kind, int] = {
+    Kind.GET: 39,
+    Kind.PUT: 22,
+    Kind.PUT_IF_MATCH: 16,
+    Kind.PUT_IF_ABSENT: 12,
+    Kind.DELETE: 7,
+    Kind.COMPLETE: 4,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcomes:
+    """What a load saw."""
+
+    histories: dict[str, list[Operation]]
+    troubles: Counter[str]
+    unexpected: list[str]
+    slowest_refusal_s: float
+
+    @property
+    def operations(self) -> list[Operation]:
+        return [each for history in self.histories.values() for each in history]
+
+
+@dataclass(slots=True, kw_only=True)
+class Load:
+    """So many operations by so many clients on so many keys; `seed` decides what each client asks."""
+
+    places: Sequence[Place]
+    seed: int
+    operation_count: int
+    client_count: int = 12
+    key_count: int = 10
+    _left: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
+    _newest: dict[str, str] = field(default_factory=dict, init=False)
+    """The etag that somebody saw last of a key: what conditional writers name."""
+
+    def make_bucket(self) -> None:
+        client = RegisterClient("setup", self.places[0], BUCKET, self.seed)
+        client.make_bucket()
+        client.close()
+
+    def run(self, nemesis: "Nemesis | None" = None) -> Outcomes:
+        """Until all operations were asked, with `nemesis` at work meanwhile; at last every key is read everywhere."""
+        clients = [
+            _Client(self, f"c{number}", self.places[number % len(self.places)], self.seed * 1000 + number)
+            for number in range(self.client_count)
+        ]
+        over = threading.Event()
+        troublemaker = threading.Thread(target=nemesis.work, args=(over,)) if nemesis else None
+        for each in clients:
+            each.start()
+        if troublemaker is not None:
+            troublemaker.start()
+        for each in clients:
+            each.join(CLIENT_JOIN_TIMEOUT_S)
+            assert not each.is_alive(), f"{each.name} does not come to an end"
+        over.set()
+        if troublemaker is not None:
+            troublemaker.join(CLIENT_JOIN_TIMEOUT_S)
+            assert not troublemaker.is_alive(), "the nemesis does not come to an end"
+        return self._gathered(clients)
+
+    def keys(self) -> list[str]:
+        return [f"k{number}" for number in range(self.key_count)]
+
+    def _gathered(self, clients: Sequence["_Client"]) -> Outcomes:
+        histories: dict[str, list[Operation]] = {key: [] for key in self.keys()}
+        troubles: Counter[str] = Counter()
+        for each in clients:
+            troubles += each.client.troubles
+            for key, operation in each.done:
+                histories[key].append(operation)
+        for place in self.places:
+            reader = RegisterClient(f"last@{place.name}", place, BUCKET, 0)
+            for key in self.keys():
+                operation = reader.get(key)
+                assert operation is not None, f"{key} cannot be read after the load: {reader.troubles}"
+                histories[key].append(operation)
+            reader.close()
+        return Outcomes(
+            histories=histories,
+            troubles=troubles,
+            unexpected=[each.failure for each in clients if each.failure],
+            slowest_refusal_s=max(each.client.slowest_refusal_s for each in clients),
+        )
+
+
+class Nemesis:
+    """Somebody who does harm while a load runs. What it did is in `deeds`."""
+
+    def __init__(self) -> None:
+        self.deeds: Counter[str] = Counter()
+
+    def work(self, over: threading.Event) -> None:
+        """Until the load is over. Whatever was broken is whole again on return."""
+        raise NotImplementedError
+
+
+class _Client(threading.Thread):
+    def __init__(self, load: Load, name: str, place: Place, seed: int) -> None:
+        super().__init__(name=name, daemon=True)
+        self._load = load
+        self._random = random.Random(seed)
+        self.client = RegisterClient(f"{name}@{place.name}", place, BUCKET, seed)
+        self.done: list[tuple[str, Operation]] = []
+        self.failure: str | None = None
+
+    def run(self) -> None:
+        try:
+            keys = self._load.keys()
+            kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+            pause = threading.Event()
+            while next(self._load._left) < self._load.operation_count:
+                # Half of all operations meet on a third of the keys.
+                hot_count = len(keys) if self._random.random() < 0.5 else max(1, len(keys) // 3)
+                key = keys[self._random.randrange(hot_count)]
+                operation = self._ask(self._random.choices(kinds, weights)[0], key)
+                if operation is None or operation.outcome is Outcome.UNKNOWN:
+                    pause.wait(_BACK_OFF_S)
+                if operation is not None:
+                    self.done.append((key, operation))
+                    self._note(key, operation)
+        except Exception as error:  # the test's own thread reports it
+            self.failure = f"{self.name}: {type(error).__name__}: {error}"
+        finally:
+            self.client.close()
+
+    def _ask(self, kind: Kind, key: str) -> Operation | None:
+        is_large = self._random.random() < 0.03
+        size_bytes = _LARGE_BYTES if is_large else self._random.choice(_SMALL_BYTES)
+        match kind:
+            case Kind.GET:
+                return self.client.get(key, with_body=self._random.random() < 0.8)
+            case Kind.PUT:
+                return self.client.put(key, size_bytes)
+            case Kind.DELETE:
+                return self.client.delete(key)
+            case Kind.PUT_IF_ABSENT:
+                return self.client.put_if_absent(key, size_bytes)
+            case Kind.COMPLETE:
+                return self.client.complete(key, size_bytes)
+            case Kind.PUT_IF_MATCH:
+                expected = self._load._newest.get(key)
+                if expected is None:
+                    return self.client.get(key)
+                return self.client.put_if_match(key, expected, size_bytes)
+
+    def _note(self, key: str, operation: Operation) -> None:
+        if operation.outcome is Outcome.DONE and operation.value is not None:
+            self._load._newest[key] = operation.value

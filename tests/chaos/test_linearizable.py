@@ -1,0 +1,51 @@
+"""Each key is one register, whoever asks which instance and whatever breaks meanwhile: an order of all that clients
+did explains all that they were told, and nothing that was acknowledged is lost.
+
+`PENSTOCK_LINEAR_OPERATIONS` makes the runs longer, `PENSTOCK_LINEAR_SEED` makes them others.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.register_load import Load, Nemesis, Outcomes
+from tests.support.history import count_outcomes, save
+from tests.support.instances import Instance, running_instances
+from tests.support.linearizability import check_all
+from tests.support.register_client import Place
+
+OPERATION_COUNT = int(os.environ.get("PENSTOCK_LINEAR_OPERATIONS", "1500"))
+SEED = int(os.environ.get("PENSTOCK_LINEAR_SEED", "1"))
+TIMEOUT_S = 120 + OPERATION_COUNT // 20
+
+
+def places(instances: Sequence[Instance]) -> list[Place]:
+    return [Place.of(f"i{number}", each) for number, each in enumerate(instances)]
+
+
+def run(instances: Sequence[Instance], folder: Path, nemesis: Nemesis | None = None) -> Outcomes:
+    """A load over the instances, whose answers one register a key explains."""
+    load = Load(places=places(instances), seed=SEED, operation_count=OPERATION_COUNT)
+    load.make_bucket()
+
+    outcomes = load.run(nemesis)
+
+    kept = folder / "history.jsonl"
+    save(kept, outcomes.histories)
+    print(count_outcomes(outcomes.operations), dict(outcomes.troubles), nemesis and dict(nemesis.deeds))
+    assert outcomes.unexpected == []
+    problems = check_all(outcomes.histories)
+    assert not problems, f"seed {SEED}, history in {kept}:\n" + "\n".join(problems)
+    return outcomes
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_one_register_a_key_over_two_processes_and_sqlite(tmp_path: Path) -> None:
+    from tests.support.instances import InstanceWish
+
+    with running_instances(tmp_path, database=None, wishes=[InstanceWish()]) as instances:
+        outcomes = run(instances, tmp_path)
+
+    assert not outcomes.troubles

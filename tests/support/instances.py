@@ -1,0 +1,132 @@
+"""Several instances of one node over one database: each `penstock serve` has a state folder and ports of its own.
+
+They share the volumes, the master key and the identities; a client may talk to any of them. An instance may live
+by a clock of its own.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.support.postgres import USER, PostgresServer
+from tests.support.served import Served, free_ports
+
+_FAKETIME = "faketime/libfaketimeMT.so.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceWish:
+    """How one instance is to be. `clock_ahead_s` needs libfaketime: see `faketime_library`."""
+
+    clock_ahead_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedDatabase:
+    """A database on a PostgreSQL server that instances share."""
+
+    server: PostgresServer
+    name: str
+
+
+class Instance(Served):
+    """One of several. It is started, killed and asked as a lone one is."""
+
+    def __init__(self, first: Served, folder: Path, *, wish: InstanceWish) -> None:
+        """A sibling of `first`, which made the deployment; `folder` is its own, and made here."""
+        folder.mkdir()
+        self.folder = folder
+        self.config = folder / "penstock.yaml"
+        self.data = first.data
+        self.log = folder / "serve.log"
+        self.clock_ahead_s = wish.clock_ahead_s
+        self.environ = _environ(wish)
+        self._process = None
+        s3_port, control_port, metrics_port = free_ports(3)
+        text = _with_value(first.config.read_text(), "state_dir", f'"{folder / "state"}"')
+        for name, port in (("s3", s3_port), ("control", control_port), ("metrics", metrics_port)):
+            text = _with_value(text, name, f'"127.0.0.1:{port}"')
+        # Paths of the first are relative to its own file.
+        self.config.write_text(text.replace('"./data/', f'"{first.data}/'))
+        self.credentials = replace(
+            first.credentials,
+            endpoint=f"http://127.0.0.1:{s3_port}",
+            control_address=f"127.0.0.1:{control_port}",
+            metrics_url=f"http://127.0.0.1:{metrics_port}/metrics",
+        )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it serves S3."""
+        host, _, port = self.credentials.endpoint.removeprefix("http://").partition(":")
+        return host, int(port)
+
+
+@contextmanager
+def running_instances(
+    folder: Path,
+    *,
+    database: SharedDatabase | None,
+    wishes: Sequence[InstanceWish] = (InstanceWish(), InstanceWish()),
+    processes: int = 2,
+    volumes: int = 2,
+    settings: str = "",
+) -> Iterator[list[Instance]]:
+    """Instances that serve for the block, over one database; without it a single one, over SQLite.
+
+    `settings` are sections that every file has besides. One starts after the other.
+    """
+    made = Served(
+        folder,
+        volumes=volumes,
+        edit_config=lambda text: _with_sections(
+            text, database=database, processes=processes, settings=settings
+        ),
+    )
+    assert database is not None or len(wishes) == 1, "one instance owns a SQLite database"
+    with ExitStack() as stack:
+        instances = []
+        for index, wish in enumerate(wishes):
+            instance = Instance(made, folder / f"instance{index}", wish=wish)
+            instances.append(stack.enter_context(instance))
+        yield instances
+
+
+def faketime_library() -> Path | None:
+    """The library that gives a process a clock of its own; null where it is not installed."""
+    return next((each for each in Path("/usr/lib").glob(f"*/{_FAKETIME}")), None)
+
+
+def _environ(wish: InstanceWish) -> dict[str, str]:
+    if not wish.clock_ahead_s:
+        return {}
+    library = faketime_library()
+    assert library is not None, "libfaketime is not installed"
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"{wish.clock_ahead_s:+d}",
+        # Deadlines are measured by it; a machine whose clock is wrong still has a right one of these.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_NO_CACHE": "0",
+    }
+
+
+def _with_sections(text: str, *, database: SharedDatabase | None, processes: int, settings: str) -> str:
+    sections = f"processes:\n  dataplane: {processes}\n\n{settings}"
+    if database is not None:
+        server = database.server
+        section = (
+            f'database:\n  host: "{server.host}"\n  port: {server.port}\n  database: "{database.name}"\n'
+            f'  user: "{USER}"\n  password: "{server.password}"\n  ssl_mode: disable\n  max_conns: 30\n\n'
+        )
+        text, count = re.subn(r"(?ms)^database:\n.*?^(?=keys:)", lambda _: section, text)
+        assert count == 1, "the file has another shape"
+    return text.replace("\nidentities:\n", f"\n{sections}\nidentities:\n")
+
+
+def _with_value(text: str, name: str, value: str) -> str:
+    changed, count = re.subn(rf"(?m)^  {name}: .*$", lambda _: f"  {name}: {value}", text)
+    assert count == 1, f"{name} stands {count} times in the file"
+    return changed
