@@ -5,20 +5,47 @@ did explains all that they were told, and nothing that was acknowledged is lost.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.nemeses import Crashes, EndedCommits, EndedConnections
 from tests.chaos.register_load import Load, Nemesis, Outcomes
 from tests.support.history import count_outcomes, save
-from tests.support.instances import Instance, running_instances
+from tests.support.instances import (
+    Instance,
+    InstanceWish,
+    SharedDatabase,
+    faketime_library,
+    running_instances,
+)
 from tests.support.linearizability import check_all
+from tests.support.postgres import running_server
 from tests.support.register_client import Place
 
 OPERATION_COUNT = int(os.environ.get("PENSTOCK_LINEAR_OPERATIONS", "1500"))
 SEED = int(os.environ.get("PENSTOCK_LINEAR_SEED", "1"))
 TIMEOUT_S = 120 + OPERATION_COUNT // 20
+
+
+REFUSAL_S_MAX = 10.0
+"""Writes are refused within two seconds when the database is away; on a machine that does much else, later."""
+HOUR_S = 3600
+STANDBYS = {"wal_level": "replica", "max_wal_senders": "2"}
+"""Without these no commit waits for a standby, whatever it is told."""
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[SharedDatabase]:
+    """On a server of these tests alone: they stop it, and count on what it synced."""
+    with running_server(settings=STANDBYS) as server:
+        yield SharedDatabase(server=server, name="")
+
+
+@pytest.fixture
+def fresh(database: SharedDatabase) -> SharedDatabase:
+    return SharedDatabase(server=database.server, name=database.server.create_empty_database())
 
 
 def places(instances: Sequence[Instance]) -> list[Place]:
@@ -43,9 +70,61 @@ def run(instances: Sequence[Instance], folder: Path, nemesis: Nemesis | None = N
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_one_register_a_key_over_two_processes_and_sqlite(tmp_path: Path) -> None:
-    from tests.support.instances import InstanceWish
-
     with running_instances(tmp_path, database=None, wishes=[InstanceWish()]) as instances:
         outcomes = run(instances, tmp_path)
 
     assert not outcomes.troubles
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_one_register_a_key_over_two_instances_of_two_processes(
+    fresh: SharedDatabase, tmp_path: Path
+) -> None:
+    with running_instances(tmp_path, database=fresh) as instances:
+        outcomes = run(instances, tmp_path)
+
+    assert not outcomes.troubles
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.skipif(faketime_library() is None, reason="libfaketime is not installed")
+def test_clocks_an_hour_apart_change_no_order(fresh: SharedDatabase, tmp_path: Path) -> None:
+    wishes = [InstanceWish(clock_ahead_s=-HOUR_S // 2), InstanceWish(clock_ahead_s=HOUR_S // 2)]
+    with running_instances(tmp_path, database=fresh, wishes=wishes) as instances:
+        outcomes = run(instances, tmp_path)
+
+    assert not outcomes.troubles
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_connections_that_end_at_any_moment_leave_one_register_a_key(
+    fresh: SharedDatabase, tmp_path: Path
+) -> None:
+    nemesis = EndedConnections(fresh, SEED)
+    with running_instances(tmp_path, database=fresh) as instances:
+        run(instances, tmp_path, nemesis)
+
+    assert nemesis.deeds["ended"]
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_connections_that_end_at_their_commit_leave_one_register_a_key(
+    fresh: SharedDatabase, tmp_path: Path
+) -> None:
+    nemesis = EndedCommits(fresh, SEED)
+    with running_instances(tmp_path, database=fresh) as instances:
+        run(instances, tmp_path, nemesis)
+
+    assert nemesis.deeds["ended at commit"]
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
+    fresh: SharedDatabase, tmp_path: Path
+) -> None:
+    nemesis = Crashes(fresh, SEED)
+    with running_instances(tmp_path, database=fresh) as instances:
+        outcomes = run(instances, tmp_path, nemesis)
+
+    assert nemesis.deeds["crashed"]
+    assert outcomes.slowest_refusal_s < REFUSAL_S_MAX
