@@ -35,7 +35,6 @@ from controlplane.workers.workers import Workers
 from engine.clock import Ids, uuid7
 from engine.deployment.opening import OpenDeployment, open_deployment
 from engine.logs import log_to
-from engine.metadata.sqlite.connections import engine_version
 
 _ROLES = {
     "viewer": roles_pb2.ROLE_VIEWER,
@@ -123,7 +122,7 @@ class ControlPlane:
             live.workers,
         )
         self._system = SystemServicer(
-            opened.store, version=version, database_version=engine_version(), pool=self._pool
+            opened.store, version=version, database_version=opened.database_version, pool=self._pool
         )
         self._config = ConfigServicer(opened.store, opened.settings.path, environ, self._pool)
         self._worker = WorkerServicer(

@@ -84,6 +84,7 @@ def build_plane(config: Path, *, version: str) -> Plane:
         observer=observed,
         server_settings=bounds,
         parking=parking if _waits_for_commits_alone(opened, bounds.small_body_bytes) else None,
+        reads_wait=opened.store.waits_for_network,
         tick=tick,
         settle=settle,
         close=close,

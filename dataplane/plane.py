@@ -32,7 +32,8 @@ class Plane:
     """Implements `dataplane.server.contract.Application`.
 
     Until `close`, `tick` is called twice a second and `settle` twenty times.
-    `parking` is null where small writes wait for more than commits, and need threads.
+    `parking` is null where small writes wait for more than commits, and need threads. `reads_wait`: for a database
+    behind a network, so they are set aside as well.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Plane:
         observer: Observer,
         server_settings: ServerSettings,
         parking: Parking | None,
+        reads_wait: bool,
         tick: Callable[[], None],
         settle: Callable[[], None],
         close: Callable[[], None],
@@ -51,6 +53,7 @@ class Plane:
         self.server_settings = server_settings
         self.parking = parking
         self._small_write_lane = Lane.SHORT if parking is None else Lane.PARKING
+        self._read_lane = Lane.INLINE if not reads_wait else self._small_write_lane
         self._endpoint = endpoint
         self._health = health
         self._close = close
@@ -75,7 +78,7 @@ class Plane:
     ) -> Lane:
         """Reads run on the loop until they would wait, small writes until they wait for a commit; the rest streams."""
         if method in _NEVER_BODY:
-            return Lane.SHORT if target.partition(b"?")[0] == METRICS_PATH else Lane.INLINE
+            return Lane.SHORT if target.partition(b"?")[0] == METRICS_PATH else self._read_lane
         if method == "OPTIONS":
             return Lane.INLINE
         if content_length is None:

@@ -1,11 +1,11 @@
-"""Callers that are set aside while they wait for somebody else's thread, instead of blocking their own."""
+"""Callers that are set aside while they wait for another thread or for a socket, instead of blocking their own."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Parked(Protocol):
-    """One wait of one caller, and the one who ends it."""
+    """Waits of one caller, one after the other, and those who end them."""
 
     def park(self, timeout_s: float, /) -> bool:
         """Return once woken, or at once if that has happened already; false when the time is over.
@@ -14,10 +14,13 @@ class Parked(Protocol):
         """
 
     def park_on(self, fd: int, *, for_write: bool, timeout_s: float) -> bool:
-        """Return once the descriptor can be read (or written, when `for_write`); false when the time is over."""
+        """Return once the descriptor can be read (or written, when `for_write`); false when the time is over.
+
+        It may return early. Nobody else waits for the descriptor. The end of the time is seen within half a second.
+        """
 
     def wake(self) -> None:
-        """End the wait. For any thread, at any time, more than once as well."""
+        """End a `park`, the present or else the next one. For any thread, at any time, more than once as well."""
 
 
 Park = Callable[[], Parked | None]

@@ -30,7 +30,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "serve":
         from launcher.serve import serve
 
-        return serve(options.config, only=options.only)
+        return serve(options.config, only=options.only, reloads=options.reload)
     if options.command == "init":
         from launcher.init import InitRefused, Wish, init
 
@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the data plane and the control plane until told to stop")
     _add_config(serve)
     serve.add_argument("--only", choices=("dataplane", "controlplane"), help="run one of the two")
+    serve.add_argument(
+        "--reload",
+        action="store_true",
+        help="make a changed file the next generation first; without it a start over PostgreSQL runs the newest one",
+    )
 
     init = commands.add_parser(
         "init", help="set up a new deployment: configuration, keys, credentials, volumes"

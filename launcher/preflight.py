@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.errors import InvalidConfig
 from engine.settings import Settings, load_settings
+from engine.settings.database import SqliteSettings
 from engine.settings.quantities import Address
 from launcher.exit_status import ExitStatus
 from launcher.problems import problem_line
@@ -99,9 +100,11 @@ def _in_words(address: Address, error: OSError) -> str:
 def _unusable_folders(settings: Settings) -> Iterator[str]:
     node = settings.node
     yield from _unusable("node.state_dir", node.node.state_dir)
-    yield from _unusable("database.path", node.database.path.parent)
-    if node.database.path.exists() and not os.access(node.database.path, os.R_OK | os.W_OK):
-        yield f"database.path: no permission to write {node.database.path}: {_whose(node.database.path)}"
+    if isinstance(node.database, SqliteSettings):
+        path = node.database.path
+        yield from _unusable("database.path", path.parent)
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            yield f"database.path: no permission to write {path}: {_whose(path)}"
     for index, backend in enumerate(settings.live.backends):
         if backend.path is not None:
             yield from _unusable(f"backends[{index}].path", backend.path)

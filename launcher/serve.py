@@ -22,12 +22,19 @@ INSTANCE_ID = "PENSTOCK_INSTANCE_ID"
 """Environment variable by which the processes of both planes know that they belong to one `serve`."""
 
 
-def serve(config: Path, *, only: str | None) -> int:
-    """Check the configuration in a process of its own, then run the planes until told to stop."""
+def serve(config: Path, *, only: str | None, reloads: bool = False) -> int:
+    """Check the configuration in a process of its own, then run the planes until told to stop.
+
+    `reloads`: make the file the next generation first, which PostgreSQL's deployments do only when told.
+    """
     planes = PLANES if only is None else (only,)
     checked = _preflight(config, planes)
     if not isinstance(checked, Listening):
         return checked
+    if reloads:
+        status = _reload(config)
+        if status != ExitStatus.OK:
+            return status
     specs = plane_specs(config, planes)
     readiness = Readiness(checked, say=_say)
     # A terminal that closes means the user went away; a service manager's SIGHUP means nothing yet.
@@ -74,6 +81,17 @@ def _preflight(config: Path, planes: tuple[str, ...]) -> Listening | int:
     if done.returncode == 0:
         return Listening.read(done.stdout)
     return done.returncode if done.returncode > 0 else ExitStatus.FAILED
+
+
+def _reload(config: Path) -> int:
+    command = [*_module("launcher.reload"), "--config", str(config)]
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, timeout=PREFLIGHT_TIMEOUT_S, check=False
+        ).returncode
+    except subprocess.TimeoutExpired:
+        _say(f"taking the configuration over took more than {PREFLIGHT_TIMEOUT_S:g} s")
+        return ExitStatus.FAILED
 
 
 def _module(name: str) -> list[str]:

@@ -9,7 +9,7 @@ the headers announce. Beside the usual keys `environ` holds:
 - `penstock.started_s`: `time.monotonic()` when the head was complete.
 - `penstock.lane`: the Lane it runs in. In INLINE the application may raise HandOn, and is called again with a new
   `environ` in the lane named. In PARKING, which only requests with a whole small body or none get, it may wait for
-  nothing but what sets it aside (`engine.parking`), and must answer. In the others it may wait and must answer.
+  nothing but what sets it aside (`engine.parking`), and may hand on to STREAMING. In the others it must answer.
 - `wsgi.input`: has `size_bytes` (Content-Length, None without), `readinto` and `read`. Both raise BodyError; left to
   itself a BodyError is answered by the server. In INLINE the first read of a body that has not come whole raises
   HandOn. `100 Continue` is sent by the first read, and before the answer where the body is announced as empty.

@@ -67,7 +67,7 @@ class Loop:
         self._observer = observer
         self._on_tick = on_tick
         self._parking = parking
-        self._parked: deque[tuple[Connection, bool]] = deque()
+        self._parked: deque[tuple[Connection, bool | Lane]] = deque()
         self._set_aside: set[Connection] = set()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -120,7 +120,7 @@ class Loop:
         self._epoll.register(self._wake, _IN)
         self._resume_accepting()
         if self._parking is not None:
-            self._parking.open(self._wake_up)
+            self._parking.open(self._wake_up, self._epoll)
         try:
             self._turn_until_stopped()
         finally:
@@ -150,6 +150,9 @@ class Loop:
                     self._accept(
                         *self._listeners[fd], count_max=settings.accept_count_per_turn if is_busy else 1
                     )
+                elif self._parking is not None:
+                    self._parking.ready(fd)
+                    self._take_parked()
             if self._ready:
                 ready, self._ready = self._ready, {}
                 for connection in ready:
@@ -452,23 +455,36 @@ class Loop:
         connection.deadline_s = NEVER_S
 
         def call() -> None:
-            self._parked.append((connection, request.run()))
+            try:
+                self._parked.append((connection, request.run()))
+            except HandOn as handed_on:
+                self._parked.append((connection, handed_on.lane))
 
         if self._parking.run(call):
-            self._after_run(*self._parked.pop())
+            self._after_park(*self._parked.pop())
         else:
             self._set_aside.add(connection)
 
     def _take_parked(self) -> None:
         """Answer those that were set aside and have ended."""
         while self._parked:
-            connection, can_send = self._parked.popleft()
+            connection, outcome = self._parked.popleft()
             self._set_aside.discard(connection)
-            self._guard(partial(self._on_parked, can_send), connection)
+            self._guard(partial(self._on_parked, outcome), connection)
 
-    def _on_parked(self, can_send: bool, connection: Connection) -> None:
-        self._after_run(connection, can_send)
+    def _on_parked(self, outcome: bool | Lane, connection: Connection) -> None:
+        self._after_park(connection, outcome)
         self._serve_buffered(connection)
+
+    def _after_park(self, connection: Connection, outcome: bool | Lane) -> None:
+        """`outcome` says whether the answer can be sent, or which lane is to run the request again."""
+        if not isinstance(outcome, Lane):
+            self._after_run(connection, outcome)
+            return
+        request = connection.request
+        assert request is not None
+        request.lane = outcome
+        self._to_thread(connection, self._streaming, self._run_on_thread)
 
     def _after_run(self, connection: Connection, can_send: bool) -> None:
         if can_send:

@@ -1,14 +1,18 @@
-"""Requests on the loop that wait for a commit: each in a greenlet of its own, set aside while others run.
+"""Requests on the loop that wait for a commit or a socket: each in a greenlet of its own, set aside while others run.
 
 A thread for each would cost four switches between threads a request, and the threads would take Python's lock from each
 other and from the committer. Greenlets of one thread switch like function calls.
 """
 
+import select
 import time
 from collections import deque
 from collections.abc import Callable
 
 from greenlet import getcurrent, greenlet
+
+_READABLE = select.EPOLLIN | select.EPOLLONESHOT
+_WRITABLE = select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT
 
 
 class Parking:
@@ -16,13 +20,20 @@ class Parking:
 
     def __init__(self) -> None:
         self._hub: greenlet | None = None
+        self._epoll: select.epoll | None = None
+        self._registered: set[int] = set()
+        self._by_fd: dict[int, Spot] = {}
         self._wake_loop: Callable[[], None] = lambda: None
         self._woken: deque[Spot] = deque()
         self._spots: dict[greenlet, Spot | None] = {}
 
-    def open(self, wake_loop: Callable[[], None]) -> None:
-        """The loop runs from now on, on this thread; `wake_loop` makes it call `resume` soon, and is for any thread."""
+    def open(self, wake_loop: Callable[[], None], epoll: select.epoll | None = None) -> None:
+        """The loop runs from now on, on this thread; `wake_loop` makes it call `resume` soon, and is for any thread.
+
+        It polls `epoll`, and calls `ready` for descriptors that are not its own.
+        """
         self._hub = getcurrent()
+        self._epoll = epoll
         self._wake_loop = wake_loop
 
     def __len__(self) -> int:
@@ -49,8 +60,37 @@ class Parking:
         """Go on with those that were woken."""
         while self._woken:
             spot = self._woken.popleft()
-            if spot.is_waiting:
+            # One that found the wake itself may be waiting for another by now.
+            if spot.is_waiting and spot.fd is None and spot.is_woken:
                 self._switch(spot.caller, True)
+
+    def ready(self, fd: int) -> None:
+        """Go on with the one that waits for a descriptor, if there still is one."""
+        spot = self._by_fd.pop(fd, None)
+        if spot is not None and spot.is_waiting:
+            self._switch(spot.caller, True)
+
+    def watch(self, fd: int, spot: "Spot", *, for_write: bool) -> None:
+        """Call `ready` once when the descriptor is. Descriptors are closed elsewhere, and their numbers given again."""
+        assert self._epoll is not None, "the loop gave what it polls"
+        mask = _WRITABLE if for_write else _READABLE
+        if fd in self._registered:
+            try:
+                self._epoll.modify(fd, mask)
+            except FileNotFoundError:
+                self._epoll.register(fd, mask)
+        else:
+            self._registered.add(fd)
+            try:
+                self._epoll.register(fd, mask)
+            except FileExistsError:
+                self._epoll.modify(fd, mask)
+        self._by_fd[fd] = spot
+
+    def unwatch(self, fd: int, spot: "Spot") -> None:
+        """Nobody waits for it any more."""
+        if self._by_fd.get(fd) is spot:
+            del self._by_fd[fd]
 
     def expire(self) -> None:
         """Go on with those that have waited long enough; they are told so."""
@@ -80,31 +120,51 @@ class Parking:
 
 
 class Spot:
-    """One wait of one greenlet; implements `engine.parking.Parked`."""
+    """Waits of one greenlet, one after the other; implements `engine.parking.Parked`. `fd` is what it waits for now."""
 
-    __slots__ = ("_is_woken", "_parking", "caller", "deadline_s", "is_waiting")
+    __slots__ = ("_parking", "caller", "deadline_s", "fd", "is_waiting", "is_woken")
 
     def __init__(self, parking: Parking, caller: greenlet) -> None:
         self._parking = parking
         self.caller = caller
         self.deadline_s = 0.0
         self.is_waiting = False
-        self._is_woken = False
+        self.fd: int | None = None
+        self.is_woken = False
 
     def park(self, timeout_s: float, /) -> bool:
-        if self._is_woken:
+        if self._take_wake():
             return True
         self.deadline_s = time.monotonic() + timeout_s
         self.is_waiting = True
         # A wake from here on is seen by `resume`, which runs on this thread once it is back in the loop.
-        if self._is_woken:
+        if self._take_wake():
             self.is_waiting = False
             return True
+        try:
+            is_woken = self._parking.wait()
+        finally:
+            self.is_waiting = False
+        if is_woken:
+            self.is_woken = False
+        return is_woken
+
+    def park_on(self, fd: int, *, for_write: bool, timeout_s: float) -> bool:
+        self.deadline_s = time.monotonic() + timeout_s
+        self._parking.watch(fd, self, for_write=for_write)
+        self.fd = fd
+        self.is_waiting = True
         try:
             return self._parking.wait()
         finally:
             self.is_waiting = False
+            self.fd = None
+            self._parking.unwatch(fd, self)
+
+    def _take_wake(self) -> bool:
+        is_woken, self.is_woken = self.is_woken, False
+        return is_woken
 
     def wake(self) -> None:
-        self._is_woken = True
+        self.is_woken = True
         self._parking.woken(self)

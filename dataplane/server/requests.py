@@ -69,13 +69,13 @@ class Request:
     def run(self) -> bool:
         """Call the application in `lane`, so that `send` may follow; false when a thread must `begin` it first.
 
-        Raises HandOn in the INLINE lane, after which it may be run again in another lane; nothing else.
+        Raises HandOn in the lanes of the loop, after which it may be run again in another lane; nothing else.
         """
         response = self.response
         try:
             response.hold(self._application(self._make_environ(), response.start))
         except HandOn as handed_on:
-            if self.lane is Lane.INLINE and self.body.received_bytes == 0:
+            if self.lane in _ON_LOOP and self.body.received_bytes == 0:
                 self._environ = {}
                 self.response = self._new_response()
                 raise

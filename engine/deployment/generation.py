@@ -35,12 +35,16 @@ _log = logging.getLogger("penstock.deployment")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """What a process runs on: the newest generation, and the ring that opens its secrets."""
+    """What a process runs on: the newest generation, and the ring that opens its secrets.
+
+    `has_other_file`: the file at hand says something else, and was not taken over.
+    """
 
     deployment_id: bytes
     generation: int
     live: LiveSettings
     ring: KeyRing
+    has_other_file: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +69,15 @@ class Generations:
         *,
         environ: Mapping[str, str],
         ids: Ids,
+        takes_file_over: bool = True,
     ) -> None:
+        """`takes_file_over`: a changed file is the next generation. Where many nodes have files, a start takes none."""
         self._store = store
         self._settings = settings
         self._provider = provider
         self._environ = environ
         self._ids = ids
+        self._takes_file_over = takes_file_over
 
     def settle(self) -> Running:
         """The generation to run, committed before if there was none or the file has changed.
@@ -84,16 +91,27 @@ class Generations:
                 continue
             ring = open_ring(standing.keys, self._provider)
             deployment = self._own(standing)
-            if self._is_changed(standing.of_file, ring):
+            is_changed = self._is_changed(standing.of_file, ring)
+            if is_changed and self._takes_file_over:
                 self._reload(standing, ring)
                 continue
+            if is_changed:
+                _log.warning(
+                    "deployment.file_differs",
+                    extra={
+                        "generation": standing.newest.generation,
+                        "hint": "`penstock serve --reload` makes the file the next generation",
+                    },
+                )
             live = self._live_of(standing.newest, ring)
-            self._renew_secrets(live, ring)
+            if not is_changed:
+                self._renew_secrets(live, ring)
             return Running(
                 deployment_id=deployment.deployment_id,
                 generation=standing.newest.generation,
                 live=live,
                 ring=ring,
+                has_other_file=is_changed,
             )
         raise StartRefused("other processes keep changing the configuration: do they read another file?")
 

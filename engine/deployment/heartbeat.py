@@ -10,12 +10,15 @@ from engine.backends.volume.backend import FREE_MIN_BYTES, VolumeBackend
 from engine.clock import Clock
 from engine.deployment.stores import note_views
 from engine.errors import BackendError, EngineError, ForeignBackend
-from engine.metadata import deployments, processes
+from engine.metadata import deployments, generations, processes
 from engine.metadata.store import Store, Tx
 from engine.placement.health import HealthBoard
 
 PROBE_EVERY_S = 10.0
 """Pause between two looks at each backend: an unmounted disk is noticed within this."""
+
+CLOCK_OFF_MAX_S = 5.0
+"""A clock further off the database's is told of: signatures and certificates go by it."""
 
 _log = logging.getLogger("penstock.deployment")
 
@@ -35,8 +38,12 @@ class Heartbeat:
         generation: int,
         problems: Mapping[int, str],
         also: Mapping[str, Callable[[], None]],
+        has_other_file: bool = False,
     ) -> None:
-        """`problems` of backends have been told already. `also` is done at every tick, and may raise engine errors."""
+        """`problems` of backends have been told already. `also` is done at every tick, and may raise engine errors.
+
+        `has_other_file`: the configuration file says something else than the generation that runs.
+        """
         self._store = store
         self._backends = backends
         self._health = health
@@ -45,6 +52,9 @@ class Heartbeat:
         self._process_id = process_id
         self._generation = generation
         self._also = also
+        self._has_other_file = has_other_file
+        self._newest_generation = generation
+        self._clock_off_s = 0.0
         self._beat_due_s = 0.0
         self._probe_due_s = 0.0
         self._failing: dict[str, str] = {}
@@ -91,8 +101,35 @@ class Heartbeat:
         self._is_clock_back = step_us > 0
 
     def _beat_unit(self, tx: Tx) -> int:
-        processes.beat(tx, self._process_id, generation=self._generation)
+        self._look_at_clock(tx)
+        self._look_at_generation(tx)
+        processes.beat(tx, self._process_id, generation=self._generation, note=self._note())
         return deployments.note_time(tx)
+
+    def _note(self) -> str | None:
+        """What people should know of this process; null: nothing."""
+        notes = []
+        if self._newest_generation != self._generation:
+            notes.append(
+                f"runs generation {self._generation}, {self._newest_generation} is the newest: restart it"
+            )
+        elif self._has_other_file:
+            notes.append("its configuration file differs from the generation: `penstock serve --reload`")
+        if abs(self._clock_off_s) > CLOCK_OFF_MAX_S:
+            notes.append(f"its clock is {self._clock_off_s:+.0f} s off the database's")
+        return "; ".join(notes) or None
+
+    def _look_at_clock(self, tx: Tx) -> None:
+        off_s = (self._clock.now_us() - tx.now_us()) / 1_000_000
+        if abs(off_s) > CLOCK_OFF_MAX_S >= abs(self._clock_off_s):
+            _log.error("process.clock_off", extra={"off_s": round(off_s, 1)})
+        self._clock_off_s = off_s
+
+    def _look_at_generation(self, tx: Tx) -> None:
+        newest = generations.newest_number(tx)
+        if newest != self._newest_generation:
+            _log.warning("process.generation_old", extra={"runs": self._generation, "newest": newest})
+        self._newest_generation = newest
 
     def _probe(self) -> None:
         views = {backend.backend_id: self._look_at(backend) for backend in self._backends}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.backends.volume.backend import VolumeBackend
 from engine.backends.volume.descriptors import DescriptorCache
+from engine.deployment.database import open_store
 from engine.deployment.ring import DocumentSeal, key_provider, open_ring
 from engine.errors import StartRefused
 from engine.metadata import backends, deployments, generations, keys
@@ -19,6 +20,7 @@ from engine.names import BackendName
 from engine.records import BackendState
 from engine.sealing.keyring import KeyRing
 from engine.settings import LiveSettings, Settings, live_from_document, load_settings
+from engine.settings.database import SqliteSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +51,17 @@ def inspect(config: Path, environ: Mapping[str, str]) -> Iterator[Inspection]:
     """
     settings = load_settings(config, environ)
     provider = key_provider(settings.node.keys)
-    database = settings.node.database.path
-    if not database.exists():
-        raise StartRefused(f"there is no deployment yet: {database} is made by the first `penstock serve`")
+    database = settings.node.database
+    if isinstance(database, SqliteSettings) and not database.path.exists():
+        raise StartRefused(
+            f"there is no deployment yet: {database.path} is made by the first `penstock serve`"
+        )
     with ExitStack() as stack:
-        store = SqliteStore(database)
+        store = open_store(settings.node)
         stack.callback(store.close)
-        if store.was_unclean:
+        if isinstance(store, SqliteStore) and store.was_unclean:
             # This look ends cleanly, and would be the last to know.
-            Doubt(database).arise()
+            Doubt(store.path).arise()
         deployment, newest = store.read(deployments.read_deployment), store.read(generations.current)
         if deployment is None or newest is None:
             raise StartRefused("there is no deployment yet: the first `penstock serve` makes it")

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.backends.registry import Backends
 from engine.clock import Clock, Ids, SystemClock, uuid7
 from engine.deployment.credentials import AccessCredential, Credentials
+from engine.deployment.database import open_store
 from engine.deployment.database_check import DatabaseCheck
 from engine.deployment.generation import Generations, Running
 from engine.deployment.heartbeat import Heartbeat
@@ -23,6 +24,7 @@ from engine.errors import StartRefused
 from engine.metadata import processes
 from engine.metadata.buckets import is_any_sealed
 from engine.metadata.identities import AdminTokenRow, find_admin_token
+from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.sqlite.store import SqliteStore
 from engine.metadata.store import Store
 from engine.objects.storage_policy import StoragePolicy
@@ -55,6 +57,7 @@ class OpenDeployment:
     instance_id: bytes
     process_id: bytes
     store: Store
+    database_version: str
     ring: KeyRing
     backends: Backends
     health: HealthBoard
@@ -116,9 +119,16 @@ def open_deployment(
     provider = key_provider(settings.node.keys)
     make_folders(settings.node)
     with ExitStack() as undo:
-        store = SqliteStore(settings.node.database.path, clock=clock, park=park)
+        store = open_store(settings.node, clock=clock, park=park)
         undo.callback(store.close)
-        running = Generations(store, settings, provider, environ=environ, ids=ids).settle()
+        running = Generations(
+            store,
+            settings,
+            provider,
+            environ=environ,
+            ids=ids,
+            takes_file_over=isinstance(store, SqliteStore),
+        ).settle()
         process_id = ids()
         health = HealthBoard(clock)
         opened = open_backends(
@@ -130,9 +140,10 @@ def open_deployment(
             clock=clock,
         )
         undo.callback(opened.descriptors.close)
-        check = DatabaseCheck(store)
-        undo.callback(check.stop)
-        check.start()
+        check = DatabaseCheck(store) if isinstance(store, SqliteStore) else None
+        if check is not None:
+            undo.callback(check.stop)
+            check.start()
         store.write(
             partial(
                 processes.register,
@@ -166,13 +177,29 @@ def open_deployment(
     return deployment
 
 
+def take_file_over(config: Path, environ: Mapping[str, str], *, ids: Ids = uuid7) -> int:
+    """Make a configuration file the next generation of its deployment, unless it says what is so; the newest one.
+
+    Raises what opening a deployment raises.
+    """
+    settings = load_settings(config, environ)
+    run_self_test()
+    provider = key_provider(settings.node.keys)
+    make_folders(settings.node)
+    store = open_store(settings.node)
+    try:
+        return Generations(store, settings, provider, environ=environ, ids=ids).settle().generation
+    finally:
+        store.close()
+
+
 def _wired(
     settings: Settings,
     running: Running,
     opened: OpenBackends,
     health: HealthBoard,
-    store: Store,
-    check: DatabaseCheck,
+    store: SqliteStore | PostgresStore,
+    check: DatabaseCheck | None,
     clock: Clock,
     ids: Ids,
     *,
@@ -198,6 +225,7 @@ def _wired(
         instance_id=instance_id,
         process_id=process_id,
         store=store,
+        database_version=store.version,
         ring=running.ring,
         backends=opened.backends,
         health=health,
@@ -213,11 +241,15 @@ def _wired(
             process_id=process_id,
             generation=running.generation,
             problems=opened.problems,
-            also={"database check": check.look, "upkeep": use.tick},
+            also={
+                **({} if check is None else {"database check": check.look}),
+                "upkeep": use.tick,
+            },
+            has_other_file=running.has_other_file,
         ),
         # Backends settle with the ledger, and all but the last step write to the store.
         _closing=[
-            ("database check", check.stop),
+            *(() if check is None else (("database check", check.stop),)),
             ("intents", use.holder.close),
             ("suspicions", use.suspicions.flush),
             *((f"backend {each.name}", each.close) for each in opened.backends),

@@ -9,18 +9,21 @@ from engine.backends.volume.identity import check_vacant
 from engine.errors import BackendError, BackendUnavailable, ForeignBackend, StartRefused
 from engine.names import BackendName
 from engine.settings import NodeSettings
+from engine.settings.database import SqliteSettings
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make_folders(node: NodeSettings) -> None:
-    """The state folder, the database's, and an empty database file, all for their owner only. Raises StartRefused."""
-    state_dir, database = node.node.state_dir, node.database.path
+    """The state folder, and SQLite's with an empty file, all for their owner only. Raises StartRefused."""
+    state_dir = node.node.state_dir
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its other files the mode of this one, which the umask would leave open to others.
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if isinstance(node.database, SqliteSettings):
+            database = node.database.path
+            database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # SQLite gives its other files the mode of this one, which the umask would leave open to others.
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         mode = stat.S_IMODE(state_dir.stat().st_mode)
     except OSError as error:
         raise StartRefused(f"{error.filename}: {error.strerror}") from error

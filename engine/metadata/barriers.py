@@ -1,6 +1,7 @@
 """Syncing what transactions name before they commit: many callers' bytes together, each barrier once."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -54,9 +55,12 @@ class _Waiting:
             self._parked.wake()
 
     def wait(self, timeout_s: float) -> bool:
-        if self._parked is not None:
-            return self._parked.park(timeout_s)
-        return self._lock.acquire(timeout=timeout_s)
+        if self._parked is None:
+            return self._lock.acquire(timeout=timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+        while not self.is_settled and (left_s := deadline_s - time.monotonic()) > 0:
+            self._parked.park(left_s)
+        return self.is_settled
 
 
 class BarrierSyncer:

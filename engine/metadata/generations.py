@@ -24,6 +24,12 @@ def current(tx: Tx) -> Generation | None:
     return _read(tx.row_or_none("find_newest_generation", {}))
 
 
+def newest_number(tx: Tx) -> int:
+    """The number of the newest generation; 0 before the first start."""
+    (number,) = tx.row("find_newest_generation_number", {})
+    return cast("int | None", number) or 0
+
+
 def newest_of_file(tx: Tx) -> Generation | None:
     """The newest generation that was made from a configuration file."""
     return _read(tx.row_or_none("find_newest_generation_of_file", {}))

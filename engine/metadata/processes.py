@@ -74,9 +74,12 @@ def register(
     tx.run("forget_instances", {"before_us": before_us})
 
 
-def beat(tx: Tx, process_id: bytes, *, generation: int | None) -> None:
-    """A sign of life, and the generation the process runs."""
-    tx.run("beat_process", {"process_id": process_id, "generation": generation, "now_us": tx.now_us()})
+def beat(tx: Tx, process_id: bytes, *, generation: int | None, note: str | None = None) -> None:
+    """A sign of life, the generation the process runs, and what people should know of it."""
+    tx.run(
+        "beat_process",
+        {"process_id": process_id, "generation": generation, "note": note, "now_us": tx.now_us()},
+    )
     tx.run("beat_instance", {"process_id": process_id, "now_us": tx.now_us()})
 
 

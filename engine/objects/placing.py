@@ -94,8 +94,7 @@ class Placer:
 
     def refresh(self) -> None:
         """Read the view anew before the next choice: a commit has just said that it is wrong."""
-        with self._reading:
-            self._view = self._read()
+        self._view = self._read()
 
     def failure_domain_of(self, backend_id: int) -> str | None:
         """The domain of a backend; null for one no row names."""
@@ -108,18 +107,19 @@ class Placer:
         view = self._view
         if view is not None and self._clock.monotonic_s() - view.read_at_s < VIEW_AGE_MAX_S:
             return view
-        # One reads, the others go on with what they have; only the first view of all is waited for.
-        if self._reading.acquire(blocking=view is None):
+        if view is None:
+            # The first of all. Nobody waits for another's: they may share a thread, and it would never go on.
+            self._view = view = self._read()
+            return view
+        # One reads, the others go on with what they have.
+        if self._reading.acquire(blocking=False):
             try:
-                if self._view is view:
-                    self._view = self._read()
+                self._view = view = self._read()
             except DatabaseUnavailable:
-                if view is None:
-                    raise
+                pass
             finally:
                 self._reading.release()
-        assert self._view is not None
-        return self._view
+        return view
 
     def _read(self) -> _View:
         return _View(rows=self._store.read(_read_rows), read_at_s=self._clock.monotonic_s(), placed_bytes={})

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 
 from engine.settings.access import BucketSettings
+from engine.settings.database import CONNS_PER_PROCESS_MIN, PostgresSettings
 from engine.settings.keyfile import key_file_problem, key_material_problem
 from engine.settings.live import LiveSettings
 from engine.settings.node import FileKeys, NodeSettings
@@ -29,6 +30,8 @@ def node_problems(settings: NodeSettings) -> Iterator[Found]:
         if address.port and address.port in taken:
             yield ("listen", name), f"port {address.port} is taken by listen.{taken[address.port]}"
         taken.setdefault(address.port, name)
+    if isinstance(settings.database, PostgresSettings):
+        yield from _scarce_connections(settings.database, settings.processes.dataplane)
     if isinstance(settings.keys, FileKeys):
         problem = key_file_problem(settings.keys.path)
         if problem is not None:
@@ -37,6 +40,20 @@ def node_problems(settings: NodeSettings) -> Iterator[Found]:
         problem = key_material_problem(settings.keys.material.reveal().encode())
         if problem is not None:
             yield ("keys", "material"), problem
+
+
+def _scarce_connections(database: PostgresSettings, dataplane_count: int) -> Iterator[Found]:
+    if database.min_conns > database.max_conns:
+        yield ("database", "min_conns"), f"more than the {database.max_conns} of max_conns"
+    process_count = dataplane_count + 1
+    if database.max_conns < process_count * CONNS_PER_PROCESS_MIN:
+        yield (
+            ("database", "max_conns"),
+            (
+                f"{database.max_conns} connections for {dataplane_count} data-plane processes and the control plane "
+                f"are too few: each needs {CONNS_PER_PROCESS_MIN}, which makes {process_count * CONNS_PER_PROCESS_MIN}"
+            ),
+        )
 
 
 def live_problems(settings: LiveSettings, *, node: str) -> Iterator[Found]:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.settings.quantities import Absent, Address, AddressText, Count, PathOnDisk, one_of
+from engine.settings.database import DatabaseSettings
+from engine.settings.quantities import Absent, Address, AddressText, Count, PathOnDisk
 from engine.settings.secret import Secret
 from engine.settings.section import Section
 from engine.settings.texts import NodeName
@@ -48,35 +49,6 @@ class ListenSettings(Section):
 
     domains: Absent = None
     """Domains for virtual-host style; path style needs none."""
-
-
-class DatabaseSettings(Section):
-    """Where metadata is kept."""
-
-    driver: Annotated[Literal["sqlite"], one_of("sqlite", planned=("postgres",))] = "sqlite"
-    """`sqlite`: embedded, for one machine."""
-
-    path: PathOnDisk
-    """File of the SQLite database, on a local disk; made when it is not there."""
-
-    host: Absent = None
-    """PostgreSQL: server."""
-    port: Absent = None
-    """PostgreSQL: port."""
-    database: Absent = None
-    """PostgreSQL: database."""
-    user: Absent = None
-    """PostgreSQL: user."""
-    password: Absent = None
-    """PostgreSQL: password."""
-    ssl_mode: Absent = None
-    """PostgreSQL: how TLS is asked for."""
-    max_conns: Absent = None
-    """PostgreSQL: most connections of an instance."""
-    min_conns: Absent = None
-    """PostgreSQL: connections kept open."""
-    max_conn_lifetime: Absent = None
-    """PostgreSQL: age at which a connection is renewed."""
 
 
 class ProcessSettings(Section):
@@ -122,7 +94,7 @@ class NodeSettings(Section):
     """Addresses."""
 
     database: DatabaseSettings
-    """Metadata."""
+    """Where metadata is kept: keys of SQLite or keys of PostgreSQL."""
 
     processes: ProcessSettings = Field(default_factory=ProcessSettings)
     """Processes and threads."""

@@ -32,9 +32,15 @@ def _message(found: Any, path: Path) -> str:
     kind = found["type"]
     if kind == NOT_BUILT:
         return _not_built(path, found["ctx"]["what"])
+    if kind == "union_tag_invalid" and path == ("database",):
+        return "`driver` is sqlite or postgres"
     if kind == "union_tag_invalid":
         tag = found["ctx"]["tag"]
         return _not_built((*path, "provider"), tag) if tag == "vault" else "`provider` is file or inline"
+    if kind == "extra_forbidden" and path[:-1] == ("database",):
+        return (
+            "unknown key for this kind of database: `path` is SQLite's, `host` and the like are PostgreSQL's"
+        )
     message: str = found["msg"]
     return _WORDS.get(kind) or message.replace("Input should be", "expected a value")
 

@@ -77,10 +77,12 @@ class _Waiting:
             self._lock.release()
 
     def wait(self, timeout_s: float) -> None:
-        if self._parked is not None:
-            self._parked.park(timeout_s)
-        else:
+        if self._parked is None:
             self._lock.acquire(timeout=timeout_s)
+            return
+        deadline_s = time.monotonic() + timeout_s
+        while not self.is_over and (left_s := deadline_s - time.monotonic()) > 0:
+            self._parked.park(left_s)
 
 
 class Lender:
@@ -91,7 +93,9 @@ class Lender:
         self._guard = threading.Lock()
         self._wanted = threading.Condition(self._guard)
         self._idle: list[Conversation] = []
+        self._lent_count = 0
         self._waiting: deque[_Waiting] = deque()
+        self._urgent: deque[_Waiting] = deque()
         self._is_closing = False
         self._down_since_s: float | None = None
         self._down_why = ""
@@ -115,13 +119,17 @@ class Lender:
         """Why no connection can be made; null as far as is known."""
         return self._down_why if self._down_since_s is not None else None
 
-    def take(self, parked: Parked | None, timeout_s: float) -> Conversation:
-        """A conversation of the caller alone until given back; raises DatabaseUnavailable and Overloaded."""
+    def take(self, parked: Parked | None, timeout_s: float, *, is_urgent: bool = False) -> Conversation:
+        """A conversation of the caller alone until given back; raises DatabaseUnavailable and Overloaded.
+
+        The last one is kept for the urgent: callers that hold up the others, who may have all the rest.
+        """
         with self._guard:
             if self._is_closing:
                 raise DatabaseUnavailable("the metadata store is closing")
-            if self._idle:
+            if self._idle and self._may_lend(is_urgent=is_urgent):
                 conversation = self._idle.pop()
+                self._lent_count += 1
                 conversation.begin(parked)
                 return conversation
             down_since_s = self._down_since_s
@@ -133,13 +141,14 @@ class Lender:
             if len(self._waiting) >= WAITING_COUNT_MAX:
                 raise Overloaded(what="the queue for database connections")
             waiting = _Waiting(parked)
-            self._waiting.append(waiting)
+            queue = self._urgent if is_urgent else self._waiting
+            queue.append(waiting)
             self._wanted.notify()
         waiting.wait(timeout_s)
         with self._guard:
             if waiting.conversation is None and not waiting.is_over:
                 waiting.is_over = True
-                self._waiting.remove(waiting)
+                queue.remove(waiting)
             problem = self._down_message() if self._down_since_s is not None else None
         if waiting.conversation is not None:
             waiting.conversation.begin(parked)
@@ -148,8 +157,10 @@ class Lender:
 
     def give_back(self, conversation: Conversation) -> None:
         """The caller is done with it, whatever became of it."""
+        with self._guard:
+            self._lent_count -= 1
         if not conversation.is_idle:
-            self.discard(conversation)
+            self._drop(conversation)
             return
         age_s = time.monotonic() - conversation.opened_s
         if age_s > self._target.max_conn_lifetime_s or conversation.opened_s < self._moved_s:
@@ -161,10 +172,16 @@ class Lender:
     def discard(self, conversation: Conversation, *, has_server_moved: bool = False) -> None:
         """It broke, and those that broke with it go too: all of them when another server takes the writes now."""
         with self._guard:
+            self._lent_count -= 1
+        self._drop(conversation, has_server_moved=has_server_moved)
+
+    def _drop(self, conversation: Conversation, *, has_server_moved: bool = False) -> None:
+        with self._guard:
             if has_server_moved:
                 self._moved_s = time.monotonic()
             broken = [each for each in self._idle if has_server_moved or each.is_hung_up]
             self._idle = [each for each in self._idle if each not in broken]
+            self._wanted.notify()
         for each in [conversation, *broken]:
             each.connection.close()
             self._return(each)
@@ -176,8 +193,9 @@ class Lender:
                 return
             self._is_closing = True
             idle, self._idle = self._idle, []
-            for waiting in self._waiting:
+            for waiting in (*self._urgent, *self._waiting):
                 self._refuse(waiting, "the metadata store is closing")
+            self._urgent.clear()
             self._waiting.clear()
             self._wanted.notify()
         for each in idle:
@@ -192,17 +210,21 @@ class Lender:
     def _lend(self, conversation: Conversation) -> None:
         """To whoever has waited longest; else it lies idle."""
         with self._guard:
-            while self._waiting:
-                waiting = self._waiting.popleft()
-                if not waiting.is_over:
-                    waiting.is_over = True
-                    waiting.conversation = conversation
-                    waiting.end()
-                    return
+            queue = self._urgent or (self._waiting if self._may_lend(is_urgent=False) else None)
+            if queue:
+                waiting = queue.popleft()
+                waiting.is_over = True
+                waiting.conversation = conversation
+                self._lent_count += 1
+                waiting.end()
+                return
             if not self._is_closing:
                 self._idle.append(conversation)
                 return
         self._return(conversation)
+
+    def _may_lend(self, *, is_urgent: bool) -> bool:
+        return is_urgent or self._lent_count < self._target.max_conns - 1
 
     def _refuse(self, waiting: _Waiting, problem: str) -> None:
         waiting.is_over = True
@@ -213,13 +235,13 @@ class Lender:
         """Fetch connections while somebody waits for one, and while the database is away."""
         while True:
             with self._guard:
-                while not self._waiting and self._down_since_s is None and not self._is_closing:
+                while not self._is_wanted and not self._is_closing:
                     if not self._wanted.wait(_IDLE_LOOK_S):
                         break
                 if self._is_closing:
                     return
                 surplus = self._surplus()
-                is_wanted = bool(self._waiting) or self._down_since_s is not None
+                is_wanted = self._is_wanted
             for each in surplus:
                 self._return(each)
             if not is_wanted:
@@ -235,9 +257,15 @@ class Lender:
                 connection.conversation = Conversation(connection)
             self._lend(connection.conversation)
 
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether another connection would help somebody, or tell that the database is back."""
+        is_waited_for = bool(self._urgent) or (bool(self._waiting) and self._may_lend(is_urgent=False))
+        return is_waited_for or self._down_since_s is not None
+
     def _surplus(self) -> list[Conversation]:
         """What nobody needed for a while goes back to the pool, which shrinks and renews what lies in it."""
-        if self._waiting:
+        if self._waiting or self._urgent:
             return []
         kept = max(1, self._target.min_conns)
         surplus, self._idle = self._idle[:-kept], self._idle[-kept:]

@@ -51,7 +51,9 @@ class PostgresStore:
 
         `park` tells who is set aside while a call waits. Raises DatabaseUnavailable, SchemaTooNew, StartRefused.
         """
-        migrate(target, FOLDER / "migrations")
+        facts = migrate(target, FOLDER / "migrations")
+        self.version = facts.version
+        self.connection_count_max = facts.connection_count_max
         self.target = target
         self._clock = clock
         self._park = park
@@ -90,7 +92,12 @@ class PostgresStore:
         parked = None if holds_locks else self._park()
         if after:
             self._syncer.sync(after, parked)
-        return self._again(parked, timeout_s, lambda conversation: self._write(conversation, unit, parked))
+        return self._again(
+            parked,
+            timeout_s,
+            lambda conversation: self._write(conversation, unit, parked),
+            is_urgent=holds_locks,
+        )
 
     def close(self) -> None:
         """No call may be under way. Repeating it does nothing."""
@@ -100,10 +107,17 @@ class PostgresStore:
         self._syncer.close()
         self._lender.close()
 
-    def _again(self, parked: Parked | None, timeout_s: float, run: Callable[[Conversation], T]) -> T:
+    def _again(
+        self,
+        parked: Parked | None,
+        timeout_s: float,
+        run: Callable[[Conversation], T],
+        *,
+        is_urgent: bool = False,
+    ) -> T:
         """Run on a connection, and on another one or once more where that may help."""
         for count in range(1, RUN_COUNT_MAX + 1):
-            conversation = self._lender.take(parked, timeout_s)
+            conversation = self._lender.take(parked, timeout_s, is_urgent=is_urgent)
             try:
                 try:
                     return run(conversation)

@@ -12,7 +12,13 @@ import apsw
 from engine.clock import Clock, SystemClock
 from engine.errors import DatabaseUnavailable, EngineError, StartRefused
 from engine.metadata.sqlite.committer import Committer
-from engine.metadata.sqlite.connections import SqliteTx, check_file_system, check_version, open_connection
+from engine.metadata.sqlite.connections import (
+    SqliteTx,
+    check_file_system,
+    check_version,
+    engine_version,
+    open_connection,
+)
 from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.readers import Readers
 from engine.metadata.statements import load_statements
@@ -76,6 +82,11 @@ class SqliteStore:
             path.with_name(path.name + "-commit"),
             committed=self._consider_checkpoint,
         )
+
+    @property
+    def version(self) -> str:
+        """`SQLite 3.53.1`, for people."""
+        return engine_version()
 
     @property
     def waits_for_network(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from engine.errors import InvalidConfig
 from engine.settings import Settings, load_settings
+from engine.settings.database import SqliteSettings
 from engine.settings.node import FileKeys
 
 PENSTOCK = [sys.executable, "-P", "-m", "launcher.main"]
@@ -59,6 +60,7 @@ def test_what_it_writes_is_a_valid_configuration_with_the_volumes_asked_for(tmp_
     ]
     assert settings.node.listen.s3.port == 19000
     assert settings.live.storage.default_scheme.count == 1
+    assert isinstance(settings.node.database, SqliteSettings)
     assert settings.node.database.path == tmp_path / "data/metadata.sqlite"
 
 
@@ -176,6 +178,7 @@ def test_a_folder_that_was_moved_with_its_configuration_works_where_it_is(tmp_pa
 
     settings = load_settings(tmp_path / "here/penstock.yaml", {})
 
+    assert isinstance(settings.node.database, SqliteSettings)
     assert settings.node.database.path == tmp_path / "here/metadata.sqlite"
     assert [each.folder.parent for each in settings.live.backends] == [tmp_path / "here/volumes"] * 3
 
@@ -187,6 +190,7 @@ def test_a_folder_that_was_moved_with_its_configuration_works_where_it_is(tmp_pa
 def test_odd_names_of_folders_come_through(tmp_path: Path, name: str) -> None:
     settings = initialised(tmp_path / name)
 
+    assert isinstance(settings.node.database, SqliteSettings)
     assert settings.node.database.path == tmp_path / name / "data/metadata.sqlite"
 
 

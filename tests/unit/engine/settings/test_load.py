@@ -8,6 +8,7 @@ import pytest
 from engine.errors import InvalidConfig
 from engine.records import Copies, Sealing
 from engine.settings import load_settings
+from engine.settings.database import SqliteSettings
 from tests.unit.engine.settings.conftest import MINIMAL, Load, Refused
 
 IDENTITY = """\
@@ -37,6 +38,7 @@ def test_a_minimal_file_gets_the_documented_defaults(load: Load, folder: Path) -
 def test_relative_paths_start_at_the_file(load: Load, folder: Path) -> None:
     settings = load(MINIMAL)
 
+    assert isinstance(settings.node.database, SqliteSettings)
     assert settings.node.database.path == folder / "metadata.sqlite"
     assert settings.live.backends[0].folder == folder / "v1"
 
@@ -130,15 +132,11 @@ def test_what_is_not_built_is_refused_by_name(
     assert message == f"not built yet: {what}" if what else message.startswith("not built yet: ")
 
 
-def test_postgres_vault_and_s3_backends_are_not_built_yet(refused: Refused) -> None:
-    text = MINIMAL.replace("database:\n", "database:\n  driver: postgres\n").replace(
-        "provider: file", "provider: vault"
-    )
-    text = text.replace("kind: volume", "kind: s3")
+def test_vault_and_s3_backends_are_not_built_yet(refused: Refused) -> None:
+    text = MINIMAL.replace("provider: file", "provider: vault").replace("kind: volume", "kind: s3")
 
     messages = [message for _, _, message in refused(text)]
 
-    assert "not built yet: database.driver postgres" in messages
     assert "not built yet: keys.provider vault" in messages
     assert "not built yet: backends[0].kind s3" in messages
 

@@ -1,0 +1,41 @@
+"""The metadata database that a node's settings name."""
+
+from engine.clock import Clock
+from engine.metadata.postgres.store import PostgresStore
+from engine.metadata.postgres.target import PostgresTarget
+from engine.metadata.sqlite.store import SqliteStore
+from engine.parking import Park, nobody
+from engine.settings import NodeSettings
+from engine.settings.database import PostgresSettings
+
+
+def open_store(
+    node: NodeSettings, *, clock: Clock | None = None, park: Park = nobody
+) -> SqliteStore | PostgresStore:
+    """Open it, migrated; raises DatabaseUnavailable, StartRefused and SchemaTooNew.
+
+    `clock` stands in for SQLite's, which is this machine's; PostgreSQL has one of its own.
+    """
+    if isinstance(node.database, PostgresSettings):
+        return PostgresStore(postgres_target(node.database, process_count=process_count(node)), park=park)
+    return SqliteStore(node.database.path, clock=clock, park=park)
+
+
+def process_count(node: NodeSettings) -> int:
+    """Processes of an instance that share its connections: those of the data plane, and the control plane."""
+    return node.processes.dataplane + 1
+
+
+def postgres_target(database: PostgresSettings, *, process_count: int) -> PostgresTarget:
+    """One process' part of an instance's connections."""
+    return PostgresTarget(
+        host=database.host,
+        port=database.port,
+        database=database.database,
+        user=database.user,
+        password=None if database.password is None else database.password.reveal(),
+        ssl_mode=database.ssl_mode,
+        max_conns=database.max_conns // process_count,
+        min_conns=database.min_conns // process_count,
+        max_conn_lifetime_s=database.max_conn_lifetime_s,
+    )
