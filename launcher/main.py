@@ -56,6 +56,10 @@ def _run(options: argparse.Namespace) -> int:
         from launcher.fsck import fsck
 
         return fsck(options.config, as_json=options.output == "json")
+    if options.command == "migrate":
+        from launcher.migrate import sqlite_to_postgres
+
+        return sqlite_to_postgres(options.source, options.target)
     from launcher.version import version_line
 
     print(version_line())
@@ -105,6 +109,29 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(fsck)
     fsck.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="form of the result (default: text)"
+    )
+
+    migrate = commands.add_parser("migrate", help="move a deployment's metadata to another database")
+    moves = migrate.add_subparsers(dest="move", required=True, metavar="MOVE")
+    to_postgres = moves.add_parser(
+        "sqlite-to-postgres",
+        help="copy every row, compare both sides, and put the SQLite file out of the way; nothing may run meanwhile",
+    )
+    to_postgres.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the configuration over SQLite",
+    )
+    to_postgres.add_argument(
+        "--to",
+        dest="target",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the configuration over PostgreSQL",
     )
 
     commands.add_parser("version", help="print the version")
