@@ -17,12 +17,12 @@ from tests.support.instances import (
     Instance,
     InstanceWish,
     SharedDatabase,
-    faketime_library,
     running_instances,
 )
 from tests.support.linearizability import check_all
 from tests.support.postgres import running_server
 from tests.support.register_client import Place
+from tests.support.wrong_clocks import HAS_WRONG_CLOCKS
 
 OPERATION_COUNT = int(os.environ.get("PENSTOCK_LINEAR_OPERATIONS", "1500"))
 SEED = int(os.environ.get("PENSTOCK_LINEAR_SEED", "1"))
@@ -87,7 +87,7 @@ def test_one_register_a_key_over_two_instances_of_two_processes(
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.skipif(faketime_library() is None, reason="libfaketime is not installed")
+@pytest.mark.skipif(not HAS_WRONG_CLOCKS, reason="there is no C compiler for a clock that is wrong")
 def test_clocks_an_hour_apart_change_no_order(fresh: SharedDatabase, tmp_path: Path) -> None:
     wishes = [InstanceWish(clock_ahead_s=-HOUR_S // 2), InstanceWish(clock_ahead_s=HOUR_S // 2)]
     with running_instances(tmp_path, database=fresh, wishes=wishes) as instances:

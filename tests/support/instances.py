@@ -12,15 +12,15 @@ from pathlib import Path
 
 from tests.support.postgres import USER, PostgresServer
 from tests.support.served import Served, free_ports
-
-_FAKETIME = "faketime/libfaketimeMT.so.1"
+from tests.support.wrong_clocks import environ_of_clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceWish:
-    """How one instance is to be. `clock_ahead_s` needs libfaketime: see `faketime_library`."""
+    """How one instance is to be."""
 
     clock_ahead_s: int = 0
+    """By how much its machine's clock is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Instance(Served):
         self.data = first.data
         self.log = folder / "serve.log"
         self.clock_ahead_s = wish.clock_ahead_s
-        self.environ = _environ(wish)
+        self.environ = environ_of_clock(wish.clock_ahead_s)
         self._process = None
         s3_port, control_port, metrics_port = free_ports(3)
         text = _with_value(first.config.read_text(), "state_dir", f'"{folder / "state"}"')
@@ -92,25 +92,6 @@ def running_instances(
             instance = Instance(made, folder / f"instance{index}", wish=wish)
             instances.append(stack.enter_context(instance))
         yield instances
-
-
-def faketime_library() -> Path | None:
-    """The library that gives a process a clock of its own; null where it is not installed."""
-    return next((each for each in Path("/usr/lib").glob(f"*/{_FAKETIME}")), None)
-
-
-def _environ(wish: InstanceWish) -> dict[str, str]:
-    if not wish.clock_ahead_s:
-        return {}
-    library = faketime_library()
-    assert library is not None, "libfaketime is not installed"
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": f"{wish.clock_ahead_s:+d}",
-        # Deadlines are measured by it; a machine whose clock is wrong still has a right one of these.
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_NO_CACHE": "0",
-    }
 
 
 def _with_sections(text: str, *, database: SharedDatabase | None, processes: int, settings: str) -> str:
