@@ -17,6 +17,7 @@ import pytest
 
 from engine.backends.volume.identity import IDENTITY_NAME
 from engine.errors import NoSuchKey
+from engine.metadata.sqlite.store import SqliteStore
 from engine.objects.multipart import WrittenPart
 from engine.records import Copies, Sealing
 from engine.units import KIB
@@ -209,6 +210,7 @@ def test_every_acknowledged_object_survives_and_the_one_under_way_is_old_or_new(
 
 
 def check(rig: ObjectRig, states: dict[str, set[bytes | None]], where: str) -> None:
+    assert isinstance(rig.store, SqliteStore)
     assert rig.store.quick_check() == [], where
     found = {key: read_or_none(rig, key) for key in KEYS}
     assert [key for key in KEYS if found[key] not in states[key]] == [], where

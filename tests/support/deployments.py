@@ -14,7 +14,6 @@ from engine.clock import SystemClock, uuid7
 from engine.errors import BackendError
 from engine.metadata import accounts, buckets, cleanup, locations, publish, reaper, remove, versions
 from engine.metadata.backends import ensure_backend
-from engine.metadata.sqlite.store import SqliteStore
 from engine.metadata.store import Tx
 from engine.names import BackendName, BucketName, bucket_name, object_key
 from engine.records import (
@@ -34,6 +33,7 @@ from engine.upkeep.fsck import Fsck
 from engine.upkeep.fsck_report import FsckReport
 from engine.upkeep.volume_ledger import StoredVolumeLedger
 from engine.upkeep.volume_sweep import VolumeSweeper
+from tests.support.engines import open_metadata
 from tests.support.metadata import with_changes
 from tests.support.pieces import tail_of
 
@@ -79,7 +79,7 @@ class TestDeployment:
         )
 
     def _open(self, disk: Disk | None) -> None:
-        self.store = SqliteStore(self.directory / "meta.db", clock=self.clock)
+        self.store = open_metadata(self.directory, self.clock)
         self.backend = self.open_backend(disk=disk)
 
     def open_backend(self, *, disk: Disk | None = None) -> VolumeBackend:

@@ -6,7 +6,6 @@ from typing import TypeVar
 from engine.clock import uuid7
 from engine.errors import DatabaseUnavailable, OutcomeUnknown
 from engine.metadata import leases
-from engine.metadata.sqlite.store import SqliteStore
 from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, Store, Tx
 from engine.records import Lease
 from engine.upkeep.cleanup import BackendRegistry, DeletingBackend
@@ -99,14 +98,14 @@ def die_at(number: int) -> Callable[[str], None]:
     return deleting
 
 
-def lead(store: SqliteStore, worker: str) -> Lease:
+def lead(store: Store, worker: str) -> Lease:
     """The lease of a fresh holder; nobody else holds one."""
     lease = store.write(lambda tx: leases.acquire(tx, worker=worker, holder=uuid7(), ttl_s=LEASE_TTL_S))
     assert lease is not None
     return lease
 
 
-def take_over(store: SqliteStore, worker: str, clock: TestClock) -> Lease:
+def take_over(store: Store, worker: str, clock: TestClock) -> Lease:
     """Somebody else leads once the lease of whoever does has run out."""
     clock.ahead_us += int(LEASE_TTL_S * 1_000_000) + 1
     return lead(store, worker)

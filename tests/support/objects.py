@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import apsw
-
 from engine.backends.base import Backend
 from engine.backends.memory import MemoryBackend
 from engine.backends.registry import Backends
@@ -20,7 +18,6 @@ from engine.errors import BackendError, NoSuchBucket
 from engine.metadata import accounts, buckets, cleanup, intents, processes, reaper
 from engine.metadata.backends import ensure_backend, mark_registered
 from engine.metadata.keys import insert_key, list_keys
-from engine.metadata.sqlite.store import SqliteStore
 from engine.metadata.store import Store, Tx
 from engine.names import BackendName, BucketName, ObjectKey, bucket_name
 from engine.objects.complete import Completed, CompleteRequest
@@ -53,6 +50,8 @@ from engine.upkeep.volume_ledger import StoredVolumeLedger
 from engine.upkeep.volume_sweep import VolumeSweeper
 from tests.support.bodies import BytesBody, regions_of
 from tests.support.deployments import TestClock, no_fence
+from tests.support.engines import open_metadata
+from tests.support.metadata import run_sql
 
 DEPLOYMENT_ID = b"deployment-----1"
 NODE = "node-1"
@@ -305,9 +304,7 @@ class ObjectRig:
 
     def unaccounted(self) -> set[str]:
         """Pieces on memory backends that neither a location, nor an intent, nor the cleanup queue names."""
-        with apsw.Connection(str(self.folder / "meta.db"), flags=apsw.SQLITE_OPEN_READONLY) as connection:
-            named = {key for (key,) in connection.execute(_NAMED_KEYS)}
-        connection.close()
+        named = {key for (key,) in run_sql(self.store, _NAMED_KEYS)}
         return {key for memory in self.memories for key in memory.storage_keys()} - named
 
     def intent_count(self) -> int:
@@ -369,7 +366,7 @@ class ObjectRig:
 
     def _open(self) -> None:
         self.instance_id, self.process_id = uuid7(), uuid7()
-        self.store = SqliteStore(self.folder / "meta.db", clock=self.clock)
+        self.store = open_metadata(self.folder, self.clock)
         self.store.write(self._register)
         made: list[Backend] = [
             *(self._open_volume(number) for number in range(self.shape.volume_count)),

@@ -7,11 +7,24 @@ from typing import Any
 import pytest
 
 from tests.integration.dataplane.in_process import InProcess
+from tests.support.engines import metadata_on, on_each_engine
 from tests.support.objects import ObjectRig
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        on_each_engine(metafunc, "engine")
+
+
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[ObjectRig]:
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database of the test's deployments."""
+    with metadata_on(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rig(engine: str, tmp_path: Path) -> Iterator[ObjectRig]:
     made = ObjectRig(tmp_path)
     yield made
     made.close()

@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
+from tests.support.engines import metadata_on, on_each_engine
 from tests.support.objects import ObjectRig, Shape
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        on_each_engine(metafunc, "engine")
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database of the test's deployments."""
+    with metadata_on(request.param):
+        yield request.param
+
 
 MakeRig = Callable[..., ObjectRig]
 

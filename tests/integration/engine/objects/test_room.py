@@ -135,6 +135,7 @@ def test_a_full_disk_refuses_what_would_go_there_and_takes_writes_again_later(
     rig.close()
 
 
+@pytest.mark.sqlite_only
 def test_a_full_disk_under_the_database_refuses_writes_and_serves_reads(tmp_path: Path) -> None:
     class FullDisk(SqliteDisk):
         is_full = False

@@ -78,6 +78,10 @@ class BusyStore:
         self.read_count = 0
         self.write, self.look, self.close = store.write, store.look, store.close
 
+    @property
+    def waits_for_network(self) -> bool:
+        return self._store.waits_for_network
+
     def read(self, unit: Callable[[Tx], T], /) -> T:
         result = self._store.read(unit)
         self.read_count += 1

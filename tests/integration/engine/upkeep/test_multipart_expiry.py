@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import apsw
 import pytest
 
 from engine.errors import DatabaseUnavailable, LeaseLost, NoSuchUpload, OutcomeUnknown
@@ -17,6 +16,7 @@ from tests.integration.engine.upkeep.conftest import MakeRig
 from tests.support.bodies import BytesBody
 from tests.support.deployments import no_fence
 from tests.support.interruptions import InterruptedStore, fence_of, lead, take_over
+from tests.support.metadata import run_sql
 from tests.support.objects import BUCKET, ObjectRig, key_of
 from tests.support.pieces import payload_of
 
@@ -56,12 +56,9 @@ def pass_days(rig: ObjectRig, days: float) -> None:
 
 
 def count(rig: ObjectRig, table: str) -> int:
-    connection = apsw.Connection(str(rig.folder / "meta.db"))
-    try:
-        ((found,),) = connection.execute(f"SELECT COUNT(*) FROM {table}")
-        return int(found)
-    finally:
-        connection.close()
+    ((found,),) = run_sql(rig.store, f"SELECT COUNT(*) FROM {table}")
+    assert isinstance(found, int)
+    return found
 
 
 def bucket_bytes(rig: ObjectRig) -> int:

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import apsw
 import pytest
 
 from engine.errors import DatabaseUnavailable, LeaseLost, NoSuchKey, OutcomeUnknown
@@ -17,6 +16,7 @@ from tests.integration.engine.upkeep.conftest import MakeRig
 from tests.support.bodies import BytesBody
 from tests.support.deployments import TestClock, no_fence
 from tests.support.interruptions import InterruptedStore, fence_of, lead, take_over
+from tests.support.metadata import run_sql
 from tests.support.objects import BUCKET, GRACE_US, ObjectRig, key_of
 from tests.support.pieces import payload_of
 
@@ -152,11 +152,11 @@ def test_the_reaper_stops_with_an_alarm_at_a_version_that_a_lock_holds(
     rig.put("free", payload_of(5000, seed=2))
     rig.delete("held")
     rig.delete("free")
-    connection = apsw.Connection(str(rig.folder / "meta.db"))
-    connection.execute(
-        "UPDATE object_versions SET legal_hold = 1 WHERE version_seq = ?", (held.version.version_seq,)
+    run_sql(
+        rig.store,
+        "UPDATE object_versions SET legal_hold = TRUE WHERE version_seq = :seq",
+        {"seq": held.version.version_seq},
     )
-    connection.close()
 
     progress = run(make_reaper(rig))
 

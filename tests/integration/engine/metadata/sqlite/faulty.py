@@ -8,9 +8,9 @@ from typing import Any
 
 import apsw
 
-from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.committer import LOCK_TIMEOUT_S, SETTLE_TIMEOUT_S, Committer
 from engine.metadata.sqlite.connections import BUSY_TIMEOUT_MS
+from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.store import FOLDER
 from engine.metadata.statements import load_statements
 from tests.support.metadata import DATABASE, SetClock

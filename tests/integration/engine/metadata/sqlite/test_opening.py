@@ -12,13 +12,13 @@ import pytest
 
 from engine.errors import SchemaTooNew, StartRefused
 from engine.metadata import journal
-from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.connections import (
     SQLITE_VERSION_MIN,
     check_file_system,
     check_version,
     open_connection,
 )
+from engine.metadata.sqlite.migrating import migrate
 from engine.metadata.sqlite.store import CHECKPOINT_PAGES, FOLDER, SqliteStore
 from engine.metadata.statements import load_statements
 from engine.metadata.store import Tx
