@@ -19,7 +19,7 @@ _SMALL_BYTES = (64, 600, 4096)
 _LARGE_BYTES = 200_000
 """Beyond what is received before a thread is taken."""
 
-_WEIGHTS: Mapping[Kind, int] = {
+ALL_KINDS: Mapping[Kind, int] = {
     Kind.GET: 39,
     Kind.PUT: 22,
     Kind.PUT_IF_MATCH: 16,
@@ -52,6 +52,8 @@ class Load:
     operation_count: int
     client_count: int = 12
     key_count: int = 10
+    weights: Mapping[Kind, int] = field(default_factory=lambda: ALL_KINDS)
+    """How often each kind is asked, against the others."""
     _left: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
     _newest: dict[str, str] = field(default_factory=dict, init=False)
     """The etag that somebody saw last of a key: what conditional writers name."""
@@ -141,7 +143,7 @@ class _Client(threading.Thread):
     def run(self) -> None:
         try:
             keys = self._load.keys()
-            kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+            kinds, weights = list(self._load.weights), list(self._load.weights.values())
             pause = threading.Event()
             while next(self._load._left) < self._load.operation_count:
                 # Half of all operations meet on a third of the keys.

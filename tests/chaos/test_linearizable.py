@@ -5,7 +5,7 @@ did explains all that they were told, and nothing that was acknowledged is lost.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from tests.support.instances import (
     running_instances,
 )
 from tests.support.linearizability import check_all
-from tests.support.postgres import running_server
 from tests.support.register_client import Place
 from tests.support.wrong_clocks import HAS_WRONG_CLOCKS
 
@@ -32,20 +31,6 @@ TIMEOUT_S = 120 + OPERATION_COUNT // 20
 REFUSAL_S_MAX = 10.0
 """Writes are refused within two seconds when the database is away; on a machine that does much else, later."""
 HOUR_S = 3600
-STANDBYS = {"wal_level": "replica", "max_wal_senders": "2"}
-"""Without these no commit waits for a standby, whatever it is told."""
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[SharedDatabase]:
-    """On a server of these tests alone: they stop it, and count on what it synced."""
-    with running_server(settings=STANDBYS) as server:
-        yield SharedDatabase(server=server, name="")
-
-
-@pytest.fixture
-def fresh(database: SharedDatabase) -> SharedDatabase:
-    return SharedDatabase(server=database.server, name=database.server.create_empty_database())
 
 
 def places(instances: Sequence[Instance]) -> list[Place]:
@@ -78,9 +63,9 @@ def test_one_register_a_key_over_two_processes_and_sqlite(tmp_path: Path) -> Non
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_one_register_a_key_over_two_instances_of_two_processes(
-    fresh: SharedDatabase, tmp_path: Path
+    database: SharedDatabase, tmp_path: Path
 ) -> None:
-    with running_instances(tmp_path, database=fresh) as instances:
+    with running_instances(tmp_path, database=database) as instances:
         outcomes = run(instances, tmp_path)
 
     assert not outcomes.troubles
@@ -88,9 +73,9 @@ def test_one_register_a_key_over_two_instances_of_two_processes(
 
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.skipif(not HAS_WRONG_CLOCKS, reason="there is no C compiler for a clock that is wrong")
-def test_clocks_an_hour_apart_change_no_order(fresh: SharedDatabase, tmp_path: Path) -> None:
+def test_clocks_an_hour_apart_change_no_order(database: SharedDatabase, tmp_path: Path) -> None:
     wishes = [InstanceWish(clock_ahead_s=-HOUR_S // 2), InstanceWish(clock_ahead_s=HOUR_S // 2)]
-    with running_instances(tmp_path, database=fresh, wishes=wishes) as instances:
+    with running_instances(tmp_path, database=database, wishes=wishes) as instances:
         outcomes = run(instances, tmp_path)
 
     assert not outcomes.troubles
@@ -98,10 +83,10 @@ def test_clocks_an_hour_apart_change_no_order(fresh: SharedDatabase, tmp_path: P
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_connections_that_end_at_any_moment_leave_one_register_a_key(
-    fresh: SharedDatabase, tmp_path: Path
+    database: SharedDatabase, tmp_path: Path
 ) -> None:
-    nemesis = EndedConnections(fresh, SEED)
-    with running_instances(tmp_path, database=fresh) as instances:
+    nemesis = EndedConnections(database, SEED)
+    with running_instances(tmp_path, database=database) as instances:
         run(instances, tmp_path, nemesis)
 
     assert nemesis.deeds["ended"]
@@ -109,10 +94,10 @@ def test_connections_that_end_at_any_moment_leave_one_register_a_key(
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_connections_that_end_at_their_commit_leave_one_register_a_key(
-    fresh: SharedDatabase, tmp_path: Path
+    database: SharedDatabase, tmp_path: Path
 ) -> None:
-    nemesis = EndedCommits(fresh, SEED)
-    with running_instances(tmp_path, database=fresh) as instances:
+    nemesis = EndedCommits(database, SEED)
+    with running_instances(tmp_path, database=database) as instances:
         run(instances, tmp_path, nemesis)
 
     assert nemesis.deeds["ended at commit"]
@@ -120,10 +105,10 @@ def test_connections_that_end_at_their_commit_leave_one_register_a_key(
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
-    fresh: SharedDatabase, tmp_path: Path
+    database: SharedDatabase, tmp_path: Path
 ) -> None:
-    nemesis = Crashes(fresh, SEED)
-    with running_instances(tmp_path, database=fresh) as instances:
+    nemesis = Crashes(database, SEED)
+    with running_instances(tmp_path, database=database) as instances:
         outcomes = run(instances, tmp_path, nemesis)
 
     assert nemesis.deeds["crashed"]

@@ -150,6 +150,11 @@ class RegisterClient:
                 break
         return operation
 
+    def put_exactly(self, key: str, size_bytes: int) -> Answer | None:
+        """Store so many bytes, and hear the answer itself."""
+        _, answer, _ = self._ask("PUT", self._target(key), self._random.randbytes(size_bytes))
+        return answer
+
     def make_bucket(self) -> None:
         _, answer, _ = self._ask("PUT", f"/{self._bucket}")
         if answer is None or answer.status != 200:
