@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.postgres import USER, PostgresServer
+from tests.support.postgres import PostgresServer, with_database
 from tests.support.served import Served, free_ports
 from tests.support.wrong_clocks import environ_of_clock
 
@@ -97,13 +97,7 @@ def running_instances(
 def _with_sections(text: str, *, database: SharedDatabase | None, processes: int, settings: str) -> str:
     sections = f"processes:\n  dataplane: {processes}\n\n{settings}"
     if database is not None:
-        server = database.server
-        section = (
-            f'database:\n  host: "{server.host}"\n  port: {server.port}\n  database: "{database.name}"\n'
-            f'  user: "{USER}"\n  password: "{server.password}"\n  ssl_mode: disable\n  max_conns: 30\n\n'
-        )
-        text, count = re.subn(r"(?ms)^database:\n.*?^(?=keys:)", lambda _: section, text)
-        assert count == 1, "the file has another shape"
+        text = with_database(text, database.server, database.name)
     return text.replace("\nidentities:\n", f"\n{sections}\nidentities:\n")
 
 

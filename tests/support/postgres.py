@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -294,6 +295,17 @@ def shared_server() -> PostgresServer:
     atexit.register(server.remove)
     server.start()
     return server
+
+
+def with_database(text: str, server: PostgresServer, name: str, *, max_conns: int = 30) -> str:
+    """A configuration's text with that database in the place of its own."""
+    section = (
+        f'database:\n  host: "{server.host}"\n  port: {server.port}\n  database: "{name}"\n'
+        f'  user: "{USER}"\n  password: "{server.password}"\n  ssl_mode: disable\n  max_conns: {max_conns}\n\n'
+    )
+    changed, count = re.subn(r"(?ms)^database:\n.*?^(?=keys:)", lambda _: section, text)
+    assert count == 1, "the file has another shape"
+    return changed
 
 
 def wait_for_no_connections(server: PostgresServer, database: str) -> None:

@@ -1,6 +1,5 @@
 """A deployment that outgrows SQLite goes on over PostgreSQL with every object, and the old file is out of its way."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +11,17 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.support.postgres import USER, PostgresServer, shared_server
+from tests.support.postgres import PostgresServer, shared_server, with_database
 from tests.support.served import Served
 
 PENSTOCK = Path(sys.executable).parent / "penstock"
+SECTIONS = """
+processes:
+  dataplane: 1
+
+buckets:
+  - {name: kept, account: main, quota_bytes: 5MiB}
+"""
 OBJECTS = {f"photos/{index:03}": bytes([index]) * (index * 1000) for index in range(40)}
 
 
@@ -24,10 +30,7 @@ def served(tmp_path: Path) -> Served:
     """Over SQLite, not started; one process is enough."""
     return Served(
         tmp_path,
-        edit_config=lambda text: text.replace(
-            "\nidentities:\n",
-            "\nprocesses:\n  dataplane: 1\n\nbuckets:\n  - {name: kept, account: main, quota_bytes: 5MiB}\n\nidentities:\n",
-        ),
+        edit_config=lambda text: text.replace("\nidentities:\n", SECTIONS + "\nidentities:\n"),
     )
 
 
@@ -52,19 +55,13 @@ def client(served: Served) -> Any:
 
 def over_postgres(served: Served, database: str, server: PostgresServer) -> Path:
     """The same configuration with another database section."""
-    section = (
-        f'database:\n  host: "{server.host}"\n  port: {server.port}\n  database: "{database}"\n'
-        f'  user: "{USER}"\n  password: "{server.password}"\n  ssl_mode: disable\n\n'
-    )
-    text, count = re.subn(r"(?ms)^database:\n.*?^(?=keys:)", lambda _: section, served.config.read_text())
-    assert count == 1
     config = served.config.with_name("postgres.yaml")
-    config.write_text(text)
+    config.write_text(with_database(served.config.read_text(), server, database))
     return config
 
 
 def migrate(source: Path, target: Path) -> "subprocess.CompletedProcess[str]":
-    command = [PENSTOCK, "migrate", "sqlite-to-postgres", "--from", source, "--to", target]
+    command: list[str | Path] = [PENSTOCK, "migrate", "sqlite-to-postgres", "--from", source, "--to", target]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
