@@ -1,7 +1,8 @@
 -- claim_dead_intents: at most :count_max intents that were not renewed for too long, or whose instance is dead.
+-- An array is made once; a subselect might be run again for each row, and then its limit would hold for none.
 UPDATE pending_objects
 SET claimed_by = :process_id, claimed_at_us = :now_us
-WHERE intent_id IN (
+WHERE intent_id = ANY (ARRAY (
     SELECT p.intent_id FROM pending_objects AS p
     LEFT JOIN instances AS i ON i.instance_id = p.instance_id
     WHERE (p.claimed_by IS NULL OR p.claimed_at_us < :stale_us)
@@ -9,5 +10,5 @@ WHERE intent_id IN (
             OR i.stopped_at_us IS NOT NULL)
     LIMIT :count_max
     FOR UPDATE OF p SKIP LOCKED
-)
+))
 RETURNING intent_id, backend_id, storage_key
