@@ -52,8 +52,8 @@ fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each, the
 	PENSTOCK_FLIPS=20000 PENSTOCK_RANDOM_REQUESTS=50000 $(BIN)/pytest --timeout=0 tests/conformance/s3/test_http.py \
 		tests/conformance/s3/test_random_requests.py
 
-chaos: setup ## a hundred kills and two hundred power cuts at random moments, a model for long, crowds of slow clients, 5 GiB objects
+chaos: setup ## a hundred kills and two hundred power cuts at random moments, a model for long, registers under every harm, crowds of slow clients, 5 GiB objects
 	PENSTOCK_CHAOS_KILLS=100 PENSTOCK_CHAOS_CUTS=200 PENSTOCK_MODEL_EXAMPLES=300 PENSTOCK_SLOW=500 \
-	PENSTOCK_MEMORY_GIB=5 $(BIN)/pytest tests/chaos
+	PENSTOCK_MEMORY_GIB=5 PENSTOCK_LINEAR_OPERATIONS=20000 $(BIN)/pytest tests/chaos
 
 .PHONY: help setup lock run test check fmt proto ui bench fuzz chaos test-clients

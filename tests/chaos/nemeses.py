@@ -1,12 +1,17 @@
-"""What may happen to a database while clients use it: connections end at any moment, and the server crashes."""
+"""What may happen while clients use a store: connections to its database end at any moment, its database crashes,
+its processes are killed, or sleep and wake."""
 
+import os
 import random
+import signal
 import threading
+from collections.abc import Sequence
 
 import psycopg
 
 from tests.chaos.register_load import Nemesis
-from tests.support.instances import SharedDatabase
+from tests.support.instances import Instance, SharedDatabase
+from tests.support.served import kill
 
 _END_ONE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -81,3 +86,41 @@ class Crashes(Nemesis):
             over.wait(self._away_s)
             server.start()
             self.deeds["crashed"] += 1
+
+
+class KilledProcesses(Nemesis):
+    """Processes of the data plane are killed, one after the other; their instance starts them again."""
+
+    def __init__(self, instances: Sequence[Instance], seed: int) -> None:
+        super().__init__()
+        self._instances = instances
+        self._random = random.Random(seed)
+
+    def work(self, over: threading.Event) -> None:
+        while not over.wait(self._random.uniform(0.3, 1.0)):
+            pids = self._random.choice(self._instances).dataplane_pids()
+            if pids:
+                kill(self._random.choice(pids))
+                self.deeds["killed"] += 1
+        for each in self._instances:
+            each.wait_ready()
+
+
+class SleepingProcesses(Nemesis):
+    """Processes of the data plane stop in the middle of whatever they do, and go on as if no time had passed."""
+
+    def __init__(self, instances: Sequence[Instance], seed: int, *, sleep_s_max: float) -> None:
+        super().__init__()
+        self._instances = instances
+        self._random = random.Random(seed)
+        self._sleep_s_max = sleep_s_max
+
+    def work(self, over: threading.Event) -> None:
+        while not over.wait(self._random.uniform(0.1, 0.4)):
+            pid = self._random.choice(self._random.choice(self._instances).dataplane_pids())
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                over.wait(self._random.uniform(0.1, self._sleep_s_max))
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            self.deeds["slept"] += 1

@@ -59,9 +59,8 @@ class Load:
     """The etag that somebody saw last of a key: what conditional writers name."""
 
     def make_bucket(self) -> None:
-        client = RegisterClient("setup", self.places[0], BUCKET, self.seed)
-        client.make_bucket()
-        client.close()
+        with RegisterClient("setup", self.places[0], BUCKET, self.seed) as client:
+            client.make_bucket()
 
     def run(self, nemesis: "Nemesis | None" = None) -> Outcomes:
         """Until all operations were asked, with `nemesis` at work meanwhile; at last every key is read everywhere."""
@@ -91,10 +90,9 @@ class Load:
             for key, operation in each.done:
                 histories[key].append(operation)
         for place in self.places:
-            reader = RegisterClient(f"last@{place.name}", place, BUCKET, 0)
-            for key in self.keys():
-                histories[key].append(_read_at_last(reader, key))
-            reader.close()
+            with RegisterClient(f"last@{place.name}", place, BUCKET, 0) as reader:
+                for key in self.keys():
+                    histories[key].append(_read_at_last(reader, key))
         return Outcomes(
             histories=histories,
             troubles=troubles,
@@ -142,6 +140,12 @@ class _Client(threading.Thread):
 
     def run(self) -> None:
         try:
+            self._ask_and_note()
+        except Exception as error:  # the test's own thread reports it
+            self.failure = f"{self.name}: {type(error).__name__}: {error}"
+
+    def _ask_and_note(self) -> None:
+        with self.client:
             keys = self._load.keys()
             kinds, weights = list(self._load.weights), list(self._load.weights.values())
             pause = threading.Event()
@@ -155,10 +159,6 @@ class _Client(threading.Thread):
                 if operation is not None:
                     self.done.append((key, operation))
                     self._note(key, operation)
-        except Exception as error:  # the test's own thread reports it
-            self.failure = f"{self.name}: {type(error).__name__}: {error}"
-        finally:
-            self.client.close()
 
     def _ask(self, kind: Kind, key: str) -> Operation | None:
         is_large = self._random.random() < 0.03

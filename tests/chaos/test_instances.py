@@ -6,24 +6,24 @@
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.chaos.leases import DOUBLED_LEASES
 from tests.chaos.register_load import BUCKET, Load
 from tests.chaos.test_linearizable import places
 from tests.support.history import Kind, Operation, Outcome
 from tests.support.instances import Instance, SharedDatabase, running_instances
 from tests.support.linearizability import check_all
 from tests.support.register_client import Place, RegisterClient
-from tests.support.served import _BIN
 
 IS_LONG = "PENSTOCK_LINEAR_OPERATIONS" in os.environ
 SEED = int(os.environ.get("PENSTOCK_LINEAR_SEED", "1"))
@@ -59,8 +59,8 @@ def test_eight_writers_of_one_key_all_succeed_in_one_order(database: SharedDatab
 
         outcomes = load.run()
 
-        current = query(
-            database, "SELECT COUNT(*) FROM object_versions WHERE is_current AND object_key = %s", b"k0"
+        current = database.rows(
+            "SELECT COUNT(*) FROM object_versions WHERE is_current AND object_key = %s", b"k0"
         )
     assert outcomes.unexpected == []
     assert not outcomes.troubles
@@ -73,8 +73,7 @@ def test_eight_writers_of_one_key_all_succeed_in_one_order(database: SharedDatab
 def test_of_writers_with_one_condition_exactly_one_wins_each_time(
     database: SharedDatabase, tmp_path: Path
 ) -> None:
-    with running_instances(tmp_path, database=database) as instances:
-        writers = writers_of(instances, BUCKET)
+    with running_instances(tmp_path, database=database) as instances, writers_of(instances) as writers:
         writers[0].make_bucket()
 
         absent_races = raced(writers, lambda writer, race: writer.put_if_absent(f"r{race}", 64))
@@ -92,13 +91,16 @@ def test_of_writers_with_one_condition_exactly_one_wins_each_time(
 def test_a_quota_is_never_exceeded_by_a_byte_and_can_be_used_to_the_last(
     database: SharedDatabase, tmp_path: Path
 ) -> None:
-    with running_instances(tmp_path, database=database, settings=_LIMITED_BUCKET) as instances:
-        filled = threading.Event()
+    with (
+        running_instances(tmp_path, database=database, settings=_LIMITED_BUCKET) as instances,
+        ExitStack() as stack,
+    ):
         fillers = [
-            Filler(place, filled, SEED * 100 + number)
+            Filler(place, SEED * 100 + number)
             for number, place in enumerate(places(instances) * (WRITER_COUNT // 2))
         ]
         for each in fillers:
+            stack.enter_context(each.client)
             each.start()
         highest_bytes, look_count = watched(database, fillers)
 
@@ -106,28 +108,30 @@ def test_a_quota_is_never_exceeded_by_a_byte_and_can_be_used_to_the_last(
         assert sum(each.refused_count for each in fillers) > WRITER_COUNT
         assert look_count > 10
         assert highest_bytes <= QUOTA_BYTES
-        (used_bytes,) = query(database, STORED)[0]
+        (used_bytes,) = database.rows(STORED)[0]
         writer = fillers[0].client
         # What is left is found whole, wherever it was put aside, and then there is nothing.
         if used_bytes < QUOTA_BYTES:
             assert stores(writer, "last", QUOTA_BYTES - used_bytes)
-        assert query(database, STORED) == [(QUOTA_BYTES,)]
-        assert not stores(writer, "too much", 1)
-        # Every other writer is told the same, and what is deleted anywhere can be used everywhere.
+        assert database.rows(STORED) == [(QUOTA_BYTES,)]
+        assert not stores(writer, "too-much", 1)
+        # What is deleted here can be used there.
         freed_bytes = fillers[0].delete_one()
         assert not stores(fillers[1].client, "again", freed_bytes + 1)
         assert stores(fillers[1].client, "again", freed_bytes)
-        assert query(database, STORED) == [(QUOTA_BYTES,)]
+        assert database.rows(STORED) == [(QUOTA_BYTES,)]
 
 
 @pytest.mark.timeout(300)
 def test_a_worker_that_slept_through_its_lease_is_fenced_off(
     database: SharedDatabase, tmp_path: Path
 ) -> None:
-    with running_instances(tmp_path, database=database, settings=_LAZY_WORKERS) as instances:
-        (writer,) = writers_of(instances[:1], BUCKET, count=1)
+    with (
+        running_instances(tmp_path, database=database, settings=_LAZY_WORKERS) as instances,
+        writers_of(instances) as (writer, *_),
+    ):
         writer.make_bucket()
-        first_runs = wait_for(lambda: query(database, "SELECT 1 FROM worker_runs WHERE worker = 'reaper'"))
+        first_runs = wait_for(lambda: database.rows("SELECT 1 FROM worker_runs WHERE worker = 'reaper'"))
         assert first_runs
         assert writer.put("k", 64)
         assert writer.put("k", 64)
@@ -138,29 +142,28 @@ def test_a_worker_that_slept_through_its_lease_is_fenced_off(
                 "SELECT 1 FROM blobs WHERE blob_id IN (SELECT blob_id FROM object_versions"
                 " WHERE state = 'retired') FOR UPDATE"
             )
-            trigger_reaper(instances[0])
+            instances[0].adminctl("worker", "trigger", "reaper")
             pid, holder = wait_for(lambda: leader_in_a_lock(database))
             os.kill(pid, signal.SIGSTOP)
         try:
             if not IS_LONG:
                 # As if so much time had passed; the stopped one's transaction has to be ended by the server first.
-                query(
-                    database, "UPDATE worker_leases SET expires_at_us = 0 WHERE worker = 'reaper' RETURNING 1"
+                database.rows(
+                    "UPDATE worker_leases SET expires_at_us = 0 WHERE worker = 'reaper' RETURNING 1"
                 )
             awake = next(each for each in instances if pid not in each.processes())
-            trigger_reaper(awake)
+            awake.adminctl("worker", "trigger", "reaper")
             next_run = wait_for(lambda: finished_runs(database, but_not=holder))
         finally:
             os.kill(pid, signal.SIGCONT)
         slept_run = wait_for(
-            lambda: query(
-                database,
+            lambda: database.rows(
                 "SELECT done_count, error FROM worker_runs WHERE worker = 'reaper' AND holder = %s"
                 " AND finished_at_us IS NOT NULL AND error IS NOT NULL",
                 holder,
             )
         )
-        doubled = query(database, DOUBLED_LEASES)
+        doubled = database.rows(DOUBLED_LEASES)
 
     assert next_run[-1] == (1, None)
     assert slept_run == [(0, slept_run[0][1])]
@@ -168,24 +171,10 @@ def test_a_worker_that_slept_through_its_lease_is_fenced_off(
     assert doubled == []
 
 
-DOUBLED_LEASES = """
-SELECT one.worker, one.token, other.token FROM worker_runs AS one JOIN worker_runs AS other
-ON one.worker = other.worker AND one.run_id < other.run_id
-WHERE one.token > other.token
-   OR (one.token = other.token AND one.holder <> other.holder)
-   OR (other.started_at_us < one.finished_at_us AND COALESCE(one.error, '') NOT LIKE 'LeaseLost%%')
-"""
-"""Runs that another one overlapped although they ended under their own lease."""
-
 STORED = f"""
 SELECT COALESCE(SUM(size_bytes), 0)::bigint FROM object_versions
 WHERE bucket_id = (SELECT bucket_id FROM buckets WHERE name = '{LIMITED}')
 """
-
-
-def query(database: SharedDatabase, statement: str, *params: Any) -> list[Any]:
-    with database.server.connect(database.name) as connection:
-        return connection.execute(statement, params or None).fetchall()
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
@@ -199,15 +188,19 @@ def wait_for(look: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen")
 
 
-def writers_of(
-    instances: Sequence[Instance], bucket: str, *, count: int = WRITER_COUNT
-) -> list[RegisterClient]:
+@contextmanager
+def writers_of(instances: Sequence[Instance]) -> Iterator[list[RegisterClient]]:
     """Writers that are spread over the instances."""
     all_places = places(instances)
-    return [
-        RegisterClient(f"w{number}", all_places[number % len(all_places)], bucket, SEED * 100 + number)
-        for number in range(count)
-    ]
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                RegisterClient(
+                    f"w{number}", all_places[number % len(all_places)], BUCKET, SEED * 100 + number
+                )
+            )
+            for number in range(WRITER_COUNT)
+        ]
 
 
 def raced(
@@ -248,9 +241,8 @@ def winner_of(race: Sequence[Operation | None]) -> str:
 class Filler(threading.Thread):
     """Stores objects of any size, overwrites and deletes some, until nothing more goes in anywhere."""
 
-    def __init__(self, place: Place, filled: threading.Event, seed: int) -> None:
+    def __init__(self, place: Place, seed: int) -> None:
         super().__init__(daemon=True)
-        self._filled = filled
         self._random = random.Random(seed)
         self._sizes: dict[str, int] = {}
         self.client = RegisterClient(f"f{seed}", place, LIMITED, seed)
@@ -307,25 +299,9 @@ def _one(connection: "psycopg.Connection[Any]", statement: str) -> int:
     return int(row[0])
 
 
-def trigger_reaper(instance: Instance) -> None:
-    known = instance.credentials
-    subprocess.run(
-        [_BIN / "adminctl", "worker", "trigger", "reaper"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PENSTOCK_ENDPOINT": known.control_address,
-            "PENSTOCK_TOKEN": known.admin_token,
-        },
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-
-
 def leader_in_a_lock(database: SharedDatabase) -> tuple[int, bytes] | None:
     """Process id and id of the reaper's leader while the database lets it wait for a row."""
-    found = query(
-        database,
+    found = database.rows(
         "SELECT pid, process_id FROM processes JOIN worker_leases ON holder = process_id"
         " WHERE worker = 'reaper' AND EXISTS (SELECT 1 FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock')",
@@ -335,8 +311,7 @@ def leader_in_a_lock(database: SharedDatabase) -> tuple[int, bytes] | None:
 
 def finished_runs(database: SharedDatabase, *, but_not: bytes) -> list[Any]:
     """What the reaper did under leases of others that did anything."""
-    return query(
-        database,
+    return database.rows(
         "SELECT done_count, error FROM worker_runs WHERE worker = 'reaper' AND holder <> %s"
         " AND finished_at_us IS NOT NULL AND done_count > 0 ORDER BY run_id",
         but_not,

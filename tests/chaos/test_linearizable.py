@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.nemeses import Crashes, EndedCommits, EndedConnections
+from tests.chaos.leases import DOUBLED_LEASES
+from tests.chaos.nemeses import (
+    Crashes,
+    EndedCommits,
+    EndedConnections,
+    KilledProcesses,
+    SleepingProcesses,
+)
 from tests.chaos.register_load import Load, Nemesis, Outcomes
 from tests.support.history import count_outcomes, save
 from tests.support.instances import (
@@ -31,6 +38,17 @@ TIMEOUT_S = 120 + OPERATION_COUNT // 20
 REFUSAL_S_MAX = 10.0
 """Writes are refused within two seconds when the database is away; on a machine that does much else, later."""
 HOUR_S = 3600
+SLEEP_S_MAX = 12.0 if OPERATION_COUNT > 5000 else 1.5
+"""In the long form beyond what the database lets a transaction idle."""
+
+_BUSY_WORKERS = """
+workers:
+  reaper: {interval: 300ms}
+  cleanup: {interval: 300ms}
+  intents: {interval: 300ms}
+  compaction: {interval: 300ms}
+  multipart: {interval: 300ms}
+"""
 
 
 def places(instances: Sequence[Instance]) -> list[Place]:
@@ -47,6 +65,7 @@ def run(instances: Sequence[Instance], folder: Path, nemesis: Nemesis | None = N
     kept = folder / "history.jsonl"
     save(kept, outcomes.histories)
     print(count_outcomes(outcomes.operations), dict(outcomes.troubles), nemesis and dict(nemesis.deeds))
+    print(f"slowest 503 of a change: {outcomes.slowest_refusal_s:.2f} s")
     assert outcomes.unexpected == []
     problems = check_all(outcomes.histories)
     assert not problems, f"seed {SEED}, history in {kept}:\n" + "\n".join(problems)
@@ -108,8 +127,34 @@ def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
     database: SharedDatabase, tmp_path: Path
 ) -> None:
     nemesis = Crashes(database, SEED)
-    with running_instances(tmp_path, database=database) as instances:
+    with running_instances(tmp_path, database=database, settings=_BUSY_WORKERS) as instances:
         outcomes = run(instances, tmp_path, nemesis)
+        led = database.rows("SELECT DISTINCT worker FROM worker_runs WHERE finished_at_us IS NOT NULL")
+        doubled = database.rows(DOUBLED_LEASES)
 
+    assert len(led) == _BUSY_WORKERS.count("interval")
+    assert doubled == []
     assert nemesis.deeds["crashed"]
     assert outcomes.slowest_refusal_s < REFUSAL_S_MAX
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_processes_that_are_killed_under_load_leave_one_register_a_key(
+    database: SharedDatabase, tmp_path: Path
+) -> None:
+    with running_instances(tmp_path, database=database) as instances:
+        nemesis = KilledProcesses(instances, SEED)
+        run(instances, tmp_path, nemesis)
+
+    assert nemesis.deeds["killed"]
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+def test_processes_that_sleep_and_wake_leave_one_register_a_key(
+    database: SharedDatabase, tmp_path: Path
+) -> None:
+    with running_instances(tmp_path, database=database) as instances:
+        nemesis = SleepingProcesses(instances, SEED, sleep_s_max=SLEEP_S_MAX)
+        run(instances, tmp_path, nemesis)
+
+    assert nemesis.deeds["slept"]

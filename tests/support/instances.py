@@ -4,14 +4,17 @@ They share the volumes, the master key and the identities; a client may talk to 
 by a clock of its own.
 """
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tests.support.postgres import PostgresServer, with_database
-from tests.support.served import Served, free_ports
+from tests.support.served import ADMINCTL, Served, free_ports
 from tests.support.wrong_clocks import environ_of_clock
 
 
@@ -29,6 +32,11 @@ class SharedDatabase:
 
     server: PostgresServer
     name: str
+
+    def rows(self, statement: str, *params: object) -> list[Any]:
+        """What a statement of the test's own gives, committed at once."""
+        with self.server.connect(self.name) as connection:
+            return connection.execute(statement, params or None).fetchall()
 
 
 class Instance(Served):
@@ -62,6 +70,25 @@ class Instance(Served):
         """Where it serves S3."""
         host, _, port = self.credentials.endpoint.removeprefix("http://").partition(":")
         return host, int(port)
+
+    def adminctl(self, *words: str) -> None:
+        """Ask its control plane something that succeeds."""
+        subprocess.run(
+            [ADMINCTL, *words],
+            env={
+                "PATH": os.environ["PATH"],
+                "PENSTOCK_ENDPOINT": self.credentials.control_address,
+                "PENSTOCK_TOKEN": self.credentials.admin_token,
+            },
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def dataplane_pids(self) -> list[int]:
+        """The processes that serve S3, without their arbiter."""
+        # Parents come first.
+        return [pid for pid, command in self.processes().items() if "dataplane" in command][1:]
 
 
 @contextmanager

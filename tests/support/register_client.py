@@ -6,6 +6,8 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
 
 from tests.support.history import Kind, Operation, Outcome, Value
 from tests.support.instances import Instance
@@ -60,7 +62,16 @@ class RegisterClient:
         self.slowest_refusal_s = 0.0
         """The longest that a 503 to a change took."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def close(self) -> None:
+        """Its next question opens a connection again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -16,6 +16,7 @@ from typing import Any, Self
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 _BIN = Path(sys.executable).parent
+ADMINCTL = _BIN / "adminctl"
 
 
 def free_ports(count: int) -> list[int]:
