@@ -36,7 +36,8 @@ class Outcomes:
     histories: dict[str, list[Operation]]
     troubles: Counter[str]
     unexpected: list[str]
-    slowest_refusal_s: float
+    refusals_s: list[float]
+    """How long each 503 to a change took, the longest last."""
 
     @property
     def operations(self) -> list[Operation]:
@@ -97,7 +98,7 @@ class Load:
             histories=histories,
             troubles=troubles,
             unexpected=[each.failure for each in clients if each.failure],
-            slowest_refusal_s=max(each.client.slowest_refusal_s for each in clients),
+            refusals_s=sorted(took_s for each in clients for took_s in each.client.refusals_s),
         )
 
 

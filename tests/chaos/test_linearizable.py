@@ -65,7 +65,9 @@ def run(instances: Sequence[Instance], folder: Path, nemesis: Nemesis | None = N
     kept = folder / "history.jsonl"
     save(kept, outcomes.histories)
     print(count_outcomes(outcomes.operations), dict(outcomes.troubles), nemesis and dict(nemesis.deeds))
-    print(f"slowest 503 of a change: {outcomes.slowest_refusal_s:.2f} s")
+    if outcomes.refusals_s:
+        middle_s, last_s = outcomes.refusals_s[len(outcomes.refusals_s) // 2], outcomes.refusals_s[-1]
+        print(f"503 of a change: half within {middle_s:.2f} s, all within {last_s:.2f} s")
     assert outcomes.unexpected == []
     problems = check_all(outcomes.histories)
     assert not problems, f"seed {SEED}, history in {kept}:\n" + "\n".join(problems)
@@ -135,7 +137,7 @@ def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
     assert len(led) == _BUSY_WORKERS.count("interval")
     assert doubled == []
     assert nemesis.deeds["crashed"]
-    assert outcomes.slowest_refusal_s < REFUSAL_S_MAX
+    assert 0 < outcomes.refusals_s[-1] < REFUSAL_S_MAX
 
 
 @pytest.mark.timeout(TIMEOUT_S)

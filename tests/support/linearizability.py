@@ -91,10 +91,12 @@ def _violation(steps: list[Step], start: Value, event: _Event) -> Violation:
             register.call(each.step)
     possible = {each.state for each in register.configurations}
 
+    # What may never have happened explains nothing, as the answer has no explanation.
     beside = [
         step
         for step in steps
         if step is not failed
+        and not step.is_optional
         and step.operation.began_ns <= event.at_ns
         and step.ended_ns >= failed.operation.began_ns
     ]
@@ -103,14 +105,15 @@ def _violation(steps: list[Step], start: Value, event: _Event) -> Violation:
         fewer = [each for each in beside if each is not step]
         if not step.is_change and _fails_at([*earlier, *fewer, failed], start, event.at_ns):
             beside = fewer
-    written = [step for step in steps if step.is_change and step.value == failed.subject]
+    seen = failed.subject or object()
+    written = [step for step in steps if step.operation.is_write and step.operation.value == seen]
     allowed = [step for step in steps if step.is_change and step.operation.value in possible - {None}]
     shown = {id(step): step for step in [*written, *allowed, *beside, failed]}
     return Violation(
         operation=failed.operation,
         possible=tuple(sorted("another" if each == _UNNAMED else short(each) for each in possible)),
         window=tuple(sorted((step.operation for step in shown.values()), key=lambda each: each.began_ns)),
-        reason=_reason(failed, written),
+        reason=_reason(failed, written[0] if written else None),
     )
 
 
@@ -124,10 +127,14 @@ def _fails_at(steps: list[Step], start: Value, at_ns: int) -> bool:
     return False
 
 
-def _reason(failed: Step, written: list[Step]) -> str:
-    if failed.needs is Needs.EQUAL and failed.subject is not None and not written:
+def _reason(failed: Step, written: Step | None) -> str:
+    if failed.needs is not Needs.EQUAL or failed.subject is None:
+        return "no order of the operations explains it"
+    if written is None:
         return "nobody wrote that"
-    if written and written[0].operation.began_ns > failed.ended_ns:
+    if not written.is_change:
+        return "its write was refused"
+    if written.operation.began_ns > failed.ended_ns:
         return "that was written only later"
     return "no order of the operations explains it"
 

@@ -59,8 +59,8 @@ class RegisterClient:
         self._signed_at = 0
         self.troubles: Counter[str] = Counter()
         """Answers of the server's own failing, and answers that did not come."""
-        self.slowest_refusal_s = 0.0
-        """The longest that a 503 to a change took."""
+        self.refusals_s: list[float] = []
+        """How long each 503 to a change took."""
 
     def __enter__(self) -> Self:
         return self
@@ -207,7 +207,7 @@ class RegisterClient:
                 raise self._unexpected(kind.value, key, answer)
             outcome = refusals[answer.said]
         if answer is not None and answer.status == 503:
-            self.slowest_refusal_s = max(self.slowest_refusal_s, (ended_ns - began_ns) / 1e9)
+            self.refusals_s.append((ended_ns - began_ns) / 1e9)
         return Operation(
             client=self.name,
             kind=kind,

@@ -192,7 +192,7 @@ BAD = {
     ),
     "a refused value was seen": (
         [put(0, 1, FIRST), put_if_absent(2, 3, SECOND, Outcome.REFUSED), get(4, 5, SECOND)],
-        "nobody wrote that",
+        "its write was refused",
     ),
     "a degraded value from nowhere": ([get(0, 1, FIRST, is_degraded=True)], "nobody wrote that"),
     "a degraded value that was refused": (
