@@ -80,7 +80,11 @@ def build_plane(config: Path, *, version: str) -> Plane:
     bounds = server_settings(settings)
     return Plane(
         endpoint=endpoint,
-        health=Health(may_read=lambda: _may_read(opened), may_write=lambda: _may_write(opened)),
+        health=Health(
+            may_read=lambda: _may_read(opened),
+            may_write=lambda: _may_write(opened),
+            remembers_reads=opened.remembers_reads,
+        ),
         observer=observed,
         server_settings=bounds,
         parking=parking if _waits_for_commits_alone(opened, bounds.small_body_bytes) else None,

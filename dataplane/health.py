@@ -10,9 +10,19 @@ PREFIX = b"/-/"
 
 
 class Health:
-    """Answers without credentials and without admission. `may_read` and `may_write` say what is in the way, or null."""
+    """Answers without credentials and without admission. `may_read` and `may_write` say what is in the way, or null.
 
-    def __init__(self, *, may_read: Callable[[], str | None], may_write: Callable[[], str | None]) -> None:
+    `remembers_reads`: reads of what was read before go on whatever is in their way.
+    """
+
+    def __init__(
+        self,
+        *,
+        may_read: Callable[[], str | None],
+        may_write: Callable[[], str | None],
+        remembers_reads: bool = False,
+    ) -> None:
+        self._remembers_reads = remembers_reads
         self._may_read = may_read
         self._may_write = may_write
         self._is_draining = False
@@ -34,6 +44,9 @@ class Health:
 
     def _ready(self, resp: Response, *, for_write: bool) -> None:
         problem = "stopping" if self._is_draining else self._may_read()
+        if problem is not None and self._remembers_reads and not for_write and not self._is_draining:
+            _answer(resp, HTTPStatus.OK, "degraded", problem)
+            return
         if problem is None and for_write:
             problem = self._may_write()
         if problem is None:

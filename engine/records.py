@@ -260,12 +260,16 @@ class StoredSlice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVersion:
-    """A version with its first slices; `has_more_slices` when the object has more than were read."""
+    """A version with its first slices; `has_more_slices` when the object has more than were read.
+
+    `degraded_age_s`: the database is away, and this is what it said so many seconds ago.
+    """
 
     bucket: Bucket
     version: Version
     slices: Sequence[StoredSlice]
     has_more_slices: bool
+    degraded_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ class ObjectHandlers:
             check_version_id(exchange.target)
         stored = self._reader.find(exchange.bucket, exchange.key)
         require_own(exchange, stored.bucket)
+        if stored.degraded_age_s is not None:
+            resp.set_header("x-penstock-degraded", f"age={stored.degraded_age_s:.0f}")
         version, headers = stored.version, exchange.headers
         etag, modified_at_us = version.etag, version.created_at_us
         if not ReadConditions.of(headers).hold(etag, modified_at_us):

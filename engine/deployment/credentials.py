@@ -1,11 +1,13 @@
 """Access keys as requests need them: opened, and remembered for a few seconds."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from engine.clock import Clock
 from engine.deployment.ring import open_access_secret
+from engine.errors import DatabaseUnavailable
 from engine.metadata.identities import AccessKeyRow, find_access_key
 from engine.metadata.store import Store, Tx
 from engine.sealing.keyring import KeyRing
@@ -35,10 +37,20 @@ class Credentials:
     A key that is unknown, disabled or expired is not remembered: strangers cannot fill it, a new key works at once.
     """
 
-    def __init__(self, store: Store, ring: KeyRing, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ring: KeyRing,
+        clock: Clock,
+        *,
+        last_known: Callable[[str], AccessKeyRow | None] = lambda _: None,
+    ) -> None:
+        """`last_known` is asked while the database is away: what it gives may be revoked by now."""
         self._store = store
         self._ring = ring
         self._now_s = clock.monotonic_s
+        self._now_us = clock.now_us
+        self._last_known = last_known
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, AccessCredential]] = {}
 
@@ -52,7 +64,15 @@ class Credentials:
             return known[1]
         # Counted from before the look: a key revoked while it lasts is forgotten in time.
         until_s = self._now_s() + REMEMBER_S
-        row = self._store.read(partial(_find_usable, access_key_id=access_key_id))
+        try:
+            row = self._store.read(partial(_find_usable, access_key_id=access_key_id))
+        except DatabaseUnavailable:
+            row = self._last_known(access_key_id)
+            if row is None:
+                # Whether it is a key cannot be told now.
+                raise
+            if row.is_disabled or row.expires_at_us <= self._now_us():
+                row = None
         found = None if row is None else self._opened(row)
         with self._lock:
             self._known.pop(access_key_id, None)

@@ -21,6 +21,12 @@ def open_store(
     return SqliteStore(node.database.path, clock=clock, park=park)
 
 
+def away_store(database: PostgresSettings, node: NodeSettings, park: Park) -> PostgresStore:
+    """A store for a process that starts while the database is away: it refuses everything."""
+    target = postgres_target(database, process_count=process_count(node))
+    return PostgresStore(target, park=park, is_away=True)
+
+
 def process_count(node: NodeSettings) -> int:
     """Processes of an instance that share its connections: those of the data plane, and the control plane."""
     return node.processes.dataplane + 1

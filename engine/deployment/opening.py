@@ -1,5 +1,6 @@
 """Opening a deployment: what every process of both planes does first, and all of them at once."""
 
+import json
 import logging
 import os
 import re
@@ -12,29 +13,34 @@ from pathlib import Path
 from engine.backends.registry import Backends
 from engine.clock import Clock, Ids, SystemClock, uuid7
 from engine.deployment.credentials import AccessCredential, Credentials
-from engine.deployment.database import open_store
+from engine.deployment.database import away_store, open_store
 from engine.deployment.database_check import DatabaseCheck
 from engine.deployment.generation import Generations, Running
 from engine.deployment.heartbeat import Heartbeat
+from engine.deployment.last_known import LastKnown, LastKnownFile
+from engine.deployment.outage import Precautions, precautions_for
 from engine.deployment.places import make_folders
-from engine.deployment.ring import key_provider
+from engine.deployment.ring import DocumentSeal, key_provider, open_ring
 from engine.deployment.stores import OpenBackends, note_views, open_backends
 from engine.deployment.use_cases import UseCases, build_use_cases
-from engine.errors import StartRefused
+from engine.errors import DatabaseUnavailable, StartRefused
 from engine.metadata import processes
 from engine.metadata.buckets import is_any_sealed
 from engine.metadata.identities import AdminTokenRow, find_admin_token
 from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import Store
+from engine.metadata.store import Store, Tx
+from engine.objects.degradations import Degradations
 from engine.objects.storage_policy import StoragePolicy
 from engine.parking import Park, nobody
 from engine.placement.health import HealthBoard
 from engine.placement.policy import Routing
 from engine.records import Sealing
 from engine.sealing.keyring import KeyRing
+from engine.sealing.providers import KeyProvider
 from engine.sealing.selftest import run_self_test
-from engine.settings import LiveSettings, Settings, load_settings
+from engine.settings import LiveSettings, Settings, live_from_document, load_settings
+from engine.settings.database import PostgresSettings
 
 INSTANCE_ID = "PENSTOCK_INSTANCE_ID"
 """Environment variable by which the processes of one `penstock serve` know that they belong together: 32 hex digits."""
@@ -47,6 +53,8 @@ _log = logging.getLogger("penstock.deployment")
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class OpenDeployment:
     """An open deployment of one process. `settings.live` is what the newest generation says, `settings.node` the file.
+
+    `remembers_reads`: some reads go on while the database is away.
 
     The process calls `tick` about once a second from one thread, and `close` once its requests have ended.
     """
@@ -64,6 +72,7 @@ class OpenDeployment:
     use: UseCases
     credentials: Credentials
     clock: Clock
+    remembers_reads: bool
     _heartbeat: Heartbeat
     _closing: list[tuple[str, Callable[[], object]]]
 
@@ -118,63 +127,120 @@ def open_deployment(
     instance_id = _instance_id(environ, ids)
     provider = key_provider(settings.node.keys)
     make_folders(settings.node)
+    start = _Start(
+        settings=settings,
+        provider=provider,
+        environ=environ,
+        plane=plane,
+        version=version,
+        clock=clock,
+        ids=ids,
+        instance_id=instance_id,
+        process_id=ids(),
+    )
     with ExitStack() as undo:
-        store = open_store(settings.node, clock=clock, park=park)
-        undo.callback(store.close)
+        try:
+            store = open_store(settings.node, clock=clock, park=park)
+        except DatabaseUnavailable as error:
+            deployment = start.without_database(error, undo, park)
+        else:
+            undo.callback(store.close)
+            deployment = start.with_database(store, undo)
+        undo.pop_all()
+    return deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """What is known of a process before its database is."""
+
+    settings: Settings
+    provider: KeyProvider
+    environ: Mapping[str, str]
+    plane: str
+    version: str
+    clock: Clock
+    ids: Ids
+    instance_id: bytes
+    process_id: bytes
+
+    def with_database(self, store: SqliteStore | PostgresStore, undo: ExitStack) -> OpenDeployment:
         running = Generations(
             store,
-            settings,
-            provider,
-            environ=environ,
-            ids=ids,
+            self.settings,
+            self.provider,
+            environ=self.environ,
+            ids=self.ids,
             takes_file_over=isinstance(store, SqliteStore),
         ).settle()
-        process_id = ids()
-        health = HealthBoard(clock)
+        health = HealthBoard(self.clock)
         opened = open_backends(
             store,
             running.live,
             health,
             deployment_id=running.deployment_id,
-            process_id=process_id,
-            clock=clock,
+            process_id=self.process_id,
+            clock=self.clock,
         )
         undo.callback(opened.descriptors.close)
         check = DatabaseCheck(store) if isinstance(store, SqliteStore) else None
         if check is not None:
             undo.callback(check.stop)
             check.start()
-        store.write(
-            partial(
-                processes.register,
-                instance_id=instance_id,
-                process_id=process_id,
-                node=settings.node.node.name,
-                version=version,
-                plane=plane,
-                pid=os.getpid(),
-                generation=running.generation,
-            )
-        )
+        store.write(partial(self._register, running=running, store=store))
         note_views(
             store,
-            instance_id,
+            self.instance_id,
             {each.backend_id: opened.problems.get(each.backend_id) for each in opened.backends},
         )
-        deployment = _wired(
-            replace(settings, live=running.live),
-            running,
-            opened,
-            health,
-            store,
-            check,
-            clock,
-            ids,
-            instance_id=instance_id,
-            process_id=process_id,
+        seals_cards = running.live.storage.seal is Sealing.ALL or store.read(is_any_sealed)
+        return _wired(self, running, opened, health, store, check, seals_cards=seals_cards)
+
+    def without_database(self, error: DatabaseUnavailable, undo: ExitStack, park: Park) -> OpenDeployment:
+        """The data plane serves what the instance remembers; raises the error when that is nothing."""
+        node = self.settings.node
+        known = LastKnownFile(node.node.state_dir).read()
+        if self.plane != "dataplane" or known is None or not isinstance(node.database, PostgresSettings):
+            raise error
+        ring = open_ring(known.keys, self.provider)
+        live = live_from_document(
+            json.loads(known.document),
+            DocumentSeal(ring).open,
+            environ=self.environ,
+            folder=self.settings.path.parent,
         )
-        undo.pop_all()
-    return deployment
+        if live.storage.degraded_reads == "off":
+            raise error
+        _log.error("deployment.started_without_database", extra={"problem": str(error)})
+        store = away_store(node.database, node, park)
+        undo.callback(store.close)
+        running = Running(
+            deployment_id=known.deployment_id, generation=known.generation, live=live, ring=ring
+        )
+        health = HealthBoard(self.clock)
+        opened = open_backends(
+            store,
+            live,
+            health,
+            deployment_id=known.deployment_id,
+            process_id=self.process_id,
+            clock=self.clock,
+            rows=[each for each in known.backends if each.is_registered],
+        )
+        undo.callback(opened.descriptors.close)
+        return _wired(self, running, opened, health, store, None, seals_cards=known.seals_cards, known=known)
+
+    def _register(self, tx: Tx, running: Running, store: SqliteStore | PostgresStore) -> None:
+        processes.register(
+            tx,
+            instance_id=self.instance_id,
+            process_id=self.process_id,
+            node=self.settings.node.node.name,
+            version=self.version,
+            plane=self.plane,
+            pid=os.getpid(),
+            generation=running.generation,
+        )
 
 
 def take_file_over(config: Path, environ: Mapping[str, str], *, ids: Ids = uuid7) -> int:
@@ -194,18 +260,34 @@ def take_file_over(config: Path, environ: Mapping[str, str], *, ids: Ids = uuid7
 
 
 def _wired(
-    settings: Settings,
+    start: _Start,
     running: Running,
     opened: OpenBackends,
     health: HealthBoard,
     store: SqliteStore | PostgresStore,
     check: DatabaseCheck | None,
-    clock: Clock,
-    ids: Ids,
     *,
-    instance_id: bytes,
-    process_id: bytes,
+    seals_cards: bool,
+    known: LastKnown | None = None,
 ) -> OpenDeployment:
+    """`known`: the database is away, and this is what it said before."""
+    clock, node = start.clock, start.settings.node.node
+    degradations = Degradations()
+    precautions = (
+        precautions_for(
+            store,
+            node.state_dir,
+            clock,
+            degradations,
+            live=running.live,
+            generation=running.generation,
+            known=known,
+            is_reached=lambda: store.problem is None and heartbeat.write_problem is None,
+        )
+        if isinstance(store, PostgresStore)
+        else Precautions()
+    )
+    also, closing = {**precautions.steps}, [*precautions.closing]
     use = build_use_cases(
         store=store,
         backends=opened.backends,
@@ -213,50 +295,58 @@ def _wired(
         health=health,
         policy=_policy(running.live),
         routing=Routing(running.live.routing),
-        instance_id=instance_id,
+        instance_id=start.instance_id,
         clock=clock,
-        ids=ids,
-        seals_cards=running.live.storage.seal is Sealing.ALL or store.read(is_any_sealed),
+        ids=start.ids,
+        seals_cards=seals_cards,
+        degradations=degradations,
+        memory=precautions.memory,
     )
+    if check is not None:
+        also["database check"] = check.look
+        closing.append(("database check", check.stop))
+    if known is None:
+        also["upkeep"] = use.tick
+    heartbeat = Heartbeat(
+        store,
+        opened.backends,
+        health,
+        clock,
+        instance_id=start.instance_id,
+        process_id=start.process_id,
+        generation=running.generation,
+        problems=opened.problems,
+        also=also,
+        has_other_file=running.has_other_file,
+    )
+    # Backends settle with the ledger, and all but the last step write to the store.
+    closing += [
+        ("intents", use.holder.close),
+        ("suspicions", use.suspicions.flush),
+        *((f"backend {each.name}", each.close) for each in opened.backends),
+        ("descriptors", opened.descriptors.close),
+    ]
+    if known is None:
+        stop = partial(processes.stop, process_id=start.process_id)
+        closing.append(("process", lambda: store.write(stop)))
+    closing.append(("store", store.close))
     return OpenDeployment(
-        settings=settings,
+        settings=replace(start.settings, live=running.live),
         generation=running.generation,
         deployment_id=running.deployment_id,
-        instance_id=instance_id,
-        process_id=process_id,
+        instance_id=start.instance_id,
+        process_id=start.process_id,
         store=store,
         database_version=store.version,
         ring=running.ring,
         backends=opened.backends,
         health=health,
         use=use,
-        credentials=Credentials(store, running.ring, clock),
+        credentials=Credentials(store, running.ring, clock, last_known=precautions.access_key),
         clock=clock,
-        _heartbeat=Heartbeat(
-            store,
-            opened.backends,
-            health,
-            clock,
-            instance_id=instance_id,
-            process_id=process_id,
-            generation=running.generation,
-            problems=opened.problems,
-            also={
-                **({} if check is None else {"database check": check.look}),
-                "upkeep": use.tick,
-            },
-            has_other_file=running.has_other_file,
-        ),
-        # Backends settle with the ledger, and all but the last step write to the store.
-        _closing=[
-            *(() if check is None else (("database check", check.stop),)),
-            ("intents", use.holder.close),
-            ("suspicions", use.suspicions.flush),
-            *((f"backend {each.name}", each.close) for each in opened.backends),
-            ("descriptors", opened.descriptors.close),
-            ("process", lambda: store.write(partial(processes.stop, process_id=process_id))),
-            ("store", store.close),
-        ],
+        remembers_reads=precautions.memory is not None,
+        _heartbeat=heartbeat,
+        _closing=closing,
     )
 
 

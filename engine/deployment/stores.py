@@ -41,18 +41,21 @@ def open_backends(
     deployment_id: bytes,
     process_id: bytes,
     clock: Clock,
+    rows: Sequence[BackendRow] | None = None,
 ) -> OpenBackends:
     """Make every backend that the configuration names; write the identity of those not registered yet.
 
     One whose identity is missing or another's is failed, never initialised again, and the rest goes on; so is one that
     cannot be registered now. One that is only out of reach is suspected. Raises StartRefused when the folder of one
-    that was never registered is somebody else's.
+    that was never registered is somebody else's. `rows` stand for the database's while that is away.
     """
     descriptors = DescriptorCache()
     try:
         made: list[Backend] = []
         problems: dict[int, str] = {}
-        for row, settings in _named(store.read(backends.list_backends), live.backends):
+        for row, settings in _named(
+            store.read(backends.list_backends) if rows is None else rows, live.backends
+        ):
             backend = make_backend(
                 row,
                 _place(settings, live),

@@ -13,6 +13,7 @@ from engine.objects.cards import Cards
 from engine.objects.complete import Completer
 from engine.objects.copy import Copier
 from engine.objects.degradations import Degradations
+from engine.objects.degraded import Memory, NoMemory
 from engine.objects.intents import IntentHolder
 from engine.objects.listings import Listings
 from engine.objects.multipart import Multipart
@@ -64,9 +65,11 @@ def build_use_cases(
     ids: Ids,
     seals_cards: bool,
     part_size_min_bytes: int = PART_SIZE_MIN_BYTES,
+    degradations: Degradations | None = None,
+    memory: Memory | None = None,
 ) -> UseCases:
     """Wire everything. `seals_cards`: something of the deployment is sealed, so cards are as well."""
-    degradations = Degradations()
+    degradations = degradations or Degradations()
     pool = BlockPool()
     holder = IntentHolder(store=store, instance_id=instance_id, clock=clock, ids=ids)
     suspicions = Suspicions(store, degradations)
@@ -92,6 +95,7 @@ def build_use_cases(
         suspicions=suspicions,
         degradations=degradations,
         pool=pool,
+        memory=memory or NoMemory(),
     )
     completer = Completer(store, part_size_min_bytes=part_size_min_bytes)
     return UseCases(

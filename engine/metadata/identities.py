@@ -8,7 +8,7 @@ from typing import cast
 
 from engine.errors import ConfigProblem, InvalidConfig
 from engine.metadata import journal
-from engine.metadata.store import SqlValue, Tx
+from engine.metadata.store import Row, SqlValue, Tx
 from engine.records import Origin
 
 _NEVER_US = 2**62
@@ -108,8 +108,16 @@ def disable_missing(tx: Tx, *, identities: Sequence[str], tokens: Sequence[str])
 
 def find_access_key(tx: Tx, access_key_id: str) -> AccessKeyRow | None:
     row = tx.row_or_none("find_access_key", {"access_key_id": access_key_id, "never": _NEVER_US})
-    if row is None:
-        return None
+    return None if row is None else _read_access_key(row)
+
+
+def list_access_keys(tx: Tx, *, after: str, count_max: int) -> list[AccessKeyRow]:
+    """Keys in order, those that may not be used included."""
+    params: dict[str, SqlValue] = {"after": after, "count_max": count_max, "never": _NEVER_US}
+    return [_read_access_key(row) for row in tx.rows("list_access_keys", params)]
+
+
+def _read_access_key(row: Row) -> AccessKeyRow:
     found_id, sealed, key_id, identity, account_id, account, role, buckets, is_disabled, expires_at_us = row
     return AccessKeyRow(
         access_key_id=cast(str, found_id),

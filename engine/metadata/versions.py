@@ -8,7 +8,8 @@ from typing import Any, cast
 from engine.errors import NoSuchBucket, NoSuchKey
 from engine.metadata.buckets import bucket_of
 from engine.metadata.columns import read_blob, read_checksums, read_headers
-from engine.metadata.store import Row, Store, Tx
+from engine.metadata.remembered import RememberedRows
+from engine.metadata.store import Row, SqlValue, Store, Tx
 from engine.names import ObjectKey
 from engine.records import Blob, Location, LocationState, Segment, StoredSlice, StoredVersion, Version
 
@@ -20,6 +21,8 @@ _FIND_CURRENT = "find_current_version"
 # Where the columns of the version and those of a piece begin in its rows.
 _BUCKET_COLUMNS = 11
 _LOCATION_COLUMN = 34
+_SLICE_BLOB_COLUMN = 2
+_BLOB_COLUMN = 25
 
 
 def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUNT_MAX) -> StoredVersion:
@@ -36,11 +39,60 @@ def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUN
 
 def look_up_current(store: Store, bucket: str, key: bytes) -> StoredVersion:
     """As `find_current`, in one statement for all versions but those of several blobs."""
-    rows = store.look(_FIND_CURRENT, {"bucket": bucket, "object_key": key})
-    stored = _read_current(tuple(rows), bucket, key)
+    return read_looked_up(store, look_up_rows(store, bucket, key), bucket, key)
+
+
+def look_up_rows(store: Store, bucket: str, key: bytes) -> tuple[Row, ...]:
+    """What one statement says of a bucket and a key's current version, for `read_looked_up`."""
+    return tuple(store.look(_FIND_CURRENT, {"bucket": bucket, "object_key": key}))
+
+
+def read_looked_up(store: Store, rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersion:
+    """The version of looked-up rows, with its first slices; raises NoSuchBucket and NoSuchKey."""
+    stored = _read_current(rows, bucket, key)
     if stored.slices or not stored.version.size_bytes:
         return stored
     return store.read(lambda tx: find_current(tx, bucket, key))
+
+
+def gather_rows(tx: Tx, bucket: str, key: bytes, *, slice_count_max: int) -> RememberedRows | None:
+    """All rows that reading a key takes; null when there is no version, or it has more slices than that."""
+    rows = tuple(tx.rows(_FIND_CURRENT, {"bucket": bucket, "object_key": key}))
+    if not holds_version(rows):
+        return None
+    stored = _read_current(rows, bucket, key)
+    if stored.slices or not stored.version.size_bytes:
+        return RememberedRows(version=rows)
+    params: dict[str, SqlValue] = {
+        "version_seq": stored.version.version_seq,
+        "after_ordinal": -1,
+        "count_max": slice_count_max + 1,
+    }
+    slices = tx.rows("list_version_slices", params)
+    if len(slices) > slice_count_max:
+        return None
+    asked = [tx.ask("list_blob_locations", {"blob_id": row[_SLICE_BLOB_COLUMN]}) for row in slices]
+    return RememberedRows(version=rows, slices=slices, pieces=[each.rows() for each in asked])
+
+
+def holds_version(rows: Sequence[Row]) -> bool:
+    """Whether looked-up rows tell of a version that can be read."""
+    return bool(rows) and rows[0][_BUCKET_COLUMNS] is not None and not rows[0][_BUCKET_COLUMNS + 2]
+
+
+def is_whole(rows: Sequence[Row]) -> bool:
+    """Whether the rows of a version are all that reading it takes: it has one blob, or no bytes."""
+    return rows[0][_BLOB_COLUMN] is not None or not rows[0][_BUCKET_COLUMNS + 3]
+
+
+def read_remembered(rows: RememberedRows, bucket: str, key: bytes, *, age_s: float) -> StoredVersion:
+    """The version that remembered rows describe, whole, and marked with their age."""
+    stored = _read_current(tuple(rows.version), bucket, key)
+    slices = tuple(
+        _read_slice(row, _read_locations(cast(bytes, row[_SLICE_BLOB_COLUMN]), pieces))
+        for row, pieces in zip(rows.slices, rows.pieces, strict=True)
+    )
+    return replace(stored, slices=stored.slices or slices, degraded_age_s=age_s)
 
 
 @lru_cache(maxsize=REMEMBERED_COUNT)
@@ -121,23 +173,31 @@ def read_slices(
     tx: Tx, version_seq: int, *, after_ordinal: int = -1, count_max: int = SLICE_COUNT_MAX
 ) -> list[StoredSlice]:
     """Slices of a segmented version after an ordinal, in order."""
-    slices = []
-    for row in tx.rows(
-        "list_version_slices",
-        {"version_seq": version_seq, "after_ordinal": after_ordinal, "count_max": count_max},
-    ):
-        ordinal, start_offset, blob_id, blob_offset, length, part_number, *blob_columns = row
-        blob = read_blob(blob_id, *blob_columns)
-        segment = Segment(
-            ordinal=cast(int, ordinal),
-            start_offset=cast(int, start_offset),
-            blob_id=blob.blob_id,
-            blob_offset=cast(int, blob_offset),
-            length=cast(int, length),
-            part_number=cast("int | None", part_number),
-        )
-        slices.append(StoredSlice(segment=segment, blob=blob, locations=read_locations(tx, blob.blob_id)))
-    return slices
+    params: dict[str, SqlValue] = {
+        "version_seq": version_seq,
+        "after_ordinal": after_ordinal,
+        "count_max": count_max,
+    }
+    rows = tx.rows("list_version_slices", params)
+    asked = [tx.ask("list_blob_locations", {"blob_id": row[_SLICE_BLOB_COLUMN]}) for row in rows]
+    return [
+        _read_slice(row, _read_locations(cast(bytes, row[_SLICE_BLOB_COLUMN]), each.rows()))
+        for row, each in zip(rows, asked, strict=True)
+    ]
+
+
+def _read_slice(row: Row, locations: tuple[Location, ...]) -> StoredSlice:
+    ordinal, start_offset, blob_id, blob_offset, length, part_number, *blob_columns = row
+    blob = read_blob(blob_id, *blob_columns)
+    segment = Segment(
+        ordinal=cast(int, ordinal),
+        start_offset=cast(int, start_offset),
+        blob_id=blob.blob_id,
+        blob_offset=cast(int, blob_offset),
+        length=cast(int, length),
+        part_number=cast("int | None", part_number),
+    )
+    return StoredSlice(segment=segment, blob=blob, locations=locations)
 
 
 def find_ordinal_at(tx: Tx, version_seq: int, offset: int) -> int:

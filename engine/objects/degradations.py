@@ -23,6 +23,7 @@ class Degradation(Enum):
     SUSPICION_DROPPED = "read.suspicion_dropped"
     COPY_REPEATED = "copy.repeated"
     PIECES_ABANDONED = "write.pieces_abandoned"
+    SERVED_WITHOUT_DATABASE = "read.served_without_database"
 
 
 _ALARMS = frozenset({Degradation.CORRUPT_EVERYWHERE})

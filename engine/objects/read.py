@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from engine.backends.registry import Backends
+from engine.errors import DatabaseUnavailable
 from engine.metadata.store import Store
-from engine.metadata.versions import look_up_current
+from engine.metadata.versions import look_up_rows, read_looked_up
 from engine.names import BucketName, ObjectKey
 from engine.objects.blob_regions import COPIED_BYTES_MAX
 from engine.objects.buffers import BlockPool
 from engine.objects.degradations import Degradations
+from engine.objects.degraded import Memory
 from engine.objects.object_regions import ObjectRegions
 from engine.objects.piece_choice import PieceChoice
 from engine.objects.slice_pages import SlicePages
@@ -41,6 +43,7 @@ class Reader:
         suspicions: Suspicions,
         degradations: Degradations,
         pool: BlockPool,
+        memory: Memory,
     ) -> None:
         self._store = store
         self._backends = backends
@@ -49,10 +52,19 @@ class Reader:
         self._suspicions = suspicions
         self._degradations = degradations
         self._pool = pool
+        self._memory = memory
 
     def find(self, bucket: BucketName, key: ObjectKey) -> StoredVersion:
-        """The key's current version: all that HEAD and conditions need. Raises NoSuchBucket, NoSuchKey."""
-        return look_up_current(self._store, bucket, key)
+        """The key's current version: all that HEAD and conditions need. Raises NoSuchBucket, NoSuchKey.
+
+        While the database is away what it said before may answer, and says so; else raises DatabaseUnavailable.
+        """
+        try:
+            rows = look_up_rows(self._store, bucket, key)
+            self._memory.note(bucket, key, rows)
+            return read_looked_up(self._store, rows, bucket, key)
+        except DatabaseUnavailable as error:
+            return self._memory.find(bucket, key, error)
 
     def open(self, stored: StoredVersion, span: Span) -> RegionSource:
         """The bytes of a span, which lies within the version; nothing is read before the first region is asked for.

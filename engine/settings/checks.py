@@ -79,6 +79,17 @@ def live_problems(settings: LiveSettings, *, node: str) -> Iterator[Found]:
         yield ("storage", "inline_buffer_bytes"), "more than chunk_bytes"
 
 
+def common_problems(node: NodeSettings, live: LiveSettings) -> Iterator[Found]:
+    """Problems of the two parts with each other."""
+    storage = live.storage
+    is_remembering = isinstance(node.database, PostgresSettings) and storage.degraded_reads == "on"
+    if is_remembering and not live.debug.allowed and storage.read_grace_s < storage.degraded_max_age_s:
+        yield (
+            ("storage", "read_grace"),
+            "less than degraded_max_age: what is served while the database is away must still be there",
+        )
+
+
 def _repeated(section: str, field: str, values: Iterable[str]) -> Iterator[Found]:
     first: dict[str, int] = {}
     for index, value in enumerate(values):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from engine.errors import ConfigProblem, InvalidConfig
-from engine.settings.checks import live_problems, node_problems
+from engine.settings.checks import common_problems, live_problems, node_problems
 from engine.settings.domains import with_domains
 from engine.settings.live import LiveSettings
 from engine.settings.node import NodeSettings
@@ -61,6 +61,9 @@ def settings_of(raw: bytes, *, path: FilePath, environ: Mapping[str, str]) -> Se
         name = "node" if node is None else node.node.name
         live = live.model_copy(update={"backends": with_domains(live.backends, node=name)})
         for place, why in live_problems(live, node=name):
+            found.add(place, why)
+    if node is not None and live is not None:
+        for place, why in common_problems(node, live):
             found.add(place, why)
     if found.problems or node is None or live is None:
         raise InvalidConfig(problems=tuple(sorted(found.problems, key=_by_line)))

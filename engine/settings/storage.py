@@ -65,8 +65,11 @@ class StorageSettings(Section):
     intent_ttl_s: Seconds = Field(default=float(10 * MINUTE_S), alias="intent_ttl", ge=1.0)
     """Age at which an announced write that nobody renews is taken for dead."""
 
-    degraded_reads: Annotated[Literal["off"], one_of("off", planned=("on",))] = "off"
-    """Reads while the database is down."""
+    degraded_reads: Annotated[Literal["off", "on"], one_of("off", "on")] = "on"
+    """`on`: while PostgreSQL is away, objects that were read shortly before are still served, and marked so."""
+
+    degraded_max_age_s: Seconds = Field(default=float(15 * MINUTE_S), alias="degraded_max_age", ge=1.0)
+    """How long before an outage PostgreSQL must have confirmed what is served during it."""
 
     erasure_min_bytes: Absent = None
     """Least size that is erasure-coded."""
@@ -80,8 +83,6 @@ class StorageSettings(Section):
     """How long a backend is failed before its pieces are made anew."""
     scrub_period: Absent = None
     """How often every stored byte is read and verified."""
-    degraded_max_age: Absent = None
-    """Age up to which remembered metadata serves reads."""
     journal_interval: Absent = None
     """How often the journal goes to backends."""
     snapshots: Absent = None

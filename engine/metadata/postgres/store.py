@@ -46,14 +46,24 @@ _FIND_UNIT = read_statement(
 class PostgresStore:
     """Implements `engine.metadata.store.Store`. Made after a fork, used by any thread and by parked callers."""
 
-    def __init__(self, target: PostgresTarget, *, clock: Clock | None = None, park: Park = nobody) -> None:
+    def __init__(
+        self,
+        target: PostgresTarget,
+        *,
+        clock: Clock | None = None,
+        park: Park = nobody,
+        is_away: bool = False,
+    ) -> None:
         """Migrates the database first. `clock` takes the place of the database's own, in tests.
 
-        `park` tells who is set aside while a call waits. Raises DatabaseUnavailable, SchemaTooNew, StartRefused.
+        `park` tells who is set aside while a call waits. `is_away`: the database cannot be reached, and the store is
+        one that refuses everything; `is_back` tells when another one could be opened. Raises DatabaseUnavailable,
+        SchemaTooNew, StartRefused.
         """
-        facts = migrate(target, FOLDER / "migrations")
-        self.version = facts.version
-        self.connection_count_max = facts.connection_count_max
+        facts = None if is_away else migrate(target, FOLDER / "migrations")
+        self.version = "PostgreSQL, out of reach" if facts is None else facts.version
+        self.connection_count_max = 0 if facts is None else facts.connection_count_max
+        self._is_away = is_away
         self.target = target
         self._clock = clock
         self._park = park
@@ -69,7 +79,15 @@ class PostgresStore:
     @property
     def problem(self) -> str | None:
         """Why the database cannot be reached; null as far as is known."""
-        return self._lender.problem
+        return "it was out of reach at the start" if self._is_away else self._lender.problem
+
+    def is_back(self) -> bool:
+        """Whether the database can be reached again; asks it."""
+        try:
+            self._lender.give_back(self._lender.take(None, FIND_AGAIN_TIMEOUT_S))
+        except DatabaseUnavailable:
+            return False
+        return True
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
         return self._again(self._park(), WRITE_TIMEOUT_S, lambda conversation: self._read(conversation, unit))
@@ -116,6 +134,9 @@ class PostgresStore:
         is_urgent: bool = False,
     ) -> T:
         """Run on a connection, and on another one or once more where that may help."""
+        if self._is_away:
+            # Its schema and its generation were never looked at.
+            raise DatabaseUnavailable("the metadata database was out of reach when this process started")
         for count in range(1, RUN_COUNT_MAX + 1):
             conversation = self._lender.take(parked, timeout_s, is_urgent=is_urgent)
             try:
