@@ -2,7 +2,8 @@
 
 from typing import cast
 
-from engine.metadata import quota
+from engine.metadata import journal, quota
+from engine.metadata.images import BACKEND
 from engine.metadata.store import SqlValue, Tx
 from engine.names import BackendName
 from engine.records import BackendRow, BackendState
@@ -42,6 +43,7 @@ def ensure_backend(
             if row.failure_domain != failure_domain:
                 tx.run("update_backend", {"backend_id": row.backend_id, "failure_domain": failure_domain})
             quota.set_limit(tx, quota.backend_subject(row.backend_id), quota_bytes)
+            journal.append_row(tx, BACKEND, {"backend_id": row.backend_id})
             return row.backend_id
     (inserted,) = tx.row(
         "insert_backend",
@@ -63,12 +65,14 @@ def ensure_backend(
     tx.run("insert_backend_state", state)
     tx.run("insert_backend_fence", {"backend_id": backend_id})
     quota.ensure_subject(tx, quota.backend_subject(backend_id), quota_bytes)
+    journal.append_row(tx, BACKEND, {"backend_id": backend_id})
     return backend_id
 
 
 def mark_registered(tx: Tx, backend_id: int) -> None:
     """Its identity object stands; from now on a missing one is an alarm."""
     tx.run("mark_backend_registered", {"backend_id": backend_id})
+    journal.append_row(tx, BACKEND, {"backend_id": backend_id})
 
 
 def set_state(tx: Tx, backend_id: int, state: BackendState, *, reason: str | None) -> None:
@@ -79,6 +83,7 @@ def set_state(tx: Tx, backend_id: int, state: BackendState, *, reason: str | Non
         "now_us": tx.now_us(),
     }
     tx.run("set_backend_state", params)
+    journal.append_row(tx, BACKEND, {"backend_id": backend_id})
 
 
 def holds_pieces(tx: Tx, backend_id: int) -> bool:

@@ -5,6 +5,7 @@ from typing import cast
 
 from engine.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from engine.metadata import journal, quota
+from engine.metadata.images import BUCKET, BUCKET_DELETED
 from engine.metadata.store import Row, Store, Tx
 from engine.names import BucketName
 from engine.records import Bucket, Origin, Scheme, Sealing, Versioning, read_scheme
@@ -45,9 +46,8 @@ def create_bucket(
         },
     )
     quota.ensure_subject(tx, quota.bucket_subject(cast(int, row[0])), quota_bytes)
-    bucket = find_bucket(tx, name)
-    _append_image(tx, bucket)
-    return bucket
+    journal.append_row(tx, BUCKET, {"bucket_id": row[0]})
+    return find_bucket(tx, name)
 
 
 def find_bucket(tx: Tx, name: str, account_id: int | None = None) -> Bucket:
@@ -98,7 +98,7 @@ def update_settings(
         },
     )
     quota.set_limit(tx, quota.bucket_subject(bucket.bucket_id), quota_bytes)
-    _append_image(tx, find_bucket(tx, bucket.name))
+    journal.append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id})
 
 
 def delete_bucket(tx: Tx, name: str, account_id: int | None = None) -> None:
@@ -119,27 +119,7 @@ def delete_bucket(tx: Tx, name: str, account_id: int | None = None) -> None:
         abort_open_upload(tx, cast(bytes, upload_id), bucket.bucket_id, quota.Changes())
     tx.run("delete_bucket", {"bucket_id": bucket.bucket_id})
     quota.forget_subject(tx, quota.bucket_subject(bucket.bucket_id))
-    journal.append(tx, "bucket_deleted", {"name": name, "id": bucket.bucket_id})
-
-
-def _append_image(tx: Tx, bucket: Bucket) -> None:
-    journal.append(
-        tx,
-        "bucket",
-        {
-            "id": bucket.bucket_id,
-            "name": bucket.name,
-            "account": bucket.account,
-            "at_us": bucket.created_at_us,
-            "versioning": bucket.versioning.value,
-            "object_lock": bucket.object_lock,
-            "scheme": None if bucket.scheme is None else str(bucket.scheme),
-            "seal": None if bucket.seal is None else bucket.seal.value,
-            "quota_bytes": bucket.quota_bytes,
-            "revision": bucket.revision,
-            "origin": bucket.origin.value,
-        },
-    )
+    journal.append(tx, BUCKET_DELETED.name, {"id": bucket.bucket_id})
 
 
 @lru_cache(maxsize=REMEMBERED_COUNT)

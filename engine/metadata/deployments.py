@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import cast
 
+from engine.metadata import journal
+from engine.metadata.images import DEPLOYMENT
 from engine.metadata.store import Tx
 
 STEP_BACK_MAX_US = 5_000_000
@@ -29,11 +31,13 @@ def read_deployment(tx: Tx) -> DeploymentRow | None:
 
 def create_deployment(tx: Tx, *, deployment_id: bytes, node: str | None) -> None:
     tx.run("insert_deployment", {"deployment_id": deployment_id, "node": node, "now_us": tx.now_us()})
+    journal.append_row(tx, DEPLOYMENT, {})
 
 
 def set_node(tx: Tx, node: str) -> None:
     """The deployment's first volumes give it its node; later ones find it."""
-    tx.run("update_deployment_node", {"node": node})
+    if tx.run("update_deployment_node", {"node": node}):
+        journal.append_row(tx, DEPLOYMENT, {})
 
 
 def note_time(tx: Tx) -> int:

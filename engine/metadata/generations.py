@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import cast
 
+from engine.metadata import journal
+from engine.metadata.images import GENERATION
 from engine.metadata.store import Row, Tx
 from engine.records import Origin
 
@@ -52,6 +54,7 @@ def commit_generation(
             "now_us": tx.now_us(),
         },
     )
+    journal.append_row(tx, GENERATION, {"generation": generation})
     return generation
 
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from engine.errors import ConfigProblem, InvalidConfig
 from engine.metadata import journal
+from engine.metadata.images import ACCESS_KEY, ADMIN_TOKEN, IDENTITY
 from engine.metadata.store import Row, SqlValue, Tx
 from engine.records import Origin
 
@@ -82,28 +83,17 @@ def apply_identity(
     )
     only: dict[str, SqlValue] = {"identity_id": identity_id, "access_key_id": access_key_id}
     for (other_id,) in tx.rows("disable_other_access_keys", only):
-        journal.append(tx, "access_key_disabled", {"access_key": other_id})
-    journal.append(
-        tx,
-        "identity",
-        {
-            "name": name,
-            "account": account_id,
-            "role": role,
-            "buckets": None if buckets is None else list(buckets),
-            "origin": Origin.CONFIG.value,
-            "access_key": access_key_id,
-            "sealed_secret": sealed_secret.hex(),
-            "key_id": key_id.hex(),
-        },
-    )
+        journal.append_row(tx, ACCESS_KEY, {"access_key_id": other_id})
+    journal.append_row(tx, IDENTITY, {"name": name})
+    journal.append_row(tx, ACCESS_KEY, {"access_key_id": access_key_id})
 
 
 def disable_missing(tx: Tx, *, identities: Sequence[str], tokens: Sequence[str]) -> None:
     """What the configuration names no more is switched off, never deleted."""
     for (name,) in tx.rows("disable_other_identities", {"names": json.dumps(list(identities))}):
-        journal.append(tx, "identity_disabled", {"name": name})
-    tx.run("disable_other_admin_tokens", {"names": json.dumps(list(tokens))})
+        journal.append_row(tx, IDENTITY, {"name": name})
+    for (name,) in tx.rows("disable_other_admin_tokens", {"names": json.dumps(list(tokens))}):
+        journal.append_row(tx, ADMIN_TOKEN, {"name": name})
 
 
 def find_access_key(tx: Tx, access_key_id: str) -> AccessKeyRow | None:
@@ -136,7 +126,9 @@ def _read_access_key(row: Row) -> AccessKeyRow:
 def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
     """A token as a generation names it; its hash is free again wherever another name had it."""
     unusable = os.urandom(len(sha256))
-    tx.run("free_admin_token_hash", {"name": name, "sha256": sha256, "unusable": unusable})
+    freed = tx.rows("free_admin_token_hash", {"name": name, "sha256": sha256, "unusable": unusable})
+    for (other,) in freed:
+        journal.append_row(tx, ADMIN_TOKEN, {"name": other})
     params: dict[str, SqlValue] = {
         "name": name,
         "role": role,
@@ -146,6 +138,7 @@ def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
     }
     if not tx.run("upsert_admin_token", params):
         raise _made_through_the_api("admin_tokens", name)
+    journal.append_row(tx, ADMIN_TOKEN, {"name": name})
 
 
 def find_admin_token(tx: Tx, sha256: bytes) -> AdminTokenRow | None:

@@ -82,6 +82,9 @@ def _write(form: Form, value: SqlValue) -> object:
     return bool(value) if form is Form.FLAG else value
 
 
+STANDARD = "STANDARD"
+"""The storage class of a version whose image names none."""
+
 DEPLOYMENT = RowKind(
     name="deployment",
     tells="The deployment was made, or got its node.",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.metadata import journal
+from engine.metadata.images import KEY
 from engine.metadata.store import SqlValue, Tx
 
 
@@ -40,8 +41,7 @@ def insert_key(
         "now_us": tx.now_us(),
     }
     tx.run("insert_key", params)
-    image = {"id": key_id.hex(), "name": key_name, "provider": provider, "state": state}
-    journal.append(tx, "key", {**image, "wrapped": wrapped_material.hex(), "check": check_value.hex()})
+    journal.append_row(tx, KEY, {"key_id": key_id})
 
 
 def list_keys(tx: Tx) -> list[KeyRow]:

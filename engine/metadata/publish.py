@@ -18,6 +18,7 @@ from engine.errors import (
 from engine.metadata import journal, quota
 from engine.metadata.buckets import BUCKET_COLUMN_COUNT, bucket_of
 from engine.metadata.columns import write_checksums, write_headers
+from engine.metadata.images import STANDARD, VERSION
 from engine.metadata.store import Answer, Row, RunAgain, SqlValue, Tx
 from engine.metadata.volumes import volume_of
 from engine.records import (
@@ -70,7 +71,7 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     displaced.check()
     gone.check()
     named = [(each.blob_id, each.blob_offset, each.length, each.part_number) for each in new.segments]
-    append_image(tx, bucket, new, published, named)
+    append_image(tx, bucket, new, published, named, blob_id=single)
     if single is None:
         for segment in new.segments:
             tx.ask(
@@ -157,26 +158,34 @@ def append_image(
     new: NewVersion,
     published: Published,
     segments: Iterable[tuple[bytes, int, int, int | None]],
+    *,
+    blob_id: bytes | None = None,
 ) -> None:
-    """The version's after-image; of a segment its blob, where it begins in that, its length, its part."""
-    journal.append(
-        tx,
-        "version",
-        {
-            "seq": published.version_seq,
-            "bucket": bucket.bucket_id,
-            "key": new.key.hex(),
-            "version": published.version_id,
-            "size": new.size_bytes,
-            "etag": new.etag,
-            "account": new.account_id,
-            "at_us": published.created_at_us,
-            **{name: value for name, value in write_headers(new.headers).items() if value is not None},
-            "checksums": write_checksums(new.checksums),
-            "part_count": new.part_count,
-            "segments": [(blob_id.hex(), offset, length, part) for blob_id, offset, length, part in segments],
-        },
-    )
+    """The version's after-image: the one blob that it is, or its segments.
+
+    Of a segment: its blob, where it begins in that, its length, its part.
+    """
+    image: dict[str, object] = {
+        "seq": published.version_seq,
+        "bucket": bucket.bucket_id,
+        "key": new.key.hex(),
+        "version": published.version_id,
+        "size": new.size_bytes,
+        "etag": new.etag,
+        "account": new.account_id,
+        "at_us": published.created_at_us,
+        **write_headers(new.headers),
+        "checksums": write_checksums(new.checksums),
+        "part_count": new.part_count,
+        "sse_kind": new.sse_kind,
+    }
+    if image["storage_class"] == STANDARD:
+        del image["storage_class"]
+    if blob_id is not None:
+        image["blob"] = blob_id.hex()
+    else:
+        image["segments"] = [(each.hex(), offset, length, part) for each, offset, length, part in segments]
+    journal.append(tx, VERSION.name, image)
 
 
 class Displacing:

@@ -7,6 +7,7 @@ from engine.errors import NoSuchBucket
 from engine.metadata import journal, quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import write_headers
+from engine.metadata.images import MARKER, REMOVED
 from engine.metadata.publish import Displacing, find_for_write, lock_key, retire
 from engine.metadata.store import Row, RunAgain, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
@@ -51,7 +52,8 @@ def _retire(tx: Tx, bucket: Bucket, key: ObjectKey, row: Row) -> Removed:
     changes.apply(tx)
     if retired.count() != 1:
         raise RunAgain
-    journal.append(tx, "removed", {"seq": row[0], "bucket": bucket.bucket_id, "key": key.hex()})
+    image = {"seq": row[0], "bucket": bucket.bucket_id, "key": key.hex(), "version": row[1]}
+    journal.append(tx, REMOVED.name, image)
     return Removed(version_seq=cast(int, row[0]), version_id=cast(str, row[1]), is_delete_marker=bool(row[4]))
 
 
@@ -83,9 +85,13 @@ def _cover(tx: Tx, bucket: Bucket, key: ObjectKey, current: Row | None) -> Remov
     changes.apply(tx)
     displaced.check()
     (version_seq,) = inserted.row()
-    journal.append(
-        tx,
-        "marker",
-        {"seq": version_seq, "bucket": bucket.bucket_id, "key": key.hex(), "version": version_id},
-    )
+    image = {
+        "seq": version_seq,
+        "bucket": bucket.bucket_id,
+        "key": key.hex(),
+        "version": version_id,
+        "account": bucket.account_id,
+        "at_us": tx.now_us(),
+    }
+    journal.append(tx, MARKER.name, image)
     return Removed(version_seq=cast(int, version_seq), version_id=version_id, is_delete_marker=True)

@@ -24,6 +24,7 @@ from engine.metadata.images import (
     KINDS,
     MARKER,
     REMOVED,
+    STANDARD,
     VERSION,
     Kind,
     RowKind,
@@ -56,8 +57,6 @@ Lost = Mapping[VersionName, int]
 
 RestoreBlob = Callable[[Tx, bytes], bool]
 """Whether a blob's row is there, made from what a card tells if it was not. Images do not tell of blobs."""
-
-_STANDARD = "STANDARD"
 
 # Tables that number their rows, and the column of an image that tells how far they have got.
 _NUMBERED: Mapping[Kind, tuple[str, str]] = {
@@ -164,7 +163,7 @@ def _insert(tx: Tx, kind: Kind, values: dict[str, SqlValue], segments: list[dict
     row: dict[str, SqlValue] = dict.fromkeys((field.column for field in VERSION.fields), None)
     row.update(values)
     row["is_delete_marker"] = int(kind is MARKER)
-    row["storage_class"] = row["storage_class"] or _STANDARD
+    row["storage_class"] = row["storage_class"] or STANDARD
     row["size_bytes"] = row["size_bytes"] or 0
     row["etag"] = row["etag"] or ""
     if not tx.run("restore_version", row):

@@ -3,7 +3,7 @@
 from typing import cast
 
 from engine.errors import NoSuchUpload
-from engine.metadata import journal, quota
+from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import read_checksums, read_headers, write_checksums, write_headers
 from engine.metadata.listing import BATCH_COUNT_FIRST, successor
@@ -210,7 +210,6 @@ def abort_open_upload(tx: Tx, upload_id: bytes, bucket_id: int, changes: quota.C
         "insert_retired",
         {"kind": "upload", "target_seq": None, "target_id": upload_id, "now_us": tx.now_us()},
     )
-    journal.append(tx, "upload_aborted", {"upload": upload_id.hex(), "bucket": bucket_id})
     return True
 
 
