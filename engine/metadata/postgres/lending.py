@@ -193,10 +193,7 @@ class Lender:
                 return
             self._is_closing = True
             idle, self._idle = self._idle, []
-            for waiting in (*self._urgent, *self._waiting):
-                self._refuse(waiting, "the metadata store is closing")
-            self._urgent.clear()
-            self._waiting.clear()
+            self._refuse_all("the metadata store is closing")
             self._wanted.notify()
         for each in idle:
             self._return(each)
@@ -226,10 +223,13 @@ class Lender:
     def _may_lend(self, *, is_urgent: bool) -> bool:
         return is_urgent or self._lent_count < self._target.max_conns - 1
 
-    def _refuse(self, waiting: _Waiting, problem: str) -> None:
-        waiting.is_over = True
-        waiting.problem = problem
-        waiting.end()
+    def _refuse_all(self, problem: str) -> None:
+        for waiting in (*self._urgent, *self._waiting):
+            waiting.is_over = True
+            waiting.problem = problem
+            waiting.end()
+        self._urgent.clear()
+        self._waiting.clear()
 
     def _feed(self) -> None:
         """Fetch connections while somebody waits for one, and while the database is away."""
@@ -286,6 +286,10 @@ class Lender:
                 self._down_since_s = time.monotonic()
                 self._wanted.notify()
             self._down_why = why
+            assert self._down_since_s is not None
+            if time.monotonic() - self._down_since_s >= OUTAGE_PATIENCE_S:
+                # Those who queued before anybody knew of the outage would wait for as long as they may.
+                self._refuse_all(self._down_message())
         if is_new:
             _log.error("database.unreachable", extra={"problem": why})
         time.sleep(_RECONNECT_PAUSE_S)
