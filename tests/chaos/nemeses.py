@@ -81,7 +81,9 @@ class Crashes(Nemesis):
 
     def work(self, over: threading.Event) -> None:
         server = self._database.server
-        while not over.wait(self._random.uniform(1.0, 2.0)):
+        while not over.wait(
+            self._random.uniform(0.3, 0.6) if not self.deeds else self._random.uniform(1.0, 2.0)
+        ):
             server.stop("immediate")
             over.wait(self._away_s)
             server.start()

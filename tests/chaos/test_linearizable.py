@@ -134,6 +134,8 @@ def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
         led = database.rows("SELECT DISTINCT worker FROM worker_runs WHERE finished_at_us IS NOT NULL")
         doubled = database.rows(DOUBLED_LEASES)
 
+    report = instances[0].fsck()
+    assert report["is_clean"], report["findings"]
     assert len(led) == _BUSY_WORKERS.count("interval")
     assert doubled == []
     assert nemesis.deeds["crashed"]
@@ -148,6 +150,8 @@ def test_processes_that_are_killed_under_load_leave_one_register_a_key(
         nemesis = KilledProcesses(instances, SEED)
         run(instances, tmp_path, nemesis)
 
+    report = instances[0].fsck()
+    assert report["is_clean"], report["findings"]
     assert nemesis.deeds["killed"]
 
 
