@@ -22,6 +22,9 @@ _END_COMMITTING = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = %s AND wait_event = 'SyncRep'
 """
+WARM_UP_S = 3.0
+"""After this each process remembers what it served, for the time without database."""
+
 _COMMIT_WAIT_S = 0.15
 _PEACE_S = 0.3
 
@@ -81,9 +84,9 @@ class Crashes(Nemesis):
 
     def work(self, over: threading.Event) -> None:
         server = self._database.server
-        while not over.wait(
-            self._random.uniform(0.3, 0.6) if not self.deeds else self._random.uniform(1.0, 2.0)
-        ):
+        pause_s = WARM_UP_S
+        while not over.wait(pause_s):
+            pause_s = self._random.uniform(1.0, 2.0)
             server.stop("immediate")
             over.wait(self._away_s)
             server.start()

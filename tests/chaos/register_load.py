@@ -46,7 +46,10 @@ class Outcomes:
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """So many operations by so many clients on so many keys; `seed` decides what each client asks."""
+    """So many operations by so many clients on so many keys; `seed` decides what each client asks.
+
+    It goes on until whoever does harm meanwhile did some.
+    """
 
     places: Sequence[Place]
     seed: int
@@ -58,6 +61,7 @@ class Load:
     _left: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
     _newest: dict[str, str] = field(default_factory=dict, init=False)
     """The etag that somebody saw last of a key: what conditional writers name."""
+    _nemesis: "Nemesis | None" = field(default=None, init=False)
 
     def make_bucket(self) -> None:
         with RegisterClient("setup", self.places[0], BUCKET, self.seed) as client:
@@ -69,6 +73,7 @@ class Load:
             _Client(self, f"c{number}", self.places[number % len(self.places)], self.seed * 1000 + number)
             for number in range(self.client_count)
         ]
+        self._nemesis = nemesis
         over = threading.Event()
         watcher = threading.Thread(target=_set_at_end, args=(over, clients), daemon=True)
         for each in clients:
@@ -82,6 +87,10 @@ class Load:
 
     def keys(self) -> list[str]:
         return [f"k{number}" for number in range(self.key_count)]
+
+    def goes_on(self) -> bool:
+        """Whether another operation is to be asked; counts it."""
+        return next(self._left) < self.operation_count or bool(self._nemesis and not self._nemesis.deeds)
 
     def _gathered(self, clients: Sequence["_Client"]) -> Outcomes:
         histories: dict[str, list[Operation]] = {key: [] for key in self.keys()}
@@ -150,7 +159,7 @@ class _Client(threading.Thread):
             keys = self._load.keys()
             kinds, weights = list(self._load.weights), list(self._load.weights.values())
             pause = threading.Event()
-            while next(self._load._left) < self._load.operation_count:
+            while self._load.goes_on():
                 # Half of all operations meet on a third of the keys.
                 hot_count = len(keys) if self._random.random() < 0.5 else max(1, len(keys) // 3)
                 key = keys[self._random.randrange(hot_count)]

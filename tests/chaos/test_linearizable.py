@@ -125,7 +125,7 @@ def test_connections_that_end_at_their_commit_leave_one_register_a_key(
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
+def test_a_database_that_crashes_under_load_loses_nothing_acknowledged_while_reads_go_on(
     database: SharedDatabase, tmp_path: Path
 ) -> None:
     nemesis = Crashes(database, SEED)
@@ -139,6 +139,7 @@ def test_a_database_that_crashes_under_load_loses_nothing_acknowledged(
     assert len(led) == _BUSY_WORKERS.count("interval")
     assert doubled == []
     assert nemesis.deeds["crashed"]
+    assert any(each.is_degraded for each in outcomes.operations)
     assert 0 < outcomes.refusals_s[-1] < REFUSAL_S_MAX
 
 

@@ -29,6 +29,8 @@ _FEED_TIMEOUT_S = 1.0
 _RECONNECT_TIMEOUT_S = 0.5
 _RECONNECT_PAUSE_S = 0.1
 _IDLE_LOOK_S = 30.0
+_OUTAGE_LOOK_S = 0.25
+"""How often one who waits looks whether the database went away meanwhile."""
 
 _SESSION = (
     # A commit is what the reply promises: on stable storage here and on the synchronous standbys.
@@ -144,16 +146,31 @@ class Lender:
             queue = self._urgent if is_urgent else self._waiting
             queue.append(waiting)
             self._wanted.notify()
-        waiting.wait(timeout_s)
-        with self._guard:
-            if waiting.conversation is None and not waiting.is_over:
-                waiting.is_over = True
-                queue.remove(waiting)
-            problem = self._down_message() if self._down_since_s is not None else None
+        self._wait(waiting, queue, timeout_s)
+        problem = self._down_message() if self._down_since_s is not None else None
         if waiting.conversation is not None:
             waiting.conversation.begin(parked)
             return waiting.conversation
         raise DatabaseUnavailable(waiting.problem or problem or "no connection to the database became free")
+
+    def _wait(self, waiting: _Waiting, queue: deque[_Waiting], timeout_s: float) -> None:
+        """Until it was served, or its time is over, or nobody waits for the end of an outage any longer.
+
+        The outage may begin while it waits.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            waiting.wait(max(0.0, min(_OUTAGE_LOOK_S, deadline_s - time.monotonic())))
+            with self._guard:
+                now_s = time.monotonic()
+                is_given_up = (
+                    self._down_since_s is not None and now_s >= self._down_since_s + OUTAGE_PATIENCE_S
+                )
+                if not waiting.is_over and (is_given_up or now_s >= deadline_s):
+                    waiting.is_over = True
+                    queue.remove(waiting)
+                if waiting.is_over:
+                    return
 
     def give_back(self, conversation: Conversation) -> None:
         """The caller is done with it, whatever became of it."""
@@ -193,7 +210,10 @@ class Lender:
                 return
             self._is_closing = True
             idle, self._idle = self._idle, []
-            self._refuse_all("the metadata store is closing")
+            for waiting in (*self._urgent, *self._waiting):
+                self._refuse(waiting, "the metadata store is closing")
+            self._urgent.clear()
+            self._waiting.clear()
             self._wanted.notify()
         for each in idle:
             self._return(each)
@@ -223,13 +243,10 @@ class Lender:
     def _may_lend(self, *, is_urgent: bool) -> bool:
         return is_urgent or self._lent_count < self._target.max_conns - 1
 
-    def _refuse_all(self, problem: str) -> None:
-        for waiting in (*self._urgent, *self._waiting):
-            waiting.is_over = True
-            waiting.problem = problem
-            waiting.end()
-        self._urgent.clear()
-        self._waiting.clear()
+    def _refuse(self, waiting: _Waiting, problem: str) -> None:
+        waiting.is_over = True
+        waiting.problem = problem
+        waiting.end()
 
     def _feed(self) -> None:
         """Fetch connections while somebody waits for one, and while the database is away."""
@@ -286,10 +303,6 @@ class Lender:
                 self._down_since_s = time.monotonic()
                 self._wanted.notify()
             self._down_why = why
-            assert self._down_since_s is not None
-            if time.monotonic() - self._down_since_s >= OUTAGE_PATIENCE_S:
-                # Those who queued before anybody knew of the outage would wait for as long as they may.
-                self._refuse_all(self._down_message())
         if is_new:
             _log.error("database.unreachable", extra={"problem": why})
         time.sleep(_RECONNECT_PAUSE_S)
