@@ -125,7 +125,8 @@ class SleepingProcesses(Nemesis):
             pid = self._random.choice(self._random.choice(self._instances).dataplane_pids())
             os.kill(pid, signal.SIGSTOP)
             try:
-                over.wait(self._random.uniform(0.1, self._sleep_s_max))
+                is_deep = self._random.random() < 0.2
+                over.wait(self._sleep_s_max if is_deep else self._random.uniform(0.1, 1.0))
             finally:
                 os.kill(pid, signal.SIGCONT)
             self.deeds["slept"] += 1

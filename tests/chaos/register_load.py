@@ -59,7 +59,7 @@ class Load:
     weights: Mapping[Kind, int] = field(default_factory=lambda: ALL_KINDS)
     """How often each kind is asked, against the others."""
     _left: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
-    _newest: dict[str, str] = field(default_factory=dict, init=False)
+    newest: dict[str, str] = field(default_factory=dict, init=False)
     """The etag that somebody saw last of a key: what conditional writers name."""
     _nemesis: "Nemesis | None" = field(default=None, init=False)
 
@@ -185,11 +185,11 @@ class _Client(threading.Thread):
             case Kind.COMPLETE:
                 return self.client.complete(key, size_bytes)
             case Kind.PUT_IF_MATCH:
-                expected = self._load._newest.get(key)
+                expected = self._load.newest.get(key)
                 if expected is None:
                     return self.client.get(key)
                 return self.client.put_if_match(key, expected, size_bytes)
 
     def _note(self, key: str, operation: Operation) -> None:
         if operation.outcome is Outcome.DONE and operation.value is not None:
-            self._load._newest[key] = operation.value
+            self._load.newest[key] = operation.value
