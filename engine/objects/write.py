@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import BucketQuotaExceeded, NoSuchKey, ObjectTooLarge, PreconditionFailed
-from engine.metadata.buckets import find_bucket
+from engine.metadata.buckets import find_bucket, look_up_bucket
 from engine.metadata.publish import publish
 from engine.metadata.quota import bucket_subject, read_quota
 from engine.metadata.store import Store, Tx
@@ -62,7 +62,7 @@ class Writer:
         and what the body raises.
         """
         check_size(body.size_bytes)
-        bucket = self._store.read(lambda tx: _check_before(tx, order, body.size_bytes))
+        bucket = self._check_before(order, body.size_bytes)
         self._check_places(bucket, body.size_bytes)
         blob_order = BlobOrder(
             scheme=self._policy.scheme_of(bucket),
@@ -89,6 +89,14 @@ class Writer:
         check_size(size_bytes)
         bucket = self._store.read(lambda tx: find_bucket_with_room(tx, bucket_name, size_bytes))
         self._check_places(bucket, size_bytes)
+
+    def _check_before(self, order: PutOrder, size_bytes: int) -> Bucket:
+        """What can be refused before the body is read; `publish` asks again."""
+        if not order.if_none_match and order.if_match_etag is None:
+            bucket = look_up_bucket(self._store, order.bucket)
+            if bucket.quota_bytes is None:
+                return bucket
+        return self._store.read(lambda tx: _check_before(tx, order, size_bytes))
 
     def _check_places(self, bucket: Bucket, size_bytes: int) -> None:
         if size_bytes == 0:
