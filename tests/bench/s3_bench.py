@@ -6,10 +6,13 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.load import Figure, Request, bodiless, nginx, wrk
 from tests.bench.signing import signed_headers
+from tests.support.engines import ENGINES
+from tests.support.postgres import running_server, with_database
 from tests.support.served import Served
 
 KIB, MIB = 1024, 1024 * 1024
@@ -34,9 +37,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table to this file as well")
     parser.add_argument("--seconds", type=int, default=8, help="length of each load")
     parser.add_argument("--listed", type=int, default=100_000, help="keys to list from")
+    parser.add_argument("--database", choices=ENGINES, default="sqlite", help="where metadata is kept")
     options = parser.parse_args()
     report = Report()
-    with tempfile.TemporaryDirectory() as folder, Served(Path(folder), volumes=1) as served:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        served = stack.enter_context(
+            Served(Path(folder), volumes=1, edit_config=_edit(options.database, stack))
+        )
         served.client().create_bucket(Bucket=BUCKET)
         _small_reads(report, served, options.seconds)
         _small_writes(report, served, options.seconds, Path(folder))
@@ -44,6 +52,15 @@ def main() -> None:
         _listing(report, served, options.seconds, options.listed)
     if options.out is not None:
         options.out.write_text("\n".join(report.lines) + "\n")
+
+
+def _edit(database: str, stack: ExitStack) -> Callable[[str], str]:
+    """Puts a server of its own into the configuration, which runs as long as the stack."""
+    if database == "sqlite":
+        return lambda text: text
+    server = stack.enter_context(running_server(settings={"shared_buffers": "256MB"}))
+    name = server.create_empty_database()
+    return lambda text: with_database(text, server, name, max_conns=50)
 
 
 def _load(
