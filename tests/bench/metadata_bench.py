@@ -18,14 +18,17 @@ from multiprocessing.synchronize import Barrier as ProcessBarrier
 from pathlib import Path
 from typing import Any
 
-from engine.clock import uuid7
+from engine.clock import SystemClock, uuid7
 from engine.metadata import buckets, journal, listing, publish, reaper, remove, versions
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import Barrier, Tx
+from engine.metadata.store import Barrier, Store, Tx
 from engine.names import bucket_name, object_key
+from engine.parking import nobody
 from engine.records import Blob, Bucket, Copies, Location, NewBlob, NewVersion, ObjectHeaders, Origin, Segment
 from engine.units import KIB
+from tests.support.engines import ENGINES, metadata_on, open_metadata
 from tests.support.metadata import make_backend, make_bucket, open_sqlite, run_sql
+from tests.support.postgres import open_postgres, running_server
 
 BUCKET = bucket_name("photos")
 READ_COUNT = 20_000
@@ -64,6 +67,13 @@ def main() -> None:
         help="versions that stand in the bucket when the cost of units is measured (default: 10000 1000000)",
     )
     parser.add_argument("--only-rows", action="store_true", help="measure only the cost of units over --rows")
+    parser.add_argument(
+        "--database",
+        choices=ENGINES,
+        nargs="*",
+        default=list(ENGINES),
+        help="engines the units are measured on",
+    )
     arguments = parser.parse_args()
     directory = Path(tempfile.mkdtemp(dir=arguments.directory, prefix="metadata-bench-"))
     try:
@@ -73,10 +83,45 @@ def main() -> None:
                     folder = directory / f"{kind}-{processes}-{threads}"
                     _writes(folder, kind, processes, threads, arguments.seconds)
             _reads(directory / "reads")
-        for row_count in arguments.rows:
-            _units_over_rows(directory / f"rows-{row_count}", row_count)
+        for engine in arguments.database:
+            for row_count in arguments.rows:
+                with metadata_on(engine):
+                    _units_over_rows(directory / f"rows-{engine}-{row_count}", row_count)
+        if "postgres" in arguments.database:
+            _commits(arguments.seconds)
     finally:
         shutil.rmtree(directory)
+
+
+def _commits(seconds: float) -> None:
+    """Transactions of a PUT alone, on a PostgreSQL that syncs: the limit of durable PUTs over it."""
+    with running_server() as server:
+        store = open_postgres(server, server.create_database(), park=nobody)
+        bucket = make_bucket(store)
+        backend_id = make_backend(store, kind="memory")
+        for thread_count in (1, 7):
+            until_s = time.perf_counter() + seconds
+            counts = [0] * thread_count
+
+            def call(number: int, until_s: float = until_s, counts: list[int] = counts) -> None:
+                while time.perf_counter() < until_s:
+                    name = f"t{number}-{counts[number]}"
+                    version = _version(bucket.account_id, backend_id, name)
+                    store.write(partial(publish.publish, new=version))
+                    counts[number] += 1
+
+            threads = [threading.Thread(target=call, args=(number,)) for number in range(thread_count)]
+            begun_cpu_s = time.process_time()
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+            cpu_us = (time.process_time() - begun_cpu_s) / sum(counts) * 1e6
+            print(
+                f"publish on PostgreSQL, {thread_count} threads: {sum(counts) / seconds:.0f}/s, "
+                f"{cpu_us:.0f} us of the client's processor"
+            )
+        store.close()
 
 
 def _writes(folder: Path, kind: str, process_count: int, thread_count: int, seconds: float) -> None:
@@ -204,7 +249,7 @@ def _units_over_rows(folder: Path, row_count: int) -> None:
     Units run many to a transaction, so that what is measured is the unit and not the sync of its commit.
     """
     folder.mkdir()
-    store = open_sqlite(folder)
+    store = open_metadata(folder, SystemClock())
     bucket = make_bucket(store)
     backend_id = make_backend(store, kind="memory")
     _fill(store, bucket, backend_id, row_count)
@@ -245,11 +290,13 @@ def _units_over_rows(folder: Path, row_count: int) -> None:
         (make_and_delete_bucket, UNIT_COUNT // 10),
     ):
         wall_us, cpu_us = _each_of_many_us(store, unit, count)
-        print(f"{row_count:9} rows: {unit.__name__:24} {wall_us:9.1f} us, of the processor {cpu_us:9.1f} us")
+        print(
+            f"{type(store).__name__}, {row_count:9} rows: {unit.__name__:24} {wall_us:9.1f} us, of the processor {cpu_us:9.1f} us"
+        )
     store.close()
 
 
-def _each_of_many_us(store: SqliteStore, unit: Callable[[Tx, int], None], count: int) -> tuple[float, float]:
+def _each_of_many_us(store: Store, unit: Callable[[Tx, int], None], count: int) -> tuple[float, float]:
     """Time that passed a unit, and time that the process used of it: on a busy machine only that compares."""
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     for start in range(0, count, UNITS_PER_COMMIT):
@@ -263,7 +310,7 @@ def _many(tx: Tx, unit: Callable[[Tx, int], None], numbers: range) -> None:
         unit(tx, number)
 
 
-def _fill(store: SqliteStore, bucket: Bucket, backend_id: int, row_count: int) -> None:
+def _fill(store: Store, bucket: Bucket, backend_id: int, row_count: int) -> None:
     """Versions as PUTs leave them, by a few statements: publishing a million would take minutes."""
     made = {
         "count": row_count,
@@ -271,7 +318,7 @@ def _fill(store: SqliteStore, bucket: Bucket, backend_id: int, row_count: int) -
         "account": bucket.account_id,
         "backend": backend_id,
     }
-    for text in _FILL:
+    for text in _FILL if isinstance(store, SqliteStore) else _FILL_POSTGRES:
         run_sql(store, text, {name: value for name, value in made.items() if f":{name}" in text})
 
 
@@ -291,6 +338,27 @@ _FILL = (
         WHERE subject = 'bucket:' || :bucket""",
     """UPDATE backend_quotas SET used_bytes = used_bytes + 5120 * :count, object_count = object_count + :count
         WHERE subject = 'backend:' || :backend""",
+)
+
+
+_FILL_POSTGRES = (
+    """INSERT INTO blobs (blob_id, size_bytes, stored_bytes, scheme, block_crcs, created_at_us)
+        SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), 4096, 4096, 'copies(1)', decode('00000000', 'hex'), 1
+        FROM generate_series(0, :count - 1) AS i""",
+    """INSERT INTO object_locations
+        (blob_id, piece_index, backend_id, storage_key, stored_bytes, state, verified_at_us)
+        SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), 0, :backend, lpad(i::text, 32, '0'), 5120, 'live', 1
+        FROM generate_series(0, :count - 1) AS i""",
+    """INSERT INTO object_versions
+        (bucket_id, object_key, version_id, is_current, size_bytes, etag, account_id, created_at_us, blob_id)
+        SELECT :bucket, convert_to('object-' || lpad(i::text, 9, '0'), 'UTF8'), 'null', TRUE, 4096,
+            '00000000000000000000000000000000', :account, 1, decode(lpad(to_hex(i), 32, '0'), 'hex')
+        FROM generate_series(0, :count - 1) AS i""",
+    """UPDATE backend_quotas SET used_bytes = used_bytes + 4096::bigint * :count, object_count = object_count + :count
+        WHERE subject = 'bucket:' || :bucket::text AND stripe = 0""",
+    """UPDATE backend_quotas SET used_bytes = used_bytes + 5120::bigint * :count, object_count = object_count + :count
+        WHERE subject = 'backend:' || :backend::text AND stripe = 0""",
+    "ANALYZE",
 )
 
 
