@@ -1,6 +1,7 @@
 """The metadata database that a node's settings name."""
 
 from engine.clock import Clock
+from engine.errors import DatabaseUnavailable, StartRefused
 from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.postgres.target import PostgresTarget
 from engine.metadata.sqlite.store import SqliteStore
@@ -25,6 +26,24 @@ def away_store(database: PostgresSettings, node: NodeSettings, park: Park) -> Po
     """A store for a process that starts while the database is away: it refuses everything."""
     target = postgres_target(database, process_count=process_count(node))
     return PostgresStore(target, park=park, is_away=True)
+
+
+def check_connections(own_count: int, all_count: int, server_count: int) -> None:
+    """Refuse a start whose connections the server would refuse later, in the middle of requests.
+
+    Raises StartRefused when the instance alone asks for too many, DatabaseUnavailable when all of them together do:
+    one that was killed counts for some seconds more.
+    """
+    if own_count > server_count:
+        raise StartRefused(
+            f"database.max_conns is {own_count}, and the PostgreSQL server allows {server_count} connections in all: "
+            "lower it, or raise max_connections there"
+        )
+    if all_count > server_count:
+        raise DatabaseUnavailable(
+            f"the instances of this deployment ask for {all_count} connections together, and the PostgreSQL server "
+            f"allows {server_count}: lower database.max_conns ({own_count} here), or raise max_connections there"
+        )
 
 
 def process_count(node: NodeSettings) -> int:

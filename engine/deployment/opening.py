@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.backends.registry import Backends
 from engine.clock import Clock, Ids, SystemClock, uuid7
 from engine.deployment.credentials import AccessCredential, Credentials
-from engine.deployment.database import away_store, open_store
+from engine.deployment.database import away_store, check_connections, open_store
 from engine.deployment.database_check import DatabaseCheck
 from engine.deployment.generation import Generations, Running
 from engine.deployment.heartbeat import Heartbeat
@@ -231,6 +231,8 @@ class _Start:
         return _wired(self, running, opened, health, store, None, seals_cards=known.seals_cards, known=known)
 
     def _register(self, tx: Tx, running: Running, store: SqliteStore | PostgresStore) -> None:
+        database = self.settings.node.database
+        asked = database.max_conns if isinstance(database, PostgresSettings) else None
         processes.register(
             tx,
             instance_id=self.instance_id,
@@ -240,7 +242,10 @@ class _Start:
             plane=self.plane,
             pid=os.getpid(),
             generation=running.generation,
+            connection_count_max=asked,
         )
+        if asked is not None and isinstance(store, PostgresStore):
+            check_connections(asked, processes.asked_connection_count(tx), store.connection_count_max)
 
 
 def take_file_over(config: Path, environ: Mapping[str, str], *, ids: Ids = uuid7) -> int:

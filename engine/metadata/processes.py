@@ -52,11 +52,22 @@ def register(
     plane: str,
     pid: int,
     generation: int | None,
+    connection_count_max: int | None = None,
 ) -> None:
-    """A process starts; the first one of an instance brings the instance. Those long dead are forgotten."""
+    """A process starts; the first one of an instance brings the instance. Those long dead are forgotten.
+
+    `connection_count_max` is what the whole instance may have of the database.
+    """
     now_us = tx.now_us()
     tx.run(
-        "upsert_instance", {"instance_id": instance_id, "node": node, "version": version, "now_us": now_us}
+        "upsert_instance",
+        {
+            "instance_id": instance_id,
+            "node": node,
+            "version": version,
+            "now_us": now_us,
+            "connection_count_max": connection_count_max,
+        },
     )
     tx.run(
         "insert_process",
@@ -72,6 +83,12 @@ def register(
     before_us = now_us - FORGET_AFTER_S * 1_000_000
     tx.run("forget_processes", {"before_us": before_us, "count_max": _FORGET_COUNT_MAX})
     tx.run("forget_instances", {"before_us": before_us})
+
+
+def asked_connection_count(tx: Tx) -> int:
+    """Database connections that all live instances together may have."""
+    (asked,) = tx.row("sum_instance_connections", {"alive_us": tx.now_us() - DEAD_AFTER_S * 1_000_000})
+    return cast(int, asked)
 
 
 def beat(tx: Tx, process_id: bytes, *, generation: int | None, note: str | None = None) -> None:

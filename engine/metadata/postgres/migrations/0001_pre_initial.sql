@@ -418,7 +418,8 @@ CREATE TABLE instances (
     version TEXT COLLATE "C" NOT NULL,         -- version of the software
     started_at_us BIGINT NOT NULL, -- when
     heartbeat_at_us BIGINT NOT NULL, -- last sign of life of any of its processes
-    stopped_at_us BIGINT          -- clean stop
+    stopped_at_us BIGINT,         -- clean stop
+    connection_count_max BIGINT   -- database connections it may have; null: none to share
 ) WITH (fillfactor = 50);
 
 CREATE TABLE processes (

@@ -274,6 +274,7 @@ COMMENT ON COLUMN instances.version IS 'version of the software';
 COMMENT ON COLUMN instances.started_at_us IS 'when';
 COMMENT ON COLUMN instances.heartbeat_at_us IS 'last sign of life of any of its processes';
 COMMENT ON COLUMN instances.stopped_at_us IS 'clean stop';
+COMMENT ON COLUMN instances.connection_count_max IS 'database connections it may have; null: none to share';
 COMMENT ON COLUMN processes.process_id IS 'UUIDv7, new at every start';
 COMMENT ON COLUMN processes.instance_id IS 'instance';
 COMMENT ON COLUMN processes.plane IS 'what it runs';
