@@ -291,7 +291,8 @@ def _units_over_rows(folder: Path, row_count: int) -> None:
     ):
         wall_us, cpu_us = _each_of_many_us(store, unit, count)
         print(
-            f"{type(store).__name__}, {row_count:9} rows: {unit.__name__:24} {wall_us:9.1f} us, of the processor {cpu_us:9.1f} us"
+            f"{type(store).__name__}, {row_count:9} rows: {unit.__name__:24} {wall_us:9.1f} us, "
+            f"of the processor {cpu_us:9.1f} us"
         )
     store.close()
 

@@ -229,7 +229,7 @@ class Conversation:
             self._failure = _read_error(head, result)
             if self._failure.is_connection_lost:
                 self.has_server_moved = self._failure.is_read_only
-                raise self._lost(str(self._failure)) from self._failure
+                raise self._lost(str(self._failure), refused=self._failure.statement) from self._failure
         if isinstance(head, _Preparation):
             self._prepared.discard(head.name)
         elif isinstance(head, PostgresAnswer):
@@ -245,9 +245,9 @@ class Conversation:
         if not is_ready:
             raise self._lost(f"the database server gave no answer within {REPLY_TIMEOUT_S} s")
 
-    def _lost(self, why: str) -> ConnectionLost:
+    def _lost(self, why: str, *, refused: str | None = None) -> ConnectionLost:
         self.is_lost = True
-        return ConnectionLost(why)
+        return ConnectionLost(why, refused=refused)
 
     def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":

@@ -13,7 +13,15 @@ _FULL_STATES = frozenset({"53100"})
 
 
 class ConnectionLost(Exception):
-    """The connection is gone, or leads to a server that does not write: nothing more can be asked on it."""
+    """The connection is gone, or leads to a server that does not write: nothing more can be asked on it.
+
+    `refused` is the statement in the place of whose answer the server itself said so: it ran neither that one nor any
+    behind it. Null when the connection just broke, and nobody knows what the server did.
+    """
+
+    def __init__(self, why: str, *, refused: str | None = None) -> None:
+        super().__init__(why)
+        self.refused = refused
 
 
 class ServerError(Exception):

@@ -82,7 +82,11 @@ def _migrate(connection: psycopg.Connection, folder: Path) -> None:
 def _create_table(connection: psycopg.Connection) -> None:
     try:
         connection.execute(_CREATE)
-    except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+    except (
+        psycopg.errors.UniqueViolation,
+        psycopg.errors.DuplicateTable,
+        psycopg.errors.DuplicateObject,
+    ):
         # Two that look at the same moment both find none; the other one made it.
         pass
 

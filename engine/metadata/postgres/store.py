@@ -190,6 +190,9 @@ class PostgresStore:
         try:
             committed.check()
         except ConnectionLost as error:
+            if error.refused not in (None, COMMIT.name):
+                # The server ended it before it came to the commit.
+                raise
             if tx.is_journalled and self._is_committed(tx.unit_id, parked):
                 return result
             raise OutcomeUnknown(f"the connection to the database broke at the commit: {error}") from error

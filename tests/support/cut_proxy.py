@@ -1,0 +1,80 @@
+"""A way to a PostgreSQL server that can be cut at a commit: before the server hears of it, or before its answer."""
+
+import contextlib
+import socket
+import threading
+from enum import Enum
+from types import TracebackType
+from typing import Self
+
+_COMMIT = b"commit\0"
+"""The name of the prepared statement, as it stands in the message that runs it."""
+
+
+class Cut(Enum):
+    """Where connections are cut, once."""
+
+    BEFORE_THE_COMMIT = "before the server hears of the commit"
+    BEFORE_THE_ANSWER = "after the server has committed"
+
+
+class CutProxy:
+    """Passes connections through; the next commit after `arm` is cut."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._armed: Cut | None = None
+        self.cut_count = 0
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def arm(self, cut: Cut) -> None:
+        self._armed = cut
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for each in self._open:
+            each.close()
+        self._thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._target)
+            self._open += [client, server]
+            for source, sink, is_client in ((client, server, True), (server, client, False)):
+                threading.Thread(target=self._pass, args=(source, sink, is_client), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, is_client: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if is_client and self._armed is not None and _COMMIT in data:
+                    self._cut(data, source, sink)
+                    return
+                sink.sendall(data)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _cut(self, data: bytes, client: socket.socket, server: socket.socket) -> None:
+        armed, self._armed = self._armed, None
+        self.cut_count += 1
+        client.shutdown(socket.SHUT_RDWR)
+        if armed is Cut.BEFORE_THE_ANSWER:
+            server.sendall(data)
+            # The server is at it; it finds its client gone only behind the commit.
+            server.shutdown(socket.SHUT_WR)
+        else:
+            server.shutdown(socket.SHUT_RDWR)
