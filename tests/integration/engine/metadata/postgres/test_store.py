@@ -103,7 +103,8 @@ def test_a_unit_whose_connection_ends_is_run_again_and_commits_once(
 
     store.write(unit)
 
-    assert run_count == 2
+    # Idle connections that were ended too may have been tried in between.
+    assert run_count >= 2
     assert current_count(store) == 1
 
 
