@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.load import BUCKET, Client, check
+from tests.support.engines import ENGINES
+from tests.support.postgres import shared_server, with_database
 from tests.support.served import Served, kill
 
 KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "6"))
@@ -19,9 +21,17 @@ CLIENT_COUNT = 6
 
 
 @pytest.mark.timeout(60 + 30 * KILL_COUNT)
-def test_acknowledged_objects_survive_kills_at_random_moments(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_acknowledged_objects_survive_kills_at_random_moments(tmp_path: Path, engine: str) -> None:
     chance = random.Random(SEED)
-    served = Served(tmp_path, volumes=2)
+    server = shared_server() if engine == "postgres" else None
+    served = Served(
+        tmp_path,
+        volumes=2,
+        edit_config=lambda text: (
+            text if server is None else with_database(text, server, server.create_empty_database())
+        ),
+    )
     served.start()
     served.client().create_bucket(Bucket=BUCKET)
     stop = threading.Event()

@@ -42,6 +42,7 @@ from engine.records import Copies, ObjectHeaders, Sealing
 from engine.streams import ExpectedDigests
 from engine.units import KIB
 from tests.support.bodies import BytesBody
+from tests.support.engines import ENGINES, metadata_on
 from tests.support.objects import BUCKET, ObjectRig, Shape, key_of
 from tests.support.pieces import payload_of
 
@@ -320,7 +321,13 @@ def raises(expected: type[Exception] | tuple[type[Exception], ...], act: Callabl
 
 
 @pytest.mark.timeout(60 + 4 * EXAMPLE_COUNT)
-def test_the_object_api_does_what_a_dictionary_does() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_object_api_does_what_a_dictionary_does(engine: str) -> None:
+    with metadata_on(engine):
+        run_model()
+
+
+def run_model() -> None:
     run_state_machine_as_test(
         ObjectModel,
         settings=settings(

@@ -7,7 +7,7 @@ upkeep leaves nothing behind.
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,25 @@ from engine.objects.multipart import WrittenPart
 from engine.placement.policy import Routing
 from engine.records import Copies, Sealing
 from engine.units import KIB
+from tests.support.cut_proxy import Cut, CutProxy
+from tests.support.engines import metadata_on, on_each_engine
 from tests.support.objects import ObjectRig, Shape
 from tests.support.pieces import payload_of
+from tests.support.postgres import shared_server
 from tests.support.sqlite_files import SqliteDisk, watched_sqlite
 from tests.support.volumes import FailingDisk
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    on_each_engine(metafunc, "engine")
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database of the test's deployment."""
+    with metadata_on(request.param):
+        yield request.param
+
 
 SEALED = bucket_name("sealed")
 SMALL, STREAMED = 5_000, 300 * KIB
@@ -243,6 +258,7 @@ def test_a_request_that_moves_no_bytes_asks_no_backend(tmp_path: Path, name: str
     rig.close()
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("failing_with", [apsw.IOError, apsw.FullError])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_nth_call_to_the_database_file_fails(
@@ -269,6 +285,36 @@ def test_the_nth_call_to_the_database_file_fails(
                     break
             else:
                 raise AssertionError("it never gets through")
+        rig.close()
+
+
+@pytest.mark.sqlite_only  # The other engine is the one whose way is cut.
+@pytest.mark.parametrize("cut", Cut)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_the_way_to_the_database_server_is_cut_at_the_nth_message(
+    tmp_path: Path, name: str, cut: Cut
+) -> None:
+    shape = Shape(scheme=Copies(count=2), chunk_bytes=256 * KIB)
+    with (
+        CutProxy("127.0.0.1", shared_server().port) as proxy,
+        metadata_on("postgres", port=proxy.port),
+    ):
+        rig = ObjectRig(tmp_path / "rig", shape)
+        rig.make_bucket(SEALED, seal=Sealing.ALL)
+        for number in range(CALL_COUNT_MAX):
+            prepared = REQUESTS[name](rig, number)
+            proxy.arm(cut, after_count=number)
+
+            error = outcome_of(prepared.act)
+
+            struck = proxy.disarm()
+            assert struck or error is None
+            check(rig, prepared, error, f"{name}, {cut} {number}: {error!r}")
+            rig.delete(prepared.key)
+            if not struck:
+                break
+        else:
+            raise AssertionError("it never gets through")
         rig.close()
 
 

@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL server that can be cut at a commit: before the server hears of it, or before its answer."""
+"""A way to a PostgreSQL server that can be cut at a commit or at any other message, before it or before its answer."""
 
 import contextlib
 import socket
@@ -12,27 +12,37 @@ _COMMIT = b"commit\0"
 
 
 class Cut(Enum):
-    """Where connections are cut, once."""
+    """Where a connection is cut, once."""
 
-    BEFORE_THE_COMMIT = "before the server hears of the commit"
-    BEFORE_THE_ANSWER = "after the server has committed"
+    BEFORE_THE_COMMIT = "before the server hears of it"
+    BEFORE_THE_ANSWER = "after the server has heard of it"
 
 
 class CutProxy:
-    """Passes connections through; the next commit after `arm` is cut."""
+    """Passes connections through until it is armed."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self._guard = threading.Lock()
         self._armed: Cut | None = None
+        self._left_count: int | None = None
         self.cut_count = 0
         self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
-    def arm(self, cut: Cut) -> None:
-        self._armed = cut
+    def arm(self, cut: Cut, *, after_count: int | None = None) -> None:
+        """Cut at the next commit, or at whatever a client says after it has said something so many times."""
+        with self._guard:
+            self._armed, self._left_count = cut, after_count
+
+    def disarm(self) -> bool:
+        """Whether it was cut since it was armed."""
+        with self._guard:
+            was_cut, self._armed = self._armed is None, None
+            return was_cut
 
     def __enter__(self) -> Self:
         return self
@@ -60,17 +70,31 @@ class CutProxy:
     def _pass(self, source: socket.socket, sink: socket.socket, is_client: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if is_client and self._armed is not None and _COMMIT in data:
-                    self._cut(data, source, sink)
+                armed = self._strikes(data) if is_client else None
+                if armed is not None:
+                    self._cut(armed, data, source, sink)
                     return
                 sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def _cut(self, data: bytes, client: socket.socket, server: socket.socket) -> None:
-        armed, self._armed = self._armed, None
-        self.cut_count += 1
+    def _strikes(self, data: bytes) -> Cut | None:
+        with self._guard:
+            if self._armed is None:
+                return None
+            if self._left_count is None:
+                is_struck = _COMMIT in data
+            else:
+                is_struck = self._left_count == 0
+                self._left_count -= 1
+            if not is_struck:
+                return None
+            armed, self._armed = self._armed, None
+            self.cut_count += 1
+            return armed
+
+    def _cut(self, armed: Cut, data: bytes, client: socket.socket, server: socket.socket) -> None:
         client.shutdown(socket.SHUT_RDWR)
         if armed is Cut.BEFORE_THE_ANSWER:
             server.sendall(data)

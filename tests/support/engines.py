@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from engine.clock import Clock
 from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.sqlite.store import SqliteStore
-from tests.support.postgres import open_postgres, shared_server
+from tests.support.postgres import shared_server
 
 ENGINES = ("sqlite", "postgres")
 SQLITE_ONLY = "sqlite_only"
@@ -31,8 +32,11 @@ def open_metadata(folder: Path, clock: Clock) -> SqliteStore | PostgresStore:
 
 
 @contextmanager
-def metadata_on(engine: str) -> Iterator[None]:
-    """For the block, deployments keep their metadata on that engine; databases are emptied behind it."""
+def metadata_on(engine: str, *, port: int | None = None) -> Iterator[None]:
+    """For the block, deployments keep their metadata on that engine; databases are emptied behind it.
+
+    `port` is another way to PostgreSQL than the server's own.
+    """
     global _open
     if engine == "sqlite":
         yield
@@ -42,7 +46,8 @@ def metadata_on(engine: str) -> Iterator[None]:
     def open_one(folder: Path, clock: Clock) -> PostgresStore:
         if folder not in names:
             names[folder] = shared_server().lend_database()
-        return open_postgres(shared_server(), names[folder], clock=clock)
+        target = shared_server().target(names[folder])
+        return PostgresStore(target if port is None else replace(target, port=port), clock=clock)
 
     _open = open_one
     try:
