@@ -22,6 +22,11 @@ The tables of the metadata database. This page is written from the comments of t
 
 Times are microseconds since the Unix epoch by the database's clock, sizes are bytes, ids of 16 bytes are UUIDv7. What
 an index holds behind `WHERE` is all that it indexes.
+
+Types are SQLite's. PostgreSQL has the same tables and columns, with INTEGER as BIGINT, or BOOLEAN where only 0 and 1
+may stand, BLOB as BYTEA, TEXT in the order of its bytes (`COLLATE "C"`), REAL as DOUBLE PRECISION, and the meanings as
+comments on its columns. Its `journal` has two columns more: `transaction_id`, by which rows are told that may leave the
+database already, and `unit_id`, by which a commit of unknown outcome is found again.
 """
 
 _COLUMN = re.compile(r"(?P<name>[a-z][a-z0-9_]*) (?P<type>INTEGER|TEXT|BLOB|REAL)\b *(?P<rules>.*)")

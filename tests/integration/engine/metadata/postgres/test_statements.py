@@ -12,6 +12,7 @@ from engine.metadata.postgres.lending import connect_arguments
 from engine.metadata.postgres.statements import PostgresStatement, load_postgres_statements
 from engine.metadata.statements import load_statements
 from tests.support.postgres import shared_server
+from tools.schema_reference import read_tables
 
 POSTGRES: Mapping[str, PostgresStatement] = load_postgres_statements(postgres.FOLDER)
 SQLITE = load_statements(sqlite.FOLDER)
@@ -93,9 +94,11 @@ def test_a_hot_statement_is_served_by_indexes(
         assert not [line for line in lines if "Sort" in line], "\n".join(lines)
 
 
-def test_every_column_says_what_it_means(
-    connection: "psycopg.Connection[tuple[object, ...]]",
-) -> None:
+ONLY_POSTGRES = {("journal", "transaction_id"), ("journal", "unit_id")}
+
+
+def inline_comments() -> dict[tuple[str, str], str]:
+    """Meanings beside the columns in PostgreSQL's first migration, by table and column."""
     inline: dict[tuple[str, str], str] = {}
     table = ""
     for line in (postgres.FOLDER / "migrations" / "0001_pre_initial.sql").read_text().splitlines():
@@ -104,6 +107,22 @@ def test_every_column_says_what_it_means(
         elif found := re.match(r"    ([a-z]\w*) [A-Z].*?-- (.*)$", line):
             inline[table, found[1]] = found[2]
 
+    return inline
+
+
+def test_both_engines_have_the_same_columns_with_the_same_meanings() -> None:
+    ours = {key: text for key, text in inline_comments().items() if key not in ONLY_POSTGRES}
+
+    theirs = {
+        (table.name, column.name): column.meaning for table in read_tables() for column in table.columns
+    }
+    assert ours == theirs
+
+
+def test_every_column_says_what_it_means(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+) -> None:
+    inline = inline_comments()
     rows = connection.execute(
         "SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_attribute AS a"
         " JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace"
