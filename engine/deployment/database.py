@@ -60,7 +60,8 @@ def postgres_target(database: PostgresSettings, *, process_count: int) -> Postgr
         user=database.user,
         password=None if database.password is None else database.password.reveal(),
         ssl_mode=database.ssl_mode,
-        max_conns=database.max_conns // process_count,
+        # One of its part is for listening.
+        max_conns=database.max_conns // process_count - 1,
         min_conns=database.min_conns // process_count,
         max_conn_lifetime_s=database.max_conn_lifetime_s,
     )

@@ -66,6 +66,10 @@ class Heartbeat:
         """Why the last sign of life could not be written; null when it was. The same holds for any other write."""
         return self._failing.get("heartbeat")
 
+    def beat_soon(self) -> None:
+        """Something was told that a beat looks at. For any thread."""
+        self._beat_due_s = 0.0
+
     def tick(self) -> None:
         now_s = self._clock.monotonic_s()
         if now_s >= self._beat_due_s:

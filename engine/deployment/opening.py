@@ -324,6 +324,8 @@ def _wired(
         also=also,
         has_other_file=running.has_other_file,
     )
+    if known is None and isinstance(store, PostgresStore):
+        store.listen(heartbeat.beat_soon)
     # Backends settle with the ledger, and all but the last step write to the store.
     closing += [
         ("intents", use.holder.close),

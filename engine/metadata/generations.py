@@ -55,6 +55,7 @@ def commit_generation(
         },
     )
     journal.append_row(tx, GENERATION, {"generation": generation})
+    tx.tell()
     return generation
 
 

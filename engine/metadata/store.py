@@ -50,6 +50,9 @@ class Tx(Protocol):
     def lock(self, statement: str, params: Params) -> None:
         """Lock rows before they are read by a later statement. With one writer at a time there is nothing to do."""
 
+    def tell(self) -> None:
+        """Once this is committed, tell all processes to look at what they otherwise look at now and then."""
+
     def row(self, statement: str, params: Params) -> Row:
         """Exactly one row; anything else is a bug of ours."""
 

@@ -10,8 +10,8 @@ from engine.settings.secret import Secret
 from engine.settings.section import Section
 from engine.units import DAY_S, MINUTE_S
 
-CONNS_PER_PROCESS_MIN = 2
-"""One that waits for its commit must not keep out the one that finds out what became of another."""
+CONNS_PER_PROCESS_MIN = 3
+"""One listens; and one that waits for its commit must not keep out the one that finds out what became of another."""
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -66,7 +66,7 @@ class PostgresSettings(Section):
     ssl_mode: Annotated[str, BeforeValidator(_ssl_mode)] = "require"
     """How TLS is asked for, as libpq names it: `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`."""
 
-    max_conns: Annotated[Count, Field(ge=2, le=10_000)] = 50
+    max_conns: Annotated[Count, Field(ge=3, le=10_000)] = 50
     """Most connections of an instance, shared out among its processes."""
 
     min_conns: Annotated[Count, Field(ge=0, le=10_000)] = 5

@@ -326,6 +326,9 @@ class CountingTx:
     def lock(self, statement: str, params: Params) -> None:
         self._tx.lock(statement, params)
 
+    def tell(self) -> None:
+        self._tx.tell()
+
     def row(self, statement: str, params: Params) -> Row:
         found = self._tx.row(statement, params)
         self._count([found])

@@ -12,6 +12,7 @@ from engine.metadata.barriers import BarrierSyncer
 from engine.metadata.postgres.conversation import Conversation
 from engine.metadata.postgres.errors import ConnectionLost, ServerError
 from engine.metadata.postgres.lending import Lender
+from engine.metadata.postgres.listening import Listener
 from engine.metadata.postgres.migrating import migrate
 from engine.metadata.postgres.statements import load_postgres_statements, read_statement
 from engine.metadata.postgres.target import PostgresTarget
@@ -70,6 +71,7 @@ class PostgresStore:
         self._statements = load_postgres_statements(FOLDER)
         self._lender = Lender(target)
         self._syncer = BarrierSyncer()
+        self._listeners: list[Listener] = []
         self._is_closed = False
 
     @property
@@ -80,6 +82,10 @@ class PostgresStore:
     def problem(self) -> str | None:
         """Why the database cannot be reached; null as far as is known."""
         return "it was out of reach at the start" if self._is_away else self._lender.problem
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """From now on call this when a transaction of any process has told; on a thread of the store's own."""
+        self._listeners.append(Listener(self.target, heard))
 
     def is_back(self) -> bool:
         """Whether the database can be reached again; asks it."""
@@ -122,6 +128,8 @@ class PostgresStore:
         if self._is_closed:
             return
         self._is_closed = True
+        for each in self._listeners:
+            each.close()
         self._syncer.close()
         self._lender.close()
 

@@ -14,6 +14,7 @@ BEGIN_WRITE = read_statement("begin_write", "BEGIN ISOLATION LEVEL READ COMMITTE
 BEGIN_READ = read_statement("begin_read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 COMMIT = read_statement("commit", "COMMIT")
 ROLL_BACK = read_statement("roll_back", "ROLLBACK")
+TELL = read_statement("tell", "NOTIFY penstock")
 READ_CLOCK = read_statement(
     "read_clock", "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint"
 )
@@ -76,6 +77,9 @@ class PostgresTx:
 
     def lock(self, statement: str, params: Params) -> None:
         self._conversation.ask(self._statements[statement], params)
+
+    def tell(self) -> None:
+        self._conversation.ask(TELL, {})
 
     def row(self, statement: str, params: Params) -> Row:
         return self.ask(statement, params).row()

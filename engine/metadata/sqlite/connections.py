@@ -122,6 +122,9 @@ class SqliteTx:
     def lock(self, statement: str, params: Params) -> None:
         """One writes at a time."""
 
+    def tell(self) -> None:
+        """The processes of one machine look every two seconds."""
+
     def row(self, statement: str, params: Params) -> Row:
         found = self._execute(self._statements[statement], params).fetchall()
         if len(found) != 1:

@@ -108,6 +108,9 @@ class RecordingTx:
     def lock(self, statement: str, params: Params) -> None:
         self._tx.lock(statement, params)
 
+    def tell(self) -> None:
+        self._tx.tell()
+
     def row(self, statement: str, params: Params) -> Row:
         return self.ask(statement, params).row()
 

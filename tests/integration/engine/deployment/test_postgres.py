@@ -2,11 +2,13 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.clock import SystemClock
 from engine.deployment.opening import OpenDeployment, open_deployment, take_file_over
 from engine.errors import DatabaseUnavailable, NoSuchBucket, StartRefused
 from engine.metadata import generations, processes
@@ -17,6 +19,13 @@ from tests.support.metadata import run_sql
 from tests.support.postgres import USER, shared_server
 
 OTHER_BUCKET = "buckets:\n  - {name: xyz, account: main}\n  - {name: abc"
+
+
+class StoppedClock(SystemClock):
+    """By it nothing is ever due again."""
+
+    def monotonic_s(self) -> float:
+        return 1000.0
 
 
 @pytest.fixture
@@ -123,6 +132,20 @@ def test_a_process_notices_a_generation_that_somebody_else_made(
     assert deployment.store.read(generations.newest_number) == 2
 
 
+def test_a_process_hears_of_a_generation_before_it_would_look(site: Site, opened: Open) -> None:
+    deployment = opened(clock=StoppedClock())
+    deployment.tick()
+    site.edit("buckets:\n  - {name: abc", OTHER_BUCKET)
+    begun_s = time.monotonic()
+
+    take_file_over(site.config, ENVIRON)
+
+    while "2 is the newest" not in str(last_error(deployment)):
+        assert time.monotonic() - begun_s < 20
+        deployment.tick()
+        time.sleep(0.02)
+
+
 def test_a_clock_that_is_off_is_told_and_changes_no_time_that_is_stored(site: Site, opened: Open) -> None:
     clock = AheadClock()
     clock.move(3600)
@@ -162,7 +185,7 @@ def test_processes_share_the_connections_of_their_instance_out(site: Site, opene
     deployment = opened()
 
     assert isinstance(deployment.store, PostgresStore)
-    assert deployment.store.target.max_conns == 8
+    assert deployment.store.target.max_conns == 7
 
 
 def test_a_generation_keeps_no_secret_in_the_clear(site: Site, opened: Open) -> None:

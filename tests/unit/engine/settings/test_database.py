@@ -40,7 +40,7 @@ def test_the_driver_may_be_said(load: Load) -> None:
         ("driver: mysql, host: db", "`driver` is sqlite or postgres"),
         ("driver: postgres", "is required"),
         ("host: db, min_conns: 60", "more than the 50 of max_conns"),
-        ("host: db, max_conns: 2, min_conns: 0", "are too few: each needs 2"),
+        ("host: db, max_conns: 5, min_conns: 0", "are too few: each needs 3"),
         ("host: db, ssl_mode: maybe", "expected one of disable, allow"),
         ("host: '', database: x", "expected text"),
         ("host: db, password: password", "default"),
@@ -64,4 +64,4 @@ def test_a_password_does_not_show(load: Load) -> None:
 def test_an_instance_shares_its_connections_out_among_its_processes() -> None:
     target = postgres_target(PostgresSettings(host="db"), process_count=4)
 
-    assert (target.max_conns, target.min_conns) == (12, 1)
+    assert (target.max_conns, target.min_conns) == (11, 1)

@@ -1,0 +1,57 @@
+"""Hearing at once what other processes tell (PostgreSQL's LISTEN): a hint to look now, never the only way to know."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import psycopg
+from psycopg import sql
+
+from engine.metadata.postgres.lending import connect_arguments
+from engine.metadata.postgres.target import PostgresTarget
+
+CHANNEL = "penstock"
+WAIT_S = 5.0
+RETRY_S = 5.0
+
+_log = logging.getLogger("penstock.metadata")
+
+
+class Listener:
+    """One connection and one thread. While it cannot listen nothing is lost: what it would hear is asked for anyway."""
+
+    def __init__(self, target: PostgresTarget, heard: Callable[[], None]) -> None:
+        """`heard` is called on the listener's thread, also for what was not meant for it. It does not raise."""
+        self._target = target
+        self._heard = heard
+        self._stopping = threading.Event()
+        self._connection: psycopg.Connection | None = None
+        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """It ends within some seconds; nobody waits for it."""
+        self._stopping.set()
+        connection = self._connection
+        if connection is not None:
+            connection.close()
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(**connect_arguments(self._target)) as connection:
+                    self._connection = connection
+                    connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                    # Something may have been told before.
+                    self._heard()
+                    self._hear(connection)
+            except psycopg.Error as error:
+                if not self._stopping.is_set():
+                    _log.debug("database.not_listening", extra={"problem": str(error)})
+            self._connection = None
+            self._stopping.wait(RETRY_S)
+
+    def _hear(self, connection: psycopg.Connection) -> None:
+        while not self._stopping.is_set():
+            for _ in connection.notifies(timeout=WAIT_S, stop_after=1):
+                self._heard()
