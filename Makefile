@@ -43,6 +43,8 @@ ui: ## build the web UI (not built yet)
 
 bench: setup ## measure against the limits of this machine (needs wrk and nginx)
 	$(BIN)/python -m tests.bench.s3_bench
+	$(BIN)/python -m tests.bench.s3_bench --database postgres
+	$(BIN)/python -m tests.bench.metadata_bench --only-rows
 
 test-clients: setup ## real clients at full size; a missing one is a failure
 	PENSTOCK_CLIENTS=long $(BIN)/pytest tests/clients
