@@ -84,6 +84,9 @@ class DegradedReads:
         self._waiting.append((bucket, key, rows))
 
     def find(self, bucket: BucketName, key: ObjectKey, error: DatabaseUnavailable, /) -> StoredVersion:
+        if self._is_reached():
+            # It is there and could not, for want of a connection or for a lock: it has not fallen behind.
+            raise error
         found = self._file.find(bucket, key)
         reached_us = self._file.reached_us()
         if found is None or reached_us is None or found.confirmed_us < reached_us - self._age_max_us:

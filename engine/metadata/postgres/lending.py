@@ -37,7 +37,7 @@ _SESSION = (
     ("synchronous_commit", "on"),
     # No statement_timeout: at a commit it would end the wait for the standbys and report success.
     ("statement_timeout", "0"),
-    ("lock_timeout", "5s"),
+    ("lock_timeout", "4s"),
     ("client_connection_check_interval", "2s"),
     # A process that was stopped in the middle of a transaction holds up nobody for longer.
     ("idle_in_transaction_session_timeout", "8s"),

@@ -32,6 +32,11 @@ FOLDER = Path(__file__).parent
 RUN_COUNT_MAX = 10
 """Times a unit is run, when others are quicker again and again or connections break."""
 
+RECONNECT_WITHIN_S = 2.0
+"""A unit whose connection broke is run on another one if so little time has passed: a server that hangs is not asked
+again and again.
+"""
+
 PAUSE_FIRST_S = 0.002
 PAUSE_MAX_S = 0.1
 FIND_AGAIN_TIMEOUT_S = 1.5
@@ -145,6 +150,7 @@ class PostgresStore:
         if self._is_away:
             # Its schema and its generation were never looked at.
             raise DatabaseUnavailable("the metadata database was out of reach when this process started")
+        begun_s = time.monotonic()
         for count in range(1, RUN_COUNT_MAX + 1):
             conversation = self._lender.take(parked, timeout_s, is_urgent=is_urgent)
             try:
@@ -153,7 +159,7 @@ class PostgresStore:
                 finally:
                     self._leave(conversation)
             except ConnectionLost as error:
-                if count == RUN_COUNT_MAX:
+                if count == RUN_COUNT_MAX or time.monotonic() - begun_s > RECONNECT_WITHIN_S:
                     raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
             except ServerError as error:
                 if count == RUN_COUNT_MAX or not error.is_run_again:

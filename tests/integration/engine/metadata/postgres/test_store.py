@@ -1,10 +1,13 @@
 """The store on PostgreSQL when connections, the server or others get in its way."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -271,3 +274,27 @@ def test_a_server_that_goes_and_comes_back_is_found_again_without_help() -> None
         assert store.problem is None
         assert [kind for kind, _ in journal_of(store)][-2:] == ["version", "version"]
         store.close()
+
+
+def test_a_server_that_hangs_is_not_waited_for_again_and_again() -> None:
+    with running_server() as server:
+        store = open_postgres(server, server.create_database())
+        bucket = make_bucket(store)
+        put(store, bucket, b"before")
+        pids = [server.pid, *children_of(server.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        begun_s = time.monotonic()
+        try:
+            with pytest.raises((DatabaseUnavailable, OutcomeUnknown)):
+                put(store, bucket, KEY)
+            took_s = time.monotonic() - begun_s
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        assert took_s < 30
+        store.close()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
