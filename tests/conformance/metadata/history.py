@@ -48,7 +48,7 @@ from tests.support.metadata import (
     run_sql,
 )
 
-KEYS = (b"a", b"b", "ü/λ".encode())
+KEYS = (b"a", b"b", b"b/c", b"d", "ü/λ".encode())
 
 
 class History:
