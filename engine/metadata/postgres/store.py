@@ -101,12 +101,14 @@ class PostgresStore:
         return True
 
     def read(self, unit: Callable[[Tx], T], /) -> T:
-        return self._again(self._park(), WRITE_TIMEOUT_S, lambda conversation: self._read(conversation, unit))
+        return self._again(
+            self._park(), WRITE_TIMEOUT_S, lambda conversation, _: self._read(conversation, unit)
+        )
 
     def look(self, statement: str, params: Params, /) -> list[Row]:
         found = self._statements[statement]
         return self._again(
-            self._park(), WRITE_TIMEOUT_S, lambda conversation: conversation.ask(found, params).rows()
+            self._park(), WRITE_TIMEOUT_S, lambda conversation, _: conversation.ask(found, params).rows()
         )
 
     def write(
@@ -124,7 +126,7 @@ class PostgresStore:
         return self._again(
             parked,
             timeout_s,
-            lambda conversation: self._write(conversation, unit, parked),
+            lambda conversation, is_again: self._write(conversation, unit, parked, is_again=is_again),
             is_urgent=holds_locks,
         )
 
@@ -142,7 +144,7 @@ class PostgresStore:
         self,
         parked: Parked | None,
         timeout_s: float,
-        run: Callable[[Conversation], T],
+        run: Callable[[Conversation, bool], T],
         *,
         is_urgent: bool = False,
     ) -> T:
@@ -151,11 +153,12 @@ class PostgresStore:
             # Its schema and its generation were never looked at.
             raise DatabaseUnavailable("the metadata database was out of reach when this process started")
         begun_s = time.monotonic()
+        is_again = False
         for count in range(1, RUN_COUNT_MAX + 1):
             conversation = self._lender.take(parked, timeout_s, is_urgent=is_urgent)
             try:
                 try:
-                    return run(conversation)
+                    return run(conversation, is_again)
                 finally:
                     self._leave(conversation)
             except ConnectionLost as error:
@@ -169,6 +172,7 @@ class PostgresStore:
             except RunAgain as error:
                 if count == RUN_COUNT_MAX:
                     raise DatabaseUnavailable("others changed the same rows again and again") from error
+                is_again = True
         raise AssertionError("the last run returns or raises")
 
     def _leave(self, conversation: Conversation) -> None:
@@ -193,8 +197,10 @@ class PostgresStore:
         conversation.ask(COMMIT, {}).check()
         return result
 
-    def _write(self, conversation: Conversation, unit: Callable[[Tx], T], parked: Parked | None) -> T:
-        tx = PostgresTx(conversation, self._statements, self._clock, unit_id=uuid7())
+    def _write(
+        self, conversation: Conversation, unit: Callable[[Tx], T], parked: Parked | None, *, is_again: bool
+    ) -> T:
+        tx = PostgresTx(conversation, self._statements, self._clock, unit_id=uuid7(), is_again=is_again)
         tx.begin(BEGIN_WRITE)
         result = unit(tx)
         # A connection that broke while it lay idle is found out before the commit, when that is no riddle yet.

@@ -3,4 +3,4 @@ SELECT COALESCE(SUM(size_bytes), 0)::bigint FROM (
     SELECT size_bytes FROM cleanup_queue WHERE backend_id = :backend_id
     UNION ALL
     SELECT size_bytes FROM cleanup_dlq WHERE backend_id = :backend_id
-)
+) AS queued

@@ -32,6 +32,7 @@ class PostgresTx:
         "_now",
         "_now_us",
         "_statements",
+        "is_again",
         "is_journalled",
         "unit_id",
     )
@@ -43,6 +44,7 @@ class PostgresTx:
         clock: Clock | None,
         *,
         unit_id: bytes = b"",
+        is_again: bool = False,
     ) -> None:
         """`clock` takes the place of the database's, in tests."""
         self._conversation = conversation
@@ -52,6 +54,7 @@ class PostgresTx:
         self._now: PostgresAnswer | None = None
         self._now_us = 0
         self.unit_id = unit_id
+        self.is_again = is_again
         self.is_journalled = False
 
     def begin(self, statement: PostgresStatement) -> None:

@@ -115,6 +115,10 @@ class SqliteTx:
     def stripe_count(self) -> int:
         return 1
 
+    @property
+    def is_again(self) -> bool:
+        return False
+
     def ask(self, statement: str, params: Params) -> SqliteAnswer:
         found = self._execute(self._statements[statement], params).fetchall()
         return SqliteAnswer(statement, cast(list[Row], found), self._connection.changes())

@@ -467,7 +467,17 @@ def test_every_image_of_a_version_tells_what_it_is_made_of(store: Store) -> None
     ((kind, image),) = journal_of(store, after_count=before)
     assert kind == "version"
     assert (image["key"], image["etag"], image["size"]) == (KEY.hex(), "abc", 100)
-    assert image["segments"] == [[blob.blob.blob_id.hex(), 0, 100, None]]
+    assert image["blob"] == blob.blob.blob_id.hex()
+
+
+def test_the_image_of_a_version_of_several_blobs_tells_its_segments(store: Store) -> None:
+    bucket, backend = make_bucket(store), make_backend(store, kind="memory")
+    blobs = [new_blob(backend), new_blob(backend)]
+
+    store.write(partial(publish, new=new_version(bucket, KEY, *blobs)))
+
+    _, image = journal_of(store)[-1]
+    assert image["segments"] == [[each.blob.blob_id.hex(), 0, 100, None] for each in blobs]
 
 
 def test_a_key_without_versions_is_no_key(store: Store) -> None:

@@ -45,6 +45,10 @@ class RecordingTx:
     def stripe_count(self) -> int:
         return self._tx.stripe_count
 
+    @property
+    def is_again(self) -> bool:
+        return self._tx.is_again
+
     def ask(self, statement: str, params: Params) -> Answer:
         answer = self._tx.ask(statement, params)
         self._asked.append((statement, answer))

@@ -121,6 +121,12 @@ def wait_until_writable(instance: Instance) -> None:
             time.sleep(0.2)
 
 
+def is_degraded(instance: Instance) -> bool:
+    """Whether an answer says that the database is away."""
+    got = client(instance).head_object(Bucket="photos", Key="small")
+    return "x-penstock-degraded" in got["ResponseMetadata"]["HTTPHeaders"]
+
+
 def assert_whole_again(instance: Instance) -> None:
     wait_until_writable(instance)
     s3 = client(instance)
@@ -141,10 +147,10 @@ def test_warm_reads_go_on_while_the_database_is_away(server: PostgresServer, ins
     assert_refuses_the_rest(instance)
     server.start()
     assert_whole_again(instance)
-    assert (
-        "x-penstock-degraded"
-        not in client(instance).get_object(Bucket="photos", Key="small")["ResponseMetadata"]["HTTPHeaders"]
-    )
+    # Each process finds the database again by itself.
+    deadline_s = time.monotonic() + WAIT_S
+    while any(is_degraded(instance) for _ in range(10)):
+        assert time.monotonic() < deadline_s, instance.log_tail()
 
 
 def test_an_instance_starts_and_reads_without_its_database(

@@ -65,3 +65,14 @@ def test_an_instance_shares_its_connections_out_among_its_processes() -> None:
     target = postgres_target(PostgresSettings(host="db"), process_count=4)
 
     assert (target.max_conns, target.min_conns) == (11, 1)
+
+
+def test_what_is_served_without_the_database_must_still_be_there(refused: Refused, load: Load) -> None:
+    text = over("host: db") + "storage: {read_grace: 5m}\n"
+
+    ((_, path, message),) = refused(text)
+    assert path == "storage.read_grace"
+    assert "degraded_max_age" in message
+    load(text.replace("5m", "5m, degraded_reads: off"))
+    load(text.replace("5m", "5m, degraded_max_age: 1m"))
+    load(MINIMAL + "storage: {read_grace: 5m}\n")

@@ -114,7 +114,6 @@ def test_an_empty_section_asks_for_nothing(load: Load) -> None:
             "storage.default_scheme erasure(k,m)",
         ),
         ("storage: {dedup: bucket}", "storage.dedup", "storage.dedup"),
-        ("storage: {degraded_reads: on}", "storage.degraded_reads", "storage.degraded_reads on"),
         ("storage: {snapshots: {}, cache: {path: x}}", "storage.cache", "storage.cache"),
         ("buckets: [{name: abc, account: a, versioning: enabled}]", "buckets[0].versioning", None),
         ("workers: {lifecycle: {interval: 1h}}", "workers.lifecycle", "workers.lifecycle"),

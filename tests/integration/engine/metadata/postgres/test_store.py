@@ -61,6 +61,16 @@ def current_count(store: PostgresStore) -> int:
     return count
 
 
+def connection_count(database: str) -> int:
+    with shared_server().connect() as connection:
+        found = connection.execute(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'penstock'",
+            (database,),
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 def in_threads(count: int, call: Callable[[int], object]) -> list[Exception]:
     """Run calls at once; what they raised."""
     problems: list[Exception] = []
@@ -214,13 +224,11 @@ def test_more_callers_than_connections_are_all_served(store: PostgresStore, buck
 
     assert problems == []
     assert current_count(store) == 200
-    with shared_server().connect() as connection:
-        (count,) = connection.execute(
-            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'penstock'",
-            (store.target.database,),
-        ).fetchone() or (0,)
-    # One of these is the test's own, beside the store.
-    assert count <= store.target.max_conns + 1
+    # One is the test's own, beside the store; one that was closed may take a moment to go.
+    deadline_s = time.monotonic() + 10
+    while connection_count(store.target.database) > store.target.max_conns + 1:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
 
 
 def test_who_holds_others_up_gets_a_connection_when_all_are_lent(
