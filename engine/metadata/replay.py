@@ -208,6 +208,7 @@ def _delete_bucket(tx: Tx, bucket_id: int) -> None:
     for (upload_id,) in tx.rows(
         "list_open_upload_ids", {"bucket_id": bucket_id, "count_max": OPEN_UPLOAD_COUNT_MAX}
     ):
+        # What it would give back goes with the bucket's account.
         abort_open_upload(tx, cast(bytes, upload_id), bucket_id, quota.Changes())
     tx.run("delete_bucket", {"bucket_id": bucket_id})
     quota.forget_subject(tx, quota.bucket_subject(bucket_id))

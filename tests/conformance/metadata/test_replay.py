@@ -8,6 +8,7 @@ import json
 import random
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 
 from engine.errors import SchemaTooNew
 from engine.metadata import buckets
-from engine.metadata.images import KINDS, MARKER, REMOVED, TABLES, VERSION
+from engine.metadata.images import BUCKET, KINDS, MARKER, REMOVED, TABLES, VERSION
+from engine.metadata.journal import append_row
 from engine.metadata.publish import publish
 from engine.metadata.remove import remove
 from engine.metadata.replay import Image, Lost, VersionName, replay
@@ -41,6 +43,7 @@ from tests.support.metadata import (
 
 STEP_COUNT = 250
 ROUND_COUNT = 10
+WRITER_COUNT = 4
 SEEDS = (1, 2, 3, 4)
 KEY = ObjectKey(b"one")
 
@@ -141,6 +144,36 @@ def test_a_replay_again_changes_nothing(databases: Databases, clock: SetClock) -
 
     assert lost == {}
     assert rows_told(databases.empty) == rows_told(databases.lived)
+
+
+@pytest.mark.parametrize("versioning", list(Versioning))
+def test_what_many_wrote_at_once_is_replayed_in_the_order_it_had(
+    databases: Databases, tmp_path: Path, clock: SetClock, versioning: Versioning
+) -> None:
+    """Numbers of images are drawn before the commit, so between keys they tell nothing of its order."""
+    lived = databases.lived
+    bucket, backend_id = make_bucket(lived), make_backend(lived, kind="memory")
+    set_versioning(lived, bucket, versioning)
+    lived.write(lambda tx: append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id}))
+    others = [open_metadata(tmp_path / "lived", clock) for _ in range(WRITER_COUNT)]
+
+    def write(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(30):
+            key = ObjectKey(chance.choice([b"a", b"b"]))
+            if chance.random() < 0.7:
+                put(others[number], bucket, key, *chance.choice([(), (backend_id,)]))
+            else:
+                others[number].write(partial(remove, bucket_name=bucket.name, key=key))
+
+    with ThreadPoolExecutor(WRITER_COUNT) as pool:
+        list(pool.map(write, range(WRITER_COUNT)))
+    lost = replayed(images_of(lived), databases.empty, restore_blob=blobs_of(lived))
+
+    assert lost == {}
+    assert rows_told(databases.empty) == rows_told(lived)
+    for each in others:
+        each.close()
 
 
 @pytest.mark.parametrize("versioning", list(Versioning))

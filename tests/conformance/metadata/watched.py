@@ -118,7 +118,7 @@ class WatchedStore:
                 for statement in sorted(changed - UNTOLD.keys())
                 if not all(recording.kinds & set(TABLES[table]) for table in tables_written(statement))
             ]
-            assert untold == [], "left no image of a kind that tells of their tables"
+            assert untold == [], f"{untold} left no image of a kind that tells of their tables"
             return result
 
         return self.inner.write(watched, after=after, timeout_s=timeout_s, holds_locks=holds_locks)
