@@ -283,10 +283,12 @@ def test_a_limit_comes_and_goes(store: Store) -> None:
 @pytest.mark.parametrize("stripe_count", STRIPE_COUNTS)
 def test_no_sequence_of_changes_leads_above_the_limit(store: Store, stripe_count: int) -> None:
     open_account(store, 500, stripe_count)
-    chance = random.Random(stripe_count)
-    used, promised = [], []
 
     def unit(tx: Tx) -> None:
+        # All of it begins anew when it is run again.
+        chance = random.Random(stripe_count)
+        used: list[int] = []
+        promised: list[tuple[int, int]] = []
         for _ in range(400):
             size = chance.randrange(1, 120)
             match chance.randrange(6):
