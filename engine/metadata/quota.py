@@ -10,6 +10,9 @@ from typing import cast
 
 from engine.metadata.store import Answer, Row, RunAgain, SqlValue, Tx
 
+_SHRINKING = frozenset({"give_back_quota", "free_orphan_quota", "settle_reserved_quota"})
+"""Statements that look at the whole account for what its shares have above the limit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaTotals:
@@ -88,7 +91,7 @@ class Changes:
                 taken.append((subject, asked))
             elif size_bytes or objects:
                 steps.append(("give_back_quota", _named(subject, stripe, -size_bytes, -objects)))
-            done += [(name, params, tx.ask(name, params)) for name, params in steps]
+            done += [(name, params, _ask(tx, name, params)) for name, params in steps]
         for name, params, answer in done:
             _check(tx, name, params, answer)
         for subject, answer in taken:
@@ -166,7 +169,8 @@ def settle_reserved(
     tx: Tx, subject: str, stripe: int, *, reserved_bytes: int, used_bytes: int, objects: int = 0
 ) -> None:
     """A promise ends; `used_bytes` of it became real."""
-    tx.run(
+    _ask(
+        tx,
         "settle_reserved_quota",
         {
             "subject": subject,
@@ -175,7 +179,7 @@ def settle_reserved(
             "used_bytes": used_bytes,
             "objects": objects,
         },
-    )
+    ).count()
 
 
 def orphan(tx: Tx, subject: str, *, size_bytes: int, objects: int = 0) -> None:
@@ -231,13 +235,24 @@ def _any_stripe(tx: Tx) -> int:
 
 
 def _surely(tx: Tx, statement: str, params: dict[str, SqlValue]) -> None:
-    _check(tx, statement, params, tx.ask(statement, params))
+    _check(tx, statement, params, _ask(tx, statement, params))
+
+
+def _ask(tx: Tx, statement: str, params: dict[str, SqlValue]) -> Answer:
+    """Change a stripe, under its lock from before the statement where that looks at the whole account.
+
+    A statement that itself waited for the stripe would see the limit and the other shares as they were before the wait:
+    above a limit lowered meanwhile it would leave room.
+    """
+    if statement in _SHRINKING:
+        tx.lock("lock_stripe", {"subject": params["subject"], "stripe": params["stripe"]})
+    return tx.ask(statement, params)
 
 
 def _check(tx: Tx, statement: str, params: dict[str, SqlValue], answer: Answer) -> None:
     """What needs no room is done in any case, in the first stripe where an account has fewer than asked for."""
     if not answer.count():
-        tx.ask(statement, {**params, "stripe": 0})
+        _ask(tx, statement, {**params, "stripe": 0})
 
 
 def _named(subject: str, stripe: int, size_bytes: int, objects: int | None = None) -> dict[str, SqlValue]:

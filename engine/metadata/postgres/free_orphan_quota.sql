@@ -1,5 +1,9 @@
 -- free_orphan_quota: bytes that waited for deletion are gone. One row changed.
 -- What the shares have above the limit goes with the bytes, so that it never becomes room for others.
+-- The stripe is locked already (lock_stripe), and whoever raises shares above the limit, or lowers it, locks every
+-- stripe: none of them is under way, so no excess is overlooked. Others that shrink their stripes may count the same
+-- excess twice; then the shares sum up to less than the limit, never to less than is held, until room is gathered,
+-- which makes that good. GREATEST and LEAST pass over nulls, and SQLite's are null: a share without limit is null anyway.
 UPDATE backend_quotas
 SET orphan_bytes = orphan_bytes - :bytes,
     share_bytes = share_bytes - GREATEST(0, LEAST(:bytes,
