@@ -1,6 +1,8 @@
 -- find_current_version: the key's current version, its bucket, and its blob if it has just one: a row for each piece of
 -- that blob in order, otherwise one row. A bucket without the key gives a row whose version columns are null; no bucket,
 -- no row.
+-- The bucket's id is looked up apart: a plan made while there are few rows would compare it after having walked the
+-- whole index, and is kept while they become many.
 SELECT b.bucket_id, b.account_id, a.name, b.created_at_us, b.versioning, b.object_lock, b.scheme, b.seal,
     b.quota_bytes, b.revision, b.origin,
     v.version_seq, v.version_id, v.is_delete_marker, v.size_bytes, v.etag, v.content_type, v.headers, v.user_metadata,
@@ -9,7 +11,8 @@ SELECT b.bucket_id, b.account_id, a.name, b.created_at_us, b.versioning, b.objec
     l.piece_index, l.backend_id, l.storage_key, l.stored_bytes, l.card_key_id, l.state
 FROM buckets AS b
 JOIN accounts AS a ON a.account_id = b.account_id
-LEFT JOIN object_versions AS v ON v.bucket_id = b.bucket_id AND v.object_key = :object_key AND v.is_current
+LEFT JOIN object_versions AS v ON v.bucket_id = (SELECT n.bucket_id FROM buckets AS n WHERE n.name = :bucket)
+    AND v.object_key = :object_key AND v.is_current
 LEFT JOIN blobs AS o ON o.blob_id = v.blob_id
 LEFT JOIN object_locations AS l ON l.blob_id = o.blob_id
 WHERE b.name = :bucket
