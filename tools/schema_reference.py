@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "schema.md"
 MIGRATIONS = ROOT / "engine" / "metadata" / "sqlite" / "migrations"
+POSTGRES_MIGRATIONS = ROOT / "engine" / "metadata" / "postgres" / "migrations"
 
 INTRODUCTION = """\
 # Metadata schema
@@ -23,16 +24,17 @@ The tables of the metadata database. This page is written from the comments of t
 Times are microseconds since the Unix epoch by the database's clock, sizes are bytes, ids of 16 bytes are UUIDv7. What
 an index holds behind `WHERE` is all that it indexes.
 
-Types are SQLite's. PostgreSQL has the same tables and columns, with INTEGER as BIGINT, or BOOLEAN where only 0 and 1
-may stand, BLOB as BYTEA, TEXT in the order of its bytes (`COLLATE "C"`), REAL as DOUBLE PRECISION, and the meanings as
-comments on its columns. Its `journal` has two columns more: `transaction_id`, by which rows are told that may leave the
-database already, and `unit_id`, by which a commit of unknown outcome is found again.
+Both engines have the same tables, columns and indexes, but for those of PostgreSQL alone, which are told. Rules and
+checks are SQLite's; PostgreSQL's say the same in its types. There TEXT is in the order of its bytes (`COLLATE "C"`),
+and the meanings are comments on the columns.
 """
 
-_COLUMN = re.compile(r"(?P<name>[a-z][a-z0-9_]*) (?P<type>INTEGER|TEXT|BLOB|REAL)\b *(?P<rules>.*)")
+_TYPES = "INTEGER|TEXT|BLOB|REAL|BIGINT|BYTEA|BOOLEAN|DOUBLE PRECISION|XID8"
+_COLUMN = re.compile(rf"(?P<name>[a-z][a-z0-9_]*) (?P<type>{_TYPES})\b *(?P<rules>.*)")
 _TABLE = re.compile(r"CREATE TABLE (?P<name>\w+) \($")
 _ALTER = re.compile(r"ALTER TABLE (?P<table>\w+) ADD COLUMN (?P<column>.*?);? *-- (?P<meaning>.*)$")
 _INDEX = re.compile(r"CREATE (?P<unique>UNIQUE )?INDEX (?P<name>\w+) ON (?P<table>\w+) (?P<what>.*);$")
+_COMMENT = re.compile(r"COMMENT ON COLUMN \w+\.\w+ IS '.*';$")
 _DROP_INDEX = re.compile(r"DROP INDEX (?P<name>\w+);$")
 
 
@@ -71,7 +73,7 @@ def read_tables(migrations: Path = MIGRATIONS) -> list[Table]:
     for path in sorted(migrations.glob("*.sql")):
         lines = iter(path.read_text(encoding="utf-8").splitlines())
         for line in lines:
-            if not line or line.startswith("--"):
+            if not line or line.startswith("--") or _COMMENT.fullmatch(line):
                 continue
             if match := _TABLE.fullmatch(line):
                 tables[match["name"]] = _read_table(match["name"], lines)
@@ -110,23 +112,43 @@ def _read_column(definition: str, meaning: str) -> Column:
     return Column(name=match["name"], type=match["type"], rules=match["rules"], meaning=meaning)
 
 
-def page(tables: Sequence[Table] | None = None) -> str:
-    """The whole page as Markdown."""
+def page(tables: Sequence[Table] | None = None, postgres_tables: Sequence[Table] | None = None) -> str:
+    """The whole page as Markdown; raises ValueError when PostgreSQL lacks a table or a column of SQLite."""
+    theirs = read_tables(POSTGRES_MIGRATIONS) if postgres_tables is None else postgres_tables
+    tables_of = {table.name: table for table in theirs}
     parts = [INTRODUCTION]
     for table in read_tables() if tables is None else tables:
+        twin = tables_of.get(table.name, Table(name=table.name))
+        others = {column.name: column for column in twin.columns}
         parts.append(f"## {table.name}\n")
-        parts.append("| column | type | rules | meaning |\n|---|---|---|---|")
+        parts.append("| column | SQLite | PostgreSQL | rules | meaning |\n|---|---|---|---|---|")
         for column in table.columns:
-            rules = f"`{_cell(column.rules)}`" if column.rules else ""
-            parts.append(f"| `{column.name}` | {column.type} | {rules} | {_cell(column.meaning)} |")
+            other = others.pop(column.name, None)
+            if other is None:
+                raise ValueError(f"PostgreSQL has no {table.name}.{column.name}")
+            parts.append(_line(column, sqlite_type=column.type, postgres_type=other.type))
+        parts += [_line(each, sqlite_type="", postgres_type=each.type) for each in others.values()]
         parts.append("")
         notes = [f"- `{rule}`" for rule in table.rules]
-        for index in table.indexes.values():
-            kind = "Unique index" if index.is_unique else "Index"
-            notes.append(f"- {kind} `{index.name}` on `{index.what}`")
+        notes += [_note(index) for index in table.indexes.values()]
+        notes += [
+            f"{_note(index)}, on PostgreSQL alone"
+            for index in twin.indexes.values()
+            if index.name not in table.indexes
+        ]
         if notes:
             parts.append("\n".join(notes) + "\n")
     return "\n".join(parts)
+
+
+def _line(column: Column, *, sqlite_type: str, postgres_type: str) -> str:
+    rules = f"`{_cell(column.rules)}`" if column.rules else ""
+    return f"| `{column.name}` | {sqlite_type} | {postgres_type} | {rules} | {_cell(column.meaning)} |"
+
+
+def _note(index: Index) -> str:
+    kind = "Unique index" if index.is_unique else "Index"
+    return f"- {kind} `{index.name}` on `{index.what}`"
 
 
 def _cell(text: str) -> str:
