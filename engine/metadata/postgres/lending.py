@@ -271,7 +271,13 @@ class Lender:
                 return
             assert isinstance(connection, Lent)
             if connection.conversation is None:
-                connection.conversation = Conversation(connection)
+                try:
+                    connection.conversation = Conversation(connection)
+                except psycopg.Error:
+                    # It broke while it lay in the pool.
+                    connection.close()
+                    self._pool.putconn(connection)
+                    continue
             self._lend(connection.conversation)
 
     @property
@@ -298,7 +304,9 @@ class Lender:
         with self._guard:
             if self._is_closing:
                 return
-            is_new = self._down_since_s is None
+            # A server that gives no more connections, and serves those it gave, is there.
+            has_some = bool(self._lent_count or self._idle)
+            is_new = self._down_since_s is None and not has_some
             if is_new:
                 self._down_since_s = time.monotonic()
                 self._wanted.notify()

@@ -1,6 +1,8 @@
 """Hearing at once what other processes tell (PostgreSQL's LISTEN): a hint to look now, never the only way to know."""
 
 import logging
+import os
+import select
 import threading
 from collections.abc import Callable
 
@@ -11,7 +13,7 @@ from engine.metadata.postgres.lending import connect_arguments
 from engine.metadata.postgres.target import PostgresTarget
 
 CHANNEL = "penstock"
-WAIT_S = 5.0
+WAIT_S = 30.0
 RETRY_S = 5.0
 
 _log = logging.getLogger("penstock.metadata")
@@ -25,33 +27,33 @@ class Listener:
         self._target = target
         self._heard = heard
         self._stopping = threading.Event()
-        self._connection: psycopg.Connection | None = None
+        self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """It ends within some seconds; nobody waits for it."""
+        """Repeating it does nothing."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
-        connection = self._connection
-        if connection is not None:
-            connection.close()
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        os.close(self._stop)
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
                 with psycopg.connect(**connect_arguments(self._target)) as connection:
-                    self._connection = connection
                     connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
                     # Something may have been told before.
                     self._heard()
                     self._hear(connection)
             except psycopg.Error as error:
-                if not self._stopping.is_set():
-                    _log.debug("database.not_listening", extra={"problem": str(error)})
-            self._connection = None
-            self._stopping.wait(RETRY_S)
+                _log.debug("database.not_listening", extra={"problem": str(error)})
+                self._stopping.wait(RETRY_S)
 
     def _hear(self, connection: psycopg.Connection) -> None:
         while not self._stopping.is_set():
-            for _ in connection.notifies(timeout=WAIT_S, stop_after=1):
+            select.select([connection.fileno(), self._stop], [], [], WAIT_S)
+            if any(True for _ in connection.notifies(timeout=0)):
                 self._heard()

@@ -162,7 +162,8 @@ class PostgresStore:
                 finally:
                     self._leave(conversation)
             except ConnectionLost as error:
-                if count == RUN_COUNT_MAX or time.monotonic() - begun_s > RECONNECT_WITHIN_S:
+                hangs = error.refused is None and time.monotonic() - begun_s > RECONNECT_WITHIN_S
+                if count == RUN_COUNT_MAX or hangs:
                     raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
             except ServerError as error:
                 if count == RUN_COUNT_MAX or not error.is_run_again:
