@@ -307,8 +307,9 @@ def test_two_reservations_at_the_limit_have_one_winner(two: Two, stripe_count: i
 
     one, other = overlap(two.near, unit, two.far, unit)
 
-    assert one.result is not None
-    assert (other.result, other.error) == (None, None)
+    # Whoever looks at all stripes begins again, and may come second that way.
+    assert (one.error, other.error) == (None, None)
+    assert [one.result, other.result].count(None) == 1
     assert totals_of(two.near, "backend:test").reserved_bytes == 60
 
 
@@ -336,8 +337,9 @@ def test_the_last_room_of_a_bucket_goes_to_one(two: Two) -> None:
 
     one, other = overlap(two.near, units[0], two.far, units[1])
 
-    assert one.error is None
-    assert isinstance(other.error, BucketQuotaExceeded)
+    errors = [each for each in (one.error, other.error) if each is not None]
+    assert len(errors) == 1
+    assert isinstance(errors[0], BucketQuotaExceeded)
     settled(two)
 
 
