@@ -53,6 +53,9 @@ class CutProxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for each in self._open:
+            # A thread that waits for it is only woken by its end, not by its being closed.
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
         self._thread.join()
 

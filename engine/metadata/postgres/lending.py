@@ -32,6 +32,9 @@ _IDLE_LOOK_S = 30.0
 _OUTAGE_LOOK_S = 0.25
 """How often one who waits looks whether the database went away meanwhile."""
 
+_SERVER_IS_FULL = ("too many clients", "connection slots", "too many connections")
+"""What a server says that has no connection left for us. In another language it is taken for one out of reach."""
+
 _SESSION = (
     # A commit is what the reply promises: on stable storage here and on the synchronous standbys.
     ("synchronous_commit", "on"),
@@ -304,10 +307,10 @@ class Lender:
         with self._guard:
             if self._is_closing:
                 return
-            # A server that gives no more connections, and serves those it gave, is there.
-            has_some = bool(self._lent_count or self._idle)
-            is_new = self._down_since_s is None and not has_some
-            if is_new:
+            if (self._lent_count or self._idle) and any(each in why for each in _SERVER_IS_FULL):
+                # It serves the connections it gave, so it is there.
+                is_new = False
+            elif is_new := self._down_since_s is None:
                 self._down_since_s = time.monotonic()
                 self._wanted.notify()
             self._down_why = why
