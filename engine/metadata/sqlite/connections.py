@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ SQLITE_VERSION_MIN = (3, 51, 3)
 CACHE_KIB = 64 * 1024
 STATEMENT_CACHE_COUNT = 400
 BUSY_TIMEOUT_MS = 5000
+_WAL_PAUSE_S = 0.01
 
 # From linux/magic.h: file systems on which SQLite's shared memory and locks do not hold.
 _NETWORK_FILE_SYSTEMS = {
@@ -59,7 +61,7 @@ def open_connection(path: Path, *, is_reader: bool) -> apsw.Connection:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     # Without it SQLite compiles a statement anew whenever a bound value changes, ten times the cost of running it.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    _use_wal(connection)
     for pragma in (
         "synchronous = FULL",
         "foreign_keys = ON",
@@ -70,6 +72,19 @@ def open_connection(path: Path, *, is_reader: bool) -> apsw.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    """Processes that open a new database at once may refuse each other the change of mode without waiting."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(_WAL_PAUSE_S)
 
 
 class SqliteAnswer:
