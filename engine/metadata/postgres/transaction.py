@@ -7,7 +7,7 @@ from engine.metadata.postgres.conversation import Conversation, PostgresAnswer
 from engine.metadata.postgres.statements import PostgresStatement, read_statement
 from engine.metadata.store import Params, Row
 
-STRIPE_COUNT = 8
+STRIPE_COUNT = 16
 """Stripes of a new quota account: so many writes to one bucket commit side by side."""
 
 BEGIN_WRITE = read_statement("begin_write", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
