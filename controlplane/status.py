@@ -28,6 +28,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.KeyTooLong: Answer(_C.INVALID_ARGUMENT, "KEY_TOO_LONG"),
     errors.NoSuchBucket: Answer(_C.NOT_FOUND, "NO_SUCH_BUCKET"),
     errors.NoSuchKey: Answer(_C.NOT_FOUND, "NO_SUCH_KEY"),
+    errors.IsDeleteMarker: Answer(_C.FAILED_PRECONDITION, "IS_DELETE_MARKER"),
     errors.NoSuchVersion: Answer(_C.NOT_FOUND, "NO_SUCH_VERSION"),
     errors.NoSuchUpload: Answer(_C.NOT_FOUND, "NO_SUCH_UPLOAD"),
     errors.BucketExists: Answer(_C.ALREADY_EXISTS, "BUCKET_EXISTS"),

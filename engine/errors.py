@@ -47,12 +47,13 @@ class NoSuchBucket(EngineError):
 
 
 class NoSuchKey(EngineError):
-    """The key has no current version."""
+    """The key has no current version; `marker_version_id` is the id of a delete marker that covers it."""
 
-    def __init__(self, *, bucket: str, key: bytes) -> None:
+    def __init__(self, *, bucket: str, key: bytes, marker_version_id: str | None = None) -> None:
         super().__init__(f"no key {key!r} in bucket {bucket!r}")
         self.bucket = bucket
         self.key = key
+        self.marker_version_id = marker_version_id
 
 
 class NoSuchVersion(EngineError):
@@ -63,6 +64,17 @@ class NoSuchVersion(EngineError):
         self.bucket = bucket
         self.key = key
         self.version_id = version_id
+
+
+class IsDeleteMarker(EngineError):
+    """The version asked for by its id is a delete marker: it has nothing to read."""
+
+    def __init__(self, *, bucket: str, key: bytes, version_id: str, created_at_us: int) -> None:
+        super().__init__(f"version {version_id!r} of key {key!r} in bucket {bucket!r} is a delete marker")
+        self.bucket = bucket
+        self.key = key
+        self.version_id = version_id
+        self.created_at_us = created_at_us
 
 
 class NoSuchUpload(EngineError):

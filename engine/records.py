@@ -212,21 +212,39 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What publish did. `replaced_version_seq` is the unversioned predecessor that went to the reaper."""
+    """What publish did. `replaced_version_seq` is the unversioned predecessor that went to the reaper.
+
+    `versioning` is the bucket's at the commit: it says whether clients see the version id.
+    """
 
     version_seq: int
     version_id: str
+    versioning: Versioning
     created_at_us: int
     replaced_version_seq: int | None
+
+    @property
+    def shown_version_id(self) -> str | None:
+        """What clients are told; null where the bucket keeps no versions."""
+        return None if self.versioning is Versioning.OFF else self.version_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What remove did; all null when the key had no current version."""
+    """What remove did: which version is gone, or which marker stands; all null when there was nothing to remove.
+
+    `is_delete_marker` says that the version is a marker, made or removed.
+    """
 
     version_seq: int | None
     version_id: str | None
     is_delete_marker: bool
+    versioning: Versioning
+
+    @property
+    def shown_version_id(self) -> str | None:
+        """What clients are told; null where the bucket keeps no versions."""
+        return None if self.versioning is Versioning.OFF else self.version_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +255,6 @@ class Version:
     bucket_id: int
     key: ObjectKey
     version_id: str
-    is_current: bool
-    is_delete_marker: bool
     size_bytes: int
     etag: str
     headers: ObjectHeaders
@@ -362,6 +378,38 @@ class ListingPage:
     versions: Sequence[ListedVersion]
     common_prefixes: Sequence[bytes]
     next_after: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One version of a key in a bucket's history, markers included. A marker has no bytes and no ETag."""
+
+    listed: ListedVersion
+    version_seq: int
+    version_id: str
+    is_current: bool
+    is_delete_marker: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPosition:
+    """Where a page of history ends: behind a version of a key, or behind all of a key or common prefix."""
+
+    key: bytes
+    version_id: str | None = None
+    version_seq: int | None = None
+
+
+HISTORY_START = HistoryPosition(key=b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPage:
+    """A page of a bucket's versions, by key and then newest first; `next_after` is null at the end."""
+
+    entries: Sequence[HistoryEntry]
+    common_prefixes: Sequence[bytes]
+    next_after: HistoryPosition | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

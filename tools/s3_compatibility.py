@@ -34,8 +34,11 @@ CHOICES = """\
   single objects: at most a week, every parameter signed. Ask for Version 4 (`signature_version="s3v4"`) where you can.
 - **Query parameters** that choose an operation are never ignored; several at once are 400 `InvalidArgument`. Others
   that an operation does not read (`x-id` and anything unknown) are ignored, as S3 does.
-- **versionId** may be `null`, the version of an unversioned bucket. Another well-formed id is 404 `NoSuchVersion`, the
-  rest 400 `InvalidArgument`.
+- **versionId** is `null` or 32 hexadecimal digits; what can be no id is 400 `InvalidArgument`. Deleting a version that
+  is not there is 204.
+- **ListObjectVersions** goes on where it ended also when the version it ended with was deleted meanwhile:
+  `NextVersionIdMarker` is a version's id with its place behind it. The id alone will do as `version-id-marker`.
+- **Versioning** is enabled or suspended for good; MFA delete is refused by name.
 - **Combinations** that S3 does not have are 405 `MethodNotAllowed` with `Allow`.
 - **Request documents** are XML of at most 1 MiB (2 MiB for CompleteMultipartUpload), 16 levels deep, without document
   type, in S3's namespace or none. Unknown, repeated or misspelled elements are `MalformedXML`; their order is free.

@@ -26,6 +26,8 @@ _READS = frozenset(
         Action.LIST_UPLOADS,
         Action.LIST_PARTS,
         Action.GET_OBJECT,
+        Action.LIST_VERSIONS,
+        Action.GET_VERSIONING,
     }
 )
 _WRITES = frozenset({Action.PUT_OBJECT, Action.DELETE_OBJECT, Action.ABORT_UPLOAD})

@@ -7,11 +7,11 @@ from falcon import Response
 
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.headers import object_response_headers, quoted
-from dataplane.wire.parameters import read_version_id
-from dataplane.wire.target import Target
 from dataplane.wire.times import http_date
-from engine.errors import NoSuchVersion
-from engine.records import NULL_VERSION_ID, Version
+from engine.records import StoredVersion, Versioning
+
+VERSION_ID_FIELD = "x-amz-version-id"
+DELETE_MARKER_FIELD = "x-amz-delete-marker"
 
 
 def answer_xml(resp: Response, document: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
@@ -21,10 +21,13 @@ def answer_xml(resp: Response, document: bytes, status: HTTPStatus = HTTPStatus.
 
 
 def describe_version(
-    resp: Response, version: Version, headers: Mapping[str, str], overrides: Mapping[str, str]
+    resp: Response, stored: StoredVersion, headers: Mapping[str, str], overrides: Mapping[str, str]
 ) -> None:
-    """ETag, Last-Modified, metadata, and checksums where they were asked for."""
+    """ETag, Last-Modified, metadata, the version's id, and checksums where they were asked for."""
+    version = stored.version
     resp.content_type = None
+    if stored.bucket.versioning is not Versioning.OFF:
+        resp.set_header(VERSION_ID_FIELD, version.version_id)
     for name, value in object_response_headers(version.headers, overrides):
         resp.set_header(name, value)
     resp.set_header("ETag", quoted(version.etag))
@@ -41,18 +44,18 @@ def describe_version(
             resp.set_header(name, value)
 
 
-def answer_not_modified(resp: Response, version: Version) -> None:
+def answer_not_modified(resp: Response, stored: StoredVersion) -> None:
     """304 keeps what a cache needs and has no body."""
+    version = stored.version
+    if stored.bucket.versioning is not Versioning.OFF:
+        resp.set_header(VERSION_ID_FIELD, version.version_id)
     resp.status = HTTPStatus.NOT_MODIFIED
     resp.content_type = None
     resp.set_header("ETag", quoted(version.etag))
     resp.set_header("Last-Modified", http_date(version.created_at_us // 1_000_000))
 
 
-def check_version_id(target: Target) -> None:
-    """Buckets are unversioned: `null` names what is there, a well-formed id names nothing, the rest is malformed."""
-    version_id = read_version_id(target.get("versionId"))
-    if version_id not in (None, NULL_VERSION_ID):
-        assert target.bucket is not None
-        assert target.key is not None
-        raise NoSuchVersion(bucket=target.bucket, key=target.key, version_id=str(version_id))
+def tell_version_id(resp: Response, version_id: str | None) -> None:
+    """x-amz-version-id, where the bucket keeps versions."""
+    if version_id is not None:
+        resp.set_header(VERSION_ID_FIELD, version_id)

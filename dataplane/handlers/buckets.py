@@ -1,4 +1,4 @@
-"""ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation."""
+"""ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, Get- and PutBucketVersioning."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,7 @@ from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml
 from dataplane.wire import xml_out
 from dataplane.wire.parameters import read_list_buckets
-from dataplane.wire.requests import read_location
+from dataplane.wire.requests import read_location, read_versioning
 from engine.objects.buckets import Buckets
 
 
@@ -53,6 +53,17 @@ class BucketHandlers:
     def delete_bucket(self, exchange: Exchange, resp: Response) -> None:
         self._buckets.delete(exchange.bucket, exchange.identity.account_id)
         resp.status = HTTPStatus.NO_CONTENT
+
+    def get_bucket_versioning(self, exchange: Exchange, resp: Response) -> None:
+        """An empty document for a bucket that never kept versions."""
+        answer_xml(resp, xml_out.bucket_versioning(self._buckets.get(exchange.bucket).versioning))
+
+    def put_bucket_versioning(self, exchange: Exchange, resp: Response) -> None:
+        """Enabled or Suspended; what versions there are stays."""
+        versioning = read_versioning(exchange.read_document())
+        self._buckets.set_versioning(exchange.bucket, versioning, exchange.identity.account_id)
+        resp.status = HTTPStatus.OK
+        resp.content_type = None
 
     def get_bucket_location(self, exchange: Exchange, resp: Response) -> None:
         answer_xml(resp, xml_out.bucket_location(self._region))

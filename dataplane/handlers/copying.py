@@ -4,19 +4,19 @@ from falcon import Response
 
 from dataplane.auth.identity import authorise
 from dataplane.exchange import Exchange
-from dataplane.handlers.answers import answer_xml
+from dataplane.handlers.answers import answer_xml, tell_version_id
 from dataplane.handlers.ownership import Ownership, require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import read_algorithm
 from dataplane.wire.conditions import COPY_PREFIX, ReadConditions
-from dataplane.wire.copy_source import read_copy_source, replaces_metadata
+from dataplane.wire.copy_source import CopySource, read_copy_source, replaces_metadata
 from dataplane.wire.headers import read_object_headers
 from dataplane.wire.operations import Action
 from dataplane.wire.refusals import InvalidRequest, NotImplementedYet
-from engine.errors import NoSuchVersion
+from engine.errors import IsDeleteMarker
 from engine.objects.copy import Copier, CopyOrder
 from engine.objects.read import Reader
-from engine.records import NULL_VERSION_ID, StoredVersion
+from engine.records import StoredVersion, Versioning
 
 
 class CopyHandlers:
@@ -31,19 +31,17 @@ class CopyHandlers:
         headers = exchange.headers
         source = read_copy_source(headers)
         authorise(exchange.identity, Action.GET_OBJECT, source.bucket)
-        if source.version_id not in (None, NULL_VERSION_ID):
-            raise NoSuchVersion(bucket=source.bucket, key=source.key, version_id=str(source.version_id))
         replaces = replaces_metadata(headers)
         if "if-match" in headers or "if-none-match" in headers:
             raise NotImplementedYet("A condition on the target of a copy")
         is_itself = (source.bucket, source.key) == (exchange.bucket, exchange.key)
-        if is_itself and not replaces:
+        if is_itself and source.version_id is None and not replaces:
             raise InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself without changing the "
                 "object's metadata, storage class, website redirect location or encryption attributes."
             )
         self._ownership.require(exchange, source.bucket)
-        stored = self._reader.find(source.bucket, source.key)
+        stored = find_source(self._reader, source)
         require_own(exchange, stored.bucket)
         conditions = ReadConditions.of(headers, prefix=COPY_PREFIX)
         check_copy_conditions(conditions, stored)
@@ -55,6 +53,7 @@ class CopyHandlers:
         copied = self._copier.copy(
             CopyOrder(
                 source=stored,
+                source_version_id=source.version_id,
                 bucket=exchange.bucket,
                 key=exchange.key,
                 account_id=exchange.identity.account_id,
@@ -67,6 +66,19 @@ class CopyHandlers:
             etag=copied.etag, modified_at_us=copied.created_at_us, checksums=copied.checksums
         )
         answer_xml(resp, document)
+        tell_version_id(resp, copied.published.shown_version_id)
+        if stored.bucket.versioning is not Versioning.OFF:
+            resp.set_header("x-amz-copy-source-version-id", stored.version.version_id)
+
+
+def find_source(reader: Reader, source: CopySource) -> StoredVersion:
+    """What is to be copied; raises InvalidRequest for a delete marker by its id, and what `Reader.find` raises."""
+    try:
+        return reader.find(source.bucket, source.key, source.version_id)
+    except IsDeleteMarker as error:
+        raise InvalidRequest(
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        ) from error
 
 
 def check_copy_conditions(conditions: ReadConditions, stored: StoredVersion) -> None:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from falcon import Response
 
 from dataplane.exchange import Exchange
-from dataplane.handlers.answers import answer_xml
+from dataplane.handlers.answers import answer_xml, tell_version_id
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers, read_algorithm, read_checksum, read_checksum_type
 from dataplane.wire.headers import quoted, read_object_headers
@@ -90,6 +90,7 @@ class MultipartHandlers:
             checksums=completed.checksums,
         )
         answer_xml(resp, document)
+        tell_version_id(resp, completed.version_id)
 
     def abort(self, exchange: Exchange, resp: Response) -> None:
         self._multipart.abort(read_upload_id(exchange.target), exchange.bucket, exchange.key)

@@ -5,22 +5,29 @@ from http import HTTPStatus
 from falcon import Response
 
 from dataplane.exchange import Exchange
-from dataplane.handlers.answers import answer_not_modified, answer_xml, check_version_id, describe_version
+from dataplane.handlers.answers import (
+    DELETE_MARKER_FIELD,
+    answer_not_modified,
+    answer_xml,
+    describe_version,
+    tell_version_id,
+)
 from dataplane.handlers.ownership import require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies
 from dataplane.wire.faults import fault_of, message_of
 from dataplane.wire.headers import quoted, read_object_headers, read_response_overrides
+from dataplane.wire.parameters import read_version_id
 from dataplane.wire.ranges import parse_range
 from dataplane.wire.refusals import NotImplementedYet
 from dataplane.wire.requests import ListedDelete, read_delete
-from dataplane.wire.xml_out import DeleteFailure
-from engine.errors import EngineError, NoSuchVersion
+from dataplane.wire.xml_out import Deleted, DeleteFailure
+from engine.errors import EngineError
 from engine.objects.read import Reader, Span
-from engine.objects.remove import Remover
+from engine.objects.remove import RemoveOrder, Remover
 from engine.objects.write import PutOrder, Writer
-from engine.records import NULL_VERSION_ID
+from engine.records import Removed
 
 
 class ObjectHandlers:
@@ -40,21 +47,20 @@ class ObjectHandlers:
         self._read(exchange, resp, with_body=False)
 
     def _read(self, exchange: Exchange, resp: Response, *, with_body: bool) -> None:
-        if exchange.target.query:
-            check_version_id(exchange.target)
-        stored = self._reader.find(exchange.bucket, exchange.key)
+        version_id = read_version_id(exchange.target.get("versionId")) if exchange.target.query else None
+        stored = self._reader.find(exchange.bucket, exchange.key, version_id)
         require_own(exchange, stored.bucket)
         if stored.degraded_age_s is not None:
             resp.set_header("x-penstock-degraded", f"age={stored.degraded_age_s:.0f}")
         version, headers = stored.version, exchange.headers
         etag, modified_at_us = version.etag, version.created_at_us
         if not ReadConditions.of(headers).hold(etag, modified_at_us):
-            answer_not_modified(resp, version)
+            answer_not_modified(resp, stored)
             return
         asked = None
         if "range" in headers and range_applies(headers, etag=etag, modified_at_us=modified_at_us):
             asked = parse_range(headers["range"], version.size_bytes)
-        describe_version(resp, version, headers, read_response_overrides(exchange.target))
+        describe_version(resp, stored, headers, read_response_overrides(exchange.target))
         if asked is None:
             span = Span(start=0, stop=version.size_bytes)
             resp.status = HTTPStatus.OK
@@ -83,38 +89,41 @@ class ObjectHandlers:
         resp.status = HTTPStatus.OK
         resp.content_type = None
         resp.set_header("ETag", quoted(written.etag))
+        tell_version_id(resp, written.version.shown_version_id)
         for name, value in checksum_headers(written.checksums):
             resp.set_header(name, value)
 
     def delete_object(self, exchange: Exchange, resp: Response) -> None:
-        """204 also for a key that is not there."""
-        check_version_id(exchange.target)
+        """204 also for a key or version that is not there; a marker, made or removed, is told of."""
+        version_id = read_version_id(exchange.target.get("versionId"))
         if "if-match" in exchange.headers:
             raise NotImplementedYet("If-Match on DeleteObject")
-        self._remover.delete(exchange.bucket, exchange.key, exchange.identity.account_id)
+        order = RemoveOrder(key=exchange.key, version_id=version_id)
+        removed = self._remover.delete(exchange.bucket, order, exchange.identity.account_id)
         resp.status = HTTPStatus.NO_CONTENT
         resp.content_type = None
+        if removed.is_delete_marker:
+            resp.set_header(DELETE_MARKER_FIELD, "true")
+        tell_version_id(resp, version_id or removed.shown_version_id)
 
     def delete_objects(self, exchange: Exchange, resp: Response) -> None:
         """Each key on its own; the answer lists exactly what is gone and what is not."""
         request = read_delete(exchange.read_document(needs_digest=True))
-        # What a version id names is not there: buckets are unversioned, and `null` is what is current.
-        current = [entry for entry in request.entries if entry.version_id in (None, NULL_VERSION_ID)]
-        failures = [
-            _failure(entry, NoSuchVersion(bucket=exchange.bucket, key=entry.key, version_id=entry.version_id))
-            for entry in request.entries
-            if entry.version_id is not None and entry.version_id != NULL_VERSION_ID
-        ]
-        deleted: list[bytes] = []
-        outcomes = self._remover.delete_many(
-            exchange.bucket, [entry.key for entry in current], exchange.identity.account_id
-        )
-        for entry, outcome in zip(current, outcomes, strict=True):
+        orders = [RemoveOrder(key=entry.key, version_id=entry.version_id) for entry in request.entries]
+        outcomes = self._remover.delete_many(exchange.bucket, orders, exchange.identity.account_id)
+        failures: list[DeleteFailure] = []
+        deleted: list[Deleted] = []
+        for entry, outcome in zip(request.entries, outcomes, strict=True):
             if isinstance(outcome, EngineError):
                 failures.append(_failure(entry, outcome))
             else:
-                deleted.append(entry.key)
+                deleted.append(_deleted(entry, outcome))
         answer_xml(resp, xml_out.delete_result(() if request.is_quiet else deleted, failures))
+
+
+def _deleted(entry: ListedDelete, removed: Removed) -> Deleted:
+    marker_id = removed.version_id if removed.is_delete_marker else None
+    return Deleted(key=entry.key, version_id=entry.version_id, marker_version_id=marker_id)
 
 
 def _failure(entry: ListedDelete, error: EngineError) -> DeleteFailure:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from dataplane.wire.refusals import S3Fault, WireError
+from dataplane.wire.times import http_date
 from dataplane.wire.xml_text import escape
 from engine import errors
 from engine.errors import EngineError
@@ -27,6 +28,7 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.NoSuchBucket: S3Fault("NoSuchBucket", _S.NOT_FOUND),
     errors.NoSuchKey: S3Fault("NoSuchKey", _S.NOT_FOUND),
     errors.NoSuchVersion: S3Fault("NoSuchVersion", _S.NOT_FOUND),
+    errors.IsDeleteMarker: S3Fault("MethodNotAllowed", _S.METHOD_NOT_ALLOWED),
     errors.NoSuchUpload: S3Fault("NoSuchUpload", _S.NOT_FOUND),
     errors.BucketExists: S3Fault("BucketAlreadyExists", _S.CONFLICT),
     errors.BucketNotEmpty: S3Fault("BucketNotEmpty", _S.CONFLICT),
@@ -90,6 +92,7 @@ _MESSAGES: Mapping[str, str] = {
     "InvalidBucketName": "The specified bucket is not valid.",
     "InvalidPart": "One or more of the specified parts could not be found. The part might not have been uploaded, "
     "or the specified entity tag might not have matched the part's entity tag.",
+    "MethodNotAllowed": "The specified method is not allowed against this resource.",
     "InvalidPartOrder": "The list of parts was not in ascending order. Parts must be ordered by part number.",
     "InvalidRange": "The requested range is not satisfiable.",
     "KeyTooLongError": "Your key is too long.",
@@ -182,6 +185,8 @@ def _extra_of(error: EngineError) -> Mapping[str, str]:
             return {"BucketName": error.bucket[:256]}
         case errors.NoSuchKey():
             return {"Key": error.key.decode("utf-8", "replace")}
+        case errors.IsDeleteMarker():
+            return {"Method": "GET", "ResourceType": "DeleteMarker"}
         case errors.NoSuchVersion():
             return {"Key": error.key.decode("utf-8", "replace"), "VersionId": error.version_id[:256]}
         case errors.NoSuchUpload():
@@ -211,6 +216,19 @@ def _extra_of(error: EngineError) -> Mapping[str, str]:
 def _headers(error: Exception, fault: S3Fault) -> Mapping[str, str]:
     if fault.retry_after_s is not None:
         return {"Retry-After": str(fault.retry_after_s)}
-    if isinstance(error, errors.RangeNotSatisfiable):
-        return {"Content-Range": f"bytes */{error.size_bytes}"}
-    return error.headers if isinstance(error, WireError) else {}
+    match error:
+        case errors.RangeNotSatisfiable():
+            return {"Content-Range": f"bytes */{error.size_bytes}"}
+        case errors.NoSuchKey(marker_version_id=str(version_id)):
+            return {"x-amz-delete-marker": "true", "x-amz-version-id": version_id}
+        case errors.IsDeleteMarker():
+            return {
+                "x-amz-delete-marker": "true",
+                "x-amz-version-id": error.version_id,
+                "Last-Modified": http_date(error.created_at_us // 1_000_000),
+                "Allow": "DELETE",
+            }
+        case WireError():
+            return error.headers
+        case _:
+            return {}

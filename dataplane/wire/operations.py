@@ -33,6 +33,9 @@ class Action(Enum):
     PUT_OBJECT = "s3:PutObject"
     DELETE_OBJECT = "s3:DeleteObject"
     ABORT_UPLOAD = "s3:AbortMultipartUpload"
+    LIST_VERSIONS = "s3:ListBucketVersions"
+    GET_VERSIONING = "s3:GetBucketVersioning"
+    PUT_VERSIONING = "s3:PutBucketVersioning"
 
 
 class AuthKind(Enum):
@@ -176,6 +179,23 @@ SERVED = (
         "list-type",
         action=Action.LIST_BUCKET,
         parameters=_PAGE | {"continuation-token", "start-after", "fetch-owner", "max-keys"},
+    ),
+    _served(
+        "ListObjectVersions",
+        "GET",
+        Kind.BUCKET,
+        "versions",
+        action=Action.LIST_VERSIONS,
+        parameters=_PAGE | {"key-marker", "version-id-marker", "max-keys"},
+    ),
+    _served("GetBucketVersioning", "GET", Kind.BUCKET, "versioning", action=Action.GET_VERSIONING),
+    _served(
+        "PutBucketVersioning",
+        "PUT",
+        Kind.BUCKET,
+        "versioning",
+        action=Action.PUT_VERSIONING,
+        body=Body.DOCUMENT,
     ),
     _served("DeleteObjects", "POST", Kind.BUCKET, "delete", action=Action.DELETE_OBJECT, body=Body.DOCUMENT),
     _served(

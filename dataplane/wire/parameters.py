@@ -5,12 +5,12 @@ import binascii
 import uuid
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataplane.wire.refusals import InvalidArgument
 from dataplane.wire.target import Target
 from engine.errors import NoSuchUpload
-from engine.records import NULL_VERSION_ID
+from engine.records import HISTORY_START, NULL_VERSION_ID, HistoryPosition
 from engine.units import PART_NUMBER_MAX
 
 PAGE_COUNT_MAX = 1000
@@ -32,6 +32,7 @@ class ListQuery:
     is_url_encoded: bool
     wants_owner: bool = True
     after_upload_id: bytes | None = None
+    position: HistoryPosition = HISTORY_START
     asked: dict[str, str]
 
 
@@ -55,6 +56,41 @@ def read_list_v2(target: Target) -> ListQuery:
     after = _given(target, "start-after") if token is None else read_token(token)
     owner = target.get("fetch-owner") == "true"
     return _list_query(target, limit_name="max-keys", after=after, wants_owner=owner)
+
+
+def read_list_versions(target: Target) -> ListQuery:
+    """Parameters of ListObjectVersions; raises WireError InvalidArgument.
+
+    A version-id-marker counts only beside key-marker. It is what a page before gave, or the id of a version.
+    """
+    marker = target.get("version-id-marker")
+    query = _list_query(target, limit_name="max-keys", after=_given(target, "key-marker"))
+    version_id, version_seq = None, None
+    if marker is not None:
+        if not marker or not query.after:
+            raise InvalidArgument(
+                "A version-id marker cannot be empty."
+                if query.after
+                else "A version-id marker cannot be specified without a key marker.",
+                name="version-id-marker",
+                value=marker,
+            )
+        version_id, version_seq = read_version_marker(marker)
+    position = HistoryPosition(key=query.after, version_id=version_id, version_seq=version_seq)
+    return replace(query, position=position)
+
+
+def write_version_marker(position: HistoryPosition) -> str:
+    """Where a page of versions goes on, also when the version it ended with is gone by then."""
+    return f"{position.version_id}.{position.version_seq:x}"
+
+
+def read_version_marker(text: str) -> tuple[str, int | None]:
+    """A version's id, and its number where the marker has it; raises WireError InvalidArgument."""
+    version_id, dot, number = text.partition(".")
+    if dot and (not 1 <= len(number) <= 15 or number.strip("0123456789abcdef")):
+        raise InvalidArgument("Invalid version id specified", name="version-id-marker", value=text)
+    return str(read_version_id(version_id)), int(number, 16) if dot else None
 
 
 def read_list_uploads(target: Target) -> ListQuery:

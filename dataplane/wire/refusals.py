@@ -60,6 +60,10 @@ class IllegalLocationConstraint(WireError):
     fault = S3Fault("IllegalLocationConstraintException", HTTPStatus.BAD_REQUEST)
 
 
+class IllegalVersioningConfiguration(WireError):
+    fault = S3Fault("IllegalVersioningConfigurationException", HTTPStatus.BAD_REQUEST)
+
+
 class IncompleteBody(WireError):
     fault = S3Fault("IncompleteBody", HTTPStatus.BAD_REQUEST)
 

@@ -22,7 +22,6 @@ _BUCKET_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
     ("replication", "BucketReplication", "GET PUT DELETE"),
     ("requestPayment", "BucketRequestPayment", "GET PUT"),
     ("tagging", "BucketTagging", "GET PUT DELETE"),
-    ("versioning", "BucketVersioning", "GET PUT"),
     ("website", "BucketWebsite", "GET PUT DELETE"),
 )
 _NUMBERED_DOCUMENTS: tuple[tuple[str, str], ...] = (
@@ -44,7 +43,6 @@ _SINGLE: tuple[tuple[str, str, Kind, str], ...] = (
     ("CreateBucketMetadataTableConfiguration", "POST", Kind.BUCKET, "metadataTable"),
     ("CreateSession", "GET", Kind.BUCKET, "session"),
     ("DeleteBucketLifecycle", "DELETE", Kind.BUCKET, "lifecycle"),
-    ("ListObjectVersions", "GET", Kind.BUCKET, "versions"),
     ("UpdateBucketMetadataAnnotationTableConfiguration", "PUT", Kind.BUCKET, "metadataAnnotationTable"),
     ("UpdateBucketMetadataInventoryTableConfiguration", "PUT", Kind.BUCKET, "metadataInventoryTable"),
     ("UpdateBucketMetadataJournalTableConfiguration", "PUT", Kind.BUCKET, "metadataJournalTable"),

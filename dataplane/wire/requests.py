@@ -1,4 +1,4 @@
-"""Request documents by their schema: CreateBucket, DeleteObjects, CompleteMultipartUpload.
+"""Request documents by their schema: CreateBucket, versioning, DeleteObjects, CompleteMultipartUpload.
 
 An element that a schema does not name, one that comes twice, or another letter case is MalformedXML: nothing that a
 client wrote is passed over. Elements may come in any order. What S3 knows and is not built here is refused by name.
@@ -11,6 +11,7 @@ from dataplane.wire.checksums import read_checksum_value
 from dataplane.wire.parameters import read_version_id
 from dataplane.wire.refusals import (
     IllegalLocationConstraint,
+    IllegalVersioningConfiguration,
     InvalidArgument,
     InvalidLocationConstraint,
     MalformedXml,
@@ -18,7 +19,7 @@ from dataplane.wire.refusals import (
 )
 from dataplane.wire.xml_in import Element, parse_document
 from engine.names import ObjectKey, object_key
-from engine.records import ListedPart
+from engine.records import ListedPart, Versioning
 from engine.streams import ChecksumAlgorithm
 from engine.units import MIB, PART_NUMBER_MAX
 
@@ -26,6 +27,7 @@ COMPLETE_BYTES_MAX = 2 * MIB
 DELETE_COUNT_MAX = 1000
 
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}|EU")
+_VERSIONING = {"Enabled": Versioning.ENABLED, "Suspended": Versioning.SUSPENDED}
 _CHECKSUMS = {f"Checksum{algorithm.value}": algorithm for algorithm in ChecksumAlgorithm}
 _UNBUILT_CHECKSUMS = (
     "ChecksumMD5",
@@ -74,6 +76,27 @@ def read_location(raw: bytes, *, region: str) -> None:
     raise InvalidLocationConstraint(
         "The specified location-constraint is not valid", LocationConstraint=location[:256]
     )
+
+
+def read_versioning(raw: bytes) -> Versioning:
+    """VersioningConfiguration: Enabled or Suspended.
+
+    Raises IllegalVersioningConfiguration for a document without a state, MalformedXml for another one, and
+    NotImplementedYet for MFA delete.
+    """
+    found = parse_document(raw, "VersioningConfiguration").leaves("Status", "MfaDelete")
+    if found.get("MfaDelete", "Disabled") != "Disabled":
+        if found["MfaDelete"] == "Enabled":
+            raise NotImplementedYet("MFA delete")
+        raise MalformedXml
+    status = found.get("Status")
+    if status is None:
+        raise IllegalVersioningConfiguration(
+            "The Versioning element must be specified with a status of Enabled or Suspended."
+        )
+    if status not in _VERSIONING:
+        raise MalformedXml
+    return _VERSIONING[status]
 
 
 def read_delete(raw: bytes) -> DeleteRequest:

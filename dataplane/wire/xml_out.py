@@ -4,14 +4,38 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dataplane.wire.checksums import checksum_text
-from dataplane.wire.parameters import ListQuery, PartsQuery, upload_id_text, write_token
+from dataplane.wire.parameters import (
+    ListQuery,
+    PartsQuery,
+    upload_id_text,
+    write_token,
+    write_version_marker,
+)
 from dataplane.wire.times import iso_time
 from dataplane.wire.xml_in import NAMESPACE
 from dataplane.wire.xml_text import escape, key_text
-from engine.records import Bucket, ListingPage, Part, Upload, UploadsPage
+from engine.records import (
+    Bucket,
+    HistoryEntry,
+    HistoryPage,
+    ListingPage,
+    Part,
+    Upload,
+    UploadsPage,
+    Versioning,
+)
 from engine.streams import Checksum
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """What DeleteObjects did for an entry: `version_id` as asked for, and the marker that it made or removed."""
+
+    key: bytes
+    version_id: str | None = None
+    marker_version_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +89,30 @@ def list_objects_v2(page: ListingPage, query: ListQuery, *, bucket: str, owner: 
     return _document(
         "ListBucketResult", head + _contents(page, query, _owner(owner) if query.wants_owner else "")
     )
+
+
+def bucket_versioning(versioning: Versioning) -> bytes:
+    """Without a state for a bucket that never kept versions (S3 API, GetBucketVersioning)."""
+    status = "" if versioning is Versioning.OFF else _element("Status", versioning.value.capitalize())
+    return _document("VersioningConfiguration", status)
+
+
+def list_versions(page: HistoryPage, query: ListQuery, *, bucket: str, owner: str) -> bytes:
+    """Versions and markers as they stand in the bucket's history, each with its owner."""
+    asked_marker = query.asked.get("version-id-marker", "")
+    head = _element("Name", bucket) + _key_element("Prefix", query.prefix, query)
+    head += _key_element("KeyMarker", query.after, query)
+    head += _element("VersionIdMarker", escape(asked_marker)) + _delimiter(query)
+    head += _element("MaxKeys", str(query.limit)) + _element(
+        "IsTruncated", _boolean(page.next_after is not None)
+    )
+    if page.next_after is not None:
+        head += _key_element("NextKeyMarker", page.next_after.key, query)
+        if page.next_after.version_id is not None:
+            head += _element("NextVersionIdMarker", write_version_marker(page.next_after))
+    owned = _owner(owner)
+    rows = "".join(_history_row(each, query, owned) for each in page.entries)
+    return _document("ListVersionsResult", head + rows + _prefixes(page.common_prefixes, query))
 
 
 def list_uploads(page: UploadsPage, query: ListQuery, *, bucket: str) -> bytes:
@@ -127,9 +175,9 @@ def copy_result(*, etag: str, modified_at_us: int, checksums: Sequence[Checksum]
     return _document("CopyObjectResult", inner + _checksums(checksums) + _checksum_type(checksums))
 
 
-def delete_result(deleted: Iterable[bytes], failures: Iterable[DeleteFailure]) -> bytes:
+def delete_result(deleted: Iterable[Deleted], failures: Iterable[DeleteFailure]) -> bytes:
     """Keys that are gone, and those that are not; a quiet request passes no deleted ones."""
-    rows = "".join(f"<Deleted><Key>{key_text(key, is_url_encoded=False)}</Key></Deleted>" for key in deleted)
+    rows = "".join(map(_deleted_row, deleted))
     for each in failures:
         version = "" if each.version_id is None else _element("VersionId", escape(each.version_id))
         rows += (
@@ -137,6 +185,16 @@ def delete_result(deleted: Iterable[bytes], failures: Iterable[DeleteFailure]) -
             f"<Code>{each.code}</Code><Message>{escape(each.message)}</Message></Error>"
         )
     return _document("DeleteResult", rows)
+
+
+def _deleted_row(each: Deleted) -> str:
+    inner = _element("Key", key_text(each.key, is_url_encoded=False))
+    if each.version_id is not None:
+        inner += _element("VersionId", each.version_id)
+    if each.marker_version_id is not None:
+        inner += "<DeleteMarker>true</DeleteMarker>"
+        inner += _element("DeleteMarkerVersionId", each.marker_version_id)
+    return _element("Deleted", inner)
 
 
 def _listing_head(page: ListingPage, query: ListQuery, bucket: str) -> str:
@@ -158,6 +216,18 @@ def _contents(page: ListingPage, query: ListQuery, owner: str) -> str:
         for each in page.versions
     ]
     return "".join(rows) + _prefixes(page.common_prefixes, query)
+
+
+def _history_row(each: HistoryEntry, query: ListQuery, owner: str) -> str:
+    listed = each.listed
+    inner = _key_element("Key", listed.key, query) + _element("VersionId", each.version_id)
+    inner += _element("IsLatest", _boolean(each.is_current))
+    inner += _element("LastModified", iso_time(listed.created_at_us))
+    if each.is_delete_marker:
+        return _element("DeleteMarker", inner + owner)
+    inner += _etag(listed.etag) + _algorithms(listed.checksum_algorithms)
+    inner += f"<Size>{listed.size_bytes}</Size>{owner}"
+    return _element("Version", inner + _element("StorageClass", listed.storage_class))
 
 
 def _algorithms(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from engine.deployment.ring import open_access_secret, seal_access_secret
 from engine.errors import ConfigProblem, InvalidConfig, KeyUnavailable, NoSuchBucket, SealBroken
 from engine.metadata import accounts, backends, buckets, deployments, identities, workers
 from engine.metadata.store import Store, Tx
-from engine.records import BackendRow, BackendState, Origin
+from engine.records import BackendRow, BackendState, Origin, Versioning
 from engine.sealing.keyring import KeyRing
 from engine.settings import LiveSettings
 from engine.settings.access import BucketSettings, IdentitySettings
@@ -135,6 +135,7 @@ def _apply_bucket(tx: Tx, index: int, settings: BucketSettings) -> None:
             scheme=settings.scheme,
             seal=settings.seal,
             quota_bytes=settings.quota_bytes,
+            versioning=Versioning(settings.versioning),
         )
         return
     if bucket.origin is not Origin.CONFIG:
@@ -149,6 +150,8 @@ def _apply_bucket(tx: Tx, index: int, settings: BucketSettings) -> None:
     buckets.update_settings(
         tx, bucket, scheme=settings.scheme, seal=settings.seal, quota_bytes=settings.quota_bytes
     )
+    if settings.versioning != Versioning.OFF.value:
+        buckets.set_versioning(tx, settings.name, Versioning(settings.versioning))
 
 
 def _apply_workers(tx: Tx, settings: WorkersSettings) -> None:

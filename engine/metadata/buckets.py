@@ -27,6 +27,7 @@ def create_bucket(
     scheme: Scheme | None = None,
     seal: Sealing | None = None,
     quota_bytes: int | None = None,
+    versioning: Versioning = Versioning.OFF,
 ) -> Bucket:
     """Make a bucket; raises BucketExists, which says whether it is the caller's own."""
     taken = tx.row_or_none("find_bucket", {"name": name})
@@ -38,7 +39,7 @@ def create_bucket(
             "name": name,
             "account_id": account_id,
             "now_us": tx.now_us(),
-            "versioning": Versioning.OFF.value,
+            "versioning": versioning.value,
             "scheme": None if scheme is None else str(scheme),
             "seal": None if seal is None else seal.value,
             "quota_bytes": quota_bytes,
@@ -98,6 +99,21 @@ def update_settings(
         },
     )
     quota.set_limit(tx, quota.bucket_subject(bucket.bucket_id), quota_bytes)
+    journal.append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id})
+
+
+def set_versioning(tx: Tx, name: str, versioning: Versioning, account_id: int | None = None) -> None:
+    """Whether new versions of the bucket's keys displace older ones; nothing happens when it is so already.
+
+    Once a bucket keeps versions it never goes back to unversioned, only to suspended. A write that runs at the same
+    time may be one from before. Raises NoSuchBucket, and ValueError for `Versioning.OFF` of a bucket in another state.
+    """
+    bucket = find_bucket(tx, name, account_id)
+    if bucket.versioning is versioning:
+        return
+    if versioning is Versioning.OFF:
+        raise ValueError(f"bucket {name!r} keeps versions, and cannot be unversioned again")
+    tx.run("set_bucket_versioning", {"bucket_id": bucket.bucket_id, "versioning": versioning.value})
     journal.append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id})
 
 

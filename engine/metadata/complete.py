@@ -1,7 +1,7 @@
 """Complete: the parts of an upload become segments of a version in one transaction; no byte is copied."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,7 +25,10 @@ from engine.streams import Checksum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteOrder:
-    """An upload to complete with exactly these parts, as read before; `parts_digest` is of the client's list."""
+    """An upload to complete with exactly these parts, as read before; `parts_digest` is of the client's list.
+
+    `result` writes the answer that a repetition will get.
+    """
 
     upload_id: bytes
     bucket: BucketName
@@ -34,7 +37,7 @@ class CompleteOrder:
     parts_digest: bytes
     etag: str
     checksums: Sequence[Checksum]
-    result: str
+    result: Callable[[Published], str]
     if_none_match: bool = False
     if_match_etag: str | None = None
 
@@ -114,7 +117,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
             "upload_id": order.upload_id,
             "state": "completed",
             "parts_digest": order.parts_digest,
-            "result": order.result,
+            "result": order.result(published),
             "now_us": tx.now_us(),
         },
     )

@@ -11,6 +11,9 @@ from engine.records import ListedVersion, ListingPage
 BATCH_COUNT_FIRST = 8
 """Keys fetched after a seek when a delimiter is set; doubled as long as no common prefix is met."""
 
+LISTED_COLUMN_COUNT = 6
+"""Columns that `read_listed` takes."""
+
 _AFTER_ALL_KEYS = b"\xff" * 4
 """No key begins so: keys are UTF-8."""
 
@@ -33,10 +36,11 @@ def list_versions(
     before = successor(prefix)
     if count_max == 0:
         return ListingPage(versions=(), common_prefixes=(), next_after=None)
-    statement, position = _start(prefix, delimiter, after)
+    is_inclusive, position = start_of(prefix, delimiter, after)
+    statement = "list_current_versions_from" if is_inclusive else "list_current_versions"
     if not delimiter:
         rows = tx.rows(statement, _bounds(bucket_id, position, before, count_max + 1))
-        versions = [_read(row) for row in rows[:count_max]]
+        versions = [read_listed(row) for row in rows[:count_max]]
         return ListingPage(
             versions=versions,
             common_prefixes=(),
@@ -72,7 +76,7 @@ def _list_folded(
                 statement, position = "list_current_versions_from", successor(last)
                 batch = BATCH_COUNT_FIRST
                 break
-            versions.append(_read(row))
+            versions.append(read_listed(row))
             last = key
             statement, position = "list_current_versions", key
         else:
@@ -81,22 +85,23 @@ def _list_folded(
             batch = min(batch * 2, count_max + 1)
 
 
-def _start(prefix: bytes, delimiter: bytes, after: bytes) -> tuple[str, bytes]:
-    """The statement and the key to begin with."""
+def start_of(prefix: bytes, delimiter: bytes, after: bytes) -> tuple[bool, bytes]:
+    """The key to begin with, and whether it belongs to the page itself."""
     if after < prefix or not after:
-        return "list_current_versions_from", prefix
+        return True, prefix
     if delimiter and after.startswith(prefix):
         cut = after.find(delimiter, len(prefix))
         if cut >= 0 and cut + len(delimiter) == len(after):
-            return "list_current_versions_from", successor(after)
-    return "list_current_versions", after
+            return True, successor(after)
+    return False, after
 
 
 def _bounds(bucket_id: int, after: bytes, before: bytes, count_max: int) -> dict[str, int | bytes]:
     return {"bucket_id": bucket_id, "after": after, "before": before, "count_max": count_max}
 
 
-def _read(row: Row) -> ListedVersion:
+def read_listed(row: Row) -> ListedVersion:
+    """From the columns that every listing begins with."""
     key, size_bytes, etag, storage_class, created_at_us, checksums = row
     return ListedVersion(
         key=ObjectKey(cast(bytes, key)),

@@ -145,6 +145,7 @@ def insert_version(
         return Published(
             version_seq=cast(int, asked.row()[0]),
             version_id=version_id,
+            versioning=bucket.versioning,
             created_at_us=now_us,
             replaced_version_seq=displaced.retired_seq,
         )

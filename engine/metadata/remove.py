@@ -5,15 +5,12 @@ from typing import cast
 from engine.clock import uuid7
 from engine.errors import NoSuchBucket
 from engine.metadata import journal, quota
-from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import write_headers
 from engine.metadata.images import MARKER, REMOVED
 from engine.metadata.publish import Displacing, find_for_write, lock_key, retire
 from engine.metadata.store import Row, RunAgain, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
 from engine.records import NULL_VERSION_ID, Bucket, ObjectHeaders, Removed, Versioning
-
-_NOTHING = Removed(version_seq=None, version_id=None, is_delete_marker=False)
 
 
 def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | None = None) -> Removed:
@@ -28,22 +25,33 @@ def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | No
     if bucket.versioning is not Versioning.OFF:
         return _cover(tx, bucket, key, current)
     if current is None:
-        return _NOTHING
+        return _nothing(bucket)
     return _retire(tx, bucket, key, current)
 
 
-def remove_version(tx: Tx, bucket_name: BucketName, key: ObjectKey, version_id: str) -> Removed:
-    """Remove one version by its id; the newest one left becomes current. Raises NoSuchBucket, VersionLocked."""
+def remove_version(
+    tx: Tx, bucket_name: BucketName, key: ObjectKey, version_id: str, account_id: int | None = None
+) -> Removed:
+    """Remove one version by its id, a marker too; the newest one left becomes current if this one was.
+
+    One that is not there is removed already. Raises NoSuchBucket, VersionLocked.
+    """
     lock_key(tx, bucket_name, key)
-    bucket = find_bucket(tx, bucket_name)
+    bucket, current = find_for_write(tx, bucket_name, key)
+    if account_id is not None and bucket.account_id != account_id:
+        raise NoSuchBucket(bucket=bucket_name)
     named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
     row = tx.row_or_none("find_version_for_write", {**named, "version_id": version_id})
     if row is None:
-        return _NOTHING
+        return _nothing(bucket)
     removed = _retire(tx, bucket, key, row)
-    tx.ask("unset_all_current", named)
-    tx.ask("set_newest_current", named)
+    if current is not None and current[0] == row[0]:
+        tx.ask("set_newest_current", named)
     return removed
+
+
+def _nothing(bucket: Bucket) -> Removed:
+    return Removed(version_seq=None, version_id=None, is_delete_marker=False, versioning=bucket.versioning)
 
 
 def _retire(tx: Tx, bucket: Bucket, key: ObjectKey, row: Row) -> Removed:
@@ -54,7 +62,12 @@ def _retire(tx: Tx, bucket: Bucket, key: ObjectKey, row: Row) -> Removed:
         raise RunAgain
     image = {"seq": row[0], "bucket": bucket.bucket_id, "key": key.hex(), "version": row[1]}
     journal.append(tx, REMOVED.name, image)
-    return Removed(version_seq=cast(int, row[0]), version_id=cast(str, row[1]), is_delete_marker=bool(row[4]))
+    return Removed(
+        version_seq=cast(int, row[0]),
+        version_id=cast(str, row[1]),
+        is_delete_marker=bool(row[4]),
+        versioning=bucket.versioning,
+    )
 
 
 def _cover(tx: Tx, bucket: Bucket, key: ObjectKey, current: Row | None) -> Removed:
@@ -94,4 +107,9 @@ def _cover(tx: Tx, bucket: Bucket, key: ObjectKey, current: Row | None) -> Remov
         "at_us": tx.now_us(),
     }
     journal.append(tx, MARKER.name, image)
-    return Removed(version_seq=cast(int, version_seq), version_id=version_id, is_delete_marker=True)
+    return Removed(
+        version_seq=cast(int, version_seq),
+        version_id=version_id,
+        is_delete_marker=True,
+        versioning=bucket.versioning,
+    )

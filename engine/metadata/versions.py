@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
-from engine.errors import NoSuchBucket, NoSuchKey
+from engine.errors import IsDeleteMarker, NoSuchBucket, NoSuchKey, NoSuchVersion
 from engine.metadata.buckets import bucket_of
 from engine.metadata.columns import read_blob, read_checksums, read_headers
 from engine.metadata.remembered import RememberedRows
@@ -18,8 +18,11 @@ SLICE_COUNT_MAX = 64
 """Slices that come with a version; a reader asks for the rest as it gets there."""
 
 _FIND_CURRENT = "find_current_version"
+_FIND_VERSION = "find_version"
 # Where the columns of the version and those of a piece begin in its rows.
 _BUCKET_COLUMNS = 11
+_MARKER_COLUMN = 13
+_CREATED_COLUMN = 24
 _LOCATION_COLUMN = 34
 _SLICE_BLOB_COLUMN = 2
 _BLOB_COLUMN = 25
@@ -28,7 +31,30 @@ _BLOB_COLUMN = 25
 def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUNT_MAX) -> StoredVersion:
     """The key's current version with its first slices; raises NoSuchBucket and NoSuchKey (a delete marker is none)."""
     rows = tx.rows(_FIND_CURRENT, {"bucket": bucket, "object_key": key})
-    stored = _read_current(tuple(rows), bucket, key)
+    return _with_slices(tx, _read_current(tuple(rows), bucket, key), count_max)
+
+
+def find_version(
+    tx: Tx, bucket: str, key: bytes, version_id: str, *, count_max: int = SLICE_COUNT_MAX
+) -> StoredVersion:
+    """One version of a key by its id, as `find_current` gives the current one.
+
+    Raises NoSuchBucket, NoSuchVersion, and IsDeleteMarker where there is nothing to read.
+    """
+    rows = tx.rows(_FIND_VERSION, {"bucket": bucket, "object_key": key, "version_id": version_id})
+    if rows and rows[0][_BUCKET_COLUMNS] is None:
+        raise NoSuchVersion(bucket=bucket, key=key, version_id=version_id)
+    if rows and rows[0][_MARKER_COLUMN]:
+        raise IsDeleteMarker(
+            bucket=bucket,
+            key=key,
+            version_id=version_id,
+            created_at_us=cast(int, rows[0][_CREATED_COLUMN]),
+        )
+    return _with_slices(tx, _read_current(tuple(rows), bucket, key), count_max)
+
+
+def _with_slices(tx: Tx, stored: StoredVersion, count_max: int) -> StoredVersion:
     version = stored.version
     if stored.slices or not version.size_bytes:
         return stored
@@ -77,7 +103,7 @@ def gather_rows(tx: Tx, bucket: str, key: bytes, *, slice_count_max: int) -> Rem
 
 def holds_version(rows: Sequence[Row]) -> bool:
     """Whether looked-up rows tell of a version that can be read."""
-    return bool(rows) and rows[0][_BUCKET_COLUMNS] is not None and not rows[0][_BUCKET_COLUMNS + 2]
+    return bool(rows) and rows[0][_BUCKET_COLUMNS] is not None and not rows[0][_MARKER_COLUMN]
 
 
 def is_whole(rows: Sequence[Row]) -> bool:
@@ -97,7 +123,7 @@ def read_remembered(rows: RememberedRows, bucket: str, key: bytes, *, age_s: flo
 
 @lru_cache(maxsize=REMEMBERED_COUNT)
 def _read_current(rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersion:
-    """What `find_current_version` gave; a version of several blobs is left without its slices.
+    """What `find_current_version` or its like gave; a version of several blobs is left without its slices.
 
     Remembered by all that was read: rows are asked for every time, only taking the same ones apart again is spared.
     """
@@ -130,16 +156,16 @@ def _read_current(rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersi
         content_hash,
         dedup_domain,
     ) = first[_BUCKET_COLUMNS:_LOCATION_COLUMN]
-    if version_seq is None or is_delete_marker:
+    if version_seq is None:
         raise NoSuchKey(bucket=bucket, key=key)
+    if is_delete_marker:
+        raise NoSuchKey(bucket=bucket, key=key, marker_version_id=version_id)
     found = bucket_of((first[0], bucket, *first[1:_BUCKET_COLUMNS]))
     version = Version(
         version_seq=version_seq,
         bucket_id=found.bucket_id,
         key=ObjectKey(key),
         version_id=version_id,
-        is_current=True,
-        is_delete_marker=False,
         size_bytes=size_bytes,
         etag=etag,
         headers=read_headers(content_type, headers, user_metadata, storage_class),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.metadata import buckets
 from engine.metadata.store import Store
 from engine.names import BucketName
-from engine.records import Bucket, Origin
+from engine.records import Bucket, Origin, Versioning
 
 LIST_COUNT_MAX = 1000
 """Buckets read in one transaction; a list of all goes on from the last name."""
@@ -39,6 +39,10 @@ class Buckets:
             found += page
             if len(page) < LIST_COUNT_MAX:
                 return found
+
+    def set_versioning(self, name: BucketName, versioning: Versioning, account_id: int) -> None:
+        """Keep versions of the bucket's keys from now on, or suspend that. Raises NoSuchBucket."""
+        self._store.write(lambda tx: buckets.set_versioning(tx, name, versioning, account_id))
 
     def delete(self, name: BucketName, account_id: int | None = None) -> None:
         """Delete a bucket without versions; open uploads go with it. Raises NoSuchBucket, BucketNotEmpty.

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from engine.errors import (
@@ -20,7 +21,7 @@ from engine.metadata import uploads
 from engine.metadata.columns import read_checksums, write_checksums
 from engine.metadata.store import Store, Tx
 from engine.names import BucketName, ObjectKey
-from engine.records import ListedPart, Part, Upload
+from engine.records import ListedPart, Part, Published, Upload
 from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
 from engine.units import OBJECT_SIZE_MAX_BYTES, PART_NUMBER_MAX, PART_SIZE_MIN_BYTES
 
@@ -41,9 +42,13 @@ class CompleteRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """An object made of parts. `etag` stands without quotes; `is_repeated` when it was completed before."""
+    """An object made of parts. `etag` stands without quotes; `is_repeated` when it was completed before.
+
+    `version_id` is null where the bucket kept no versions.
+    """
 
     etag: str
+    version_id: str | None
     checksums: Sequence[Checksum]
     is_repeated: bool
 
@@ -79,19 +84,21 @@ class Completer:
             parts_digest=digest,
             etag=etag,
             checksums=checksums,
-            result=_write_result(etag, checksums),
+            result=partial(_write_result, etag, checksums),
             if_none_match=request.if_none_match,
             if_match_etag=request.if_match_etag,
         )
         try:
-            self._store.write(lambda tx: metadata.complete(tx, order))
+            published = self._store.write(lambda tx: metadata.complete(tx, order))
         except NoSuchUpload:
             # Another Complete, or an Abort, came between the read and the write.
             repeated = self._find_result(request, digest)
             if repeated is None:
                 raise
             return repeated
-        return Completed(etag=etag, checksums=checksums, is_repeated=False)
+        return Completed(
+            etag=etag, version_id=published.shown_version_id, checksums=checksums, is_repeated=False
+        )
 
     def _find_result(self, request: CompleteRequest, digest: bytes) -> Completed | None:
         found = self._store.read(
@@ -184,12 +191,21 @@ def _list_digest(parts: Sequence[ListedPart]) -> bytes:
     return hashlib.sha256(listed.encode()).digest()
 
 
-def _write_result(etag: str, checksums: Sequence[Checksum]) -> str:
-    return json.dumps({"etag": etag, "checksums": write_checksums(checksums)})
+def _write_result(etag: str, checksums: Sequence[Checksum], published: Published) -> str:
+    return json.dumps(
+        {
+            "etag": etag,
+            "version_id": published.shown_version_id,
+            "checksums": write_checksums(checksums),
+        }
+    )
 
 
 def _read_result(text: str) -> Completed:
     result = json.loads(text)
     return Completed(
-        etag=str(result["etag"]), checksums=read_checksums(result["checksums"]), is_repeated=True
+        etag=str(result["etag"]),
+        version_id=result.get("version_id"),
+        checksums=read_checksums(result["checksums"]),
+        is_repeated=True,
     )

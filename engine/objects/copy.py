@@ -39,11 +39,13 @@ JOIN_ATTEMPT_COUNT_MAX = 3
 class CopyOrder:
     """What to copy, and to where. `headers` null keeps the source's.
 
+    `source_version_id` is the id by which the source was asked for, null when it was the current version.
     `checksum_algorithm` asks for a checksum the source may not have. `recheck` is called with the source whenever it
     had to be read again, and raises when the caller's conditions do not hold for what it is now.
     """
 
     source: StoredVersion
+    source_version_id: str | None = None
     bucket: BucketName
     key: ObjectKey
     account_id: int
@@ -109,7 +111,7 @@ class Copier:
                 except BlobGone:
                     pass
             self._degradations.note(Degradation.COPY_REPEATED, version_seq=source.version.version_seq)
-            source = self._reader.find(source.bucket.name, source.version.key)
+            source = self._reader.find(source.bucket.name, source.version.key, order.source_version_id)
             if order.recheck is not None:
                 order.recheck(source)
         raise ConcurrentWrite("the source was replaced again and again while it was being copied")

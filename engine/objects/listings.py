@@ -1,9 +1,10 @@
-"""ListObjects: one page in byte order."""
+"""ListObjects and ListObjectVersions: one page in byte order."""
 
+from engine.metadata.history import list_history
 from engine.metadata.listing import list_versions
 from engine.metadata.store import Store
 from engine.names import BucketName
-from engine.records import ListingPage
+from engine.records import HistoryPage, HistoryPosition, ListingPage
 
 PAGE_COUNT_MAX = 1000
 
@@ -27,5 +28,16 @@ class Listings:
                 delimiter=delimiter,
                 after=after or b"",
                 count_max=wanted_count,
+            )
+        )
+
+    def history(
+        self, bucket: BucketName, prefix: bytes, delimiter: bytes, after: HistoryPosition, count_max: int
+    ) -> HistoryPage:
+        """As `page`, of all versions and markers. Raises NoSuchBucket."""
+        wanted_count = max(0, min(count_max, PAGE_COUNT_MAX))
+        return self._store.read(
+            lambda tx: list_history(
+                tx, bucket=bucket, prefix=prefix, delimiter=delimiter, after=after, count_max=wanted_count
             )
         )

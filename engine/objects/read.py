@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine.backends.registry import Backends
 from engine.errors import DatabaseUnavailable
 from engine.metadata.store import Store
-from engine.metadata.versions import look_up_rows, read_looked_up
+from engine.metadata.versions import find_version, look_up_rows, read_looked_up
 from engine.names import BucketName, ObjectKey
 from engine.objects.blob_regions import COPIED_BYTES_MAX
 from engine.objects.buffers import BlockPool
@@ -54,11 +54,14 @@ class Reader:
         self._pool = pool
         self._memory = memory
 
-    def find(self, bucket: BucketName, key: ObjectKey) -> StoredVersion:
-        """The key's current version: all that HEAD and conditions need. Raises NoSuchBucket, NoSuchKey.
+    def find(self, bucket: BucketName, key: ObjectKey, version_id: str | None = None) -> StoredVersion:
+        """The key's current version, or that of an id: all that HEAD and conditions need.
 
-        While the database is away what it said before may answer, and says so; else raises DatabaseUnavailable.
+        Raises NoSuchBucket, NoSuchKey; of an id NoSuchVersion and IsDeleteMarker. While the database is away what it
+        said of a current version before may answer, and says so; else raises DatabaseUnavailable.
         """
+        if version_id is not None:
+            return self._store.read(lambda tx: find_version(tx, bucket, key, version_id))
         try:
             rows = look_up_rows(self._store, bucket, key)
             self._memory.note(bucket, key, rows)

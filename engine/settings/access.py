@@ -61,8 +61,10 @@ class BucketSettings(Section):
     quota_bytes: Bytes | None = None
     """Most logical bytes in it. Default: no limit."""
 
-    versioning: Annotated[Literal["off"], one_of("off", planned=("enabled", "suspended"))] = "off"
-    """Versioning state."""
+    versioning: Annotated[Literal["off", "enabled", "suspended"], one_of("off", "enabled", "suspended")] = (
+        "off"
+    )
+    """`enabled` or `suspended`, set again with every new generation. Default: `off`, which leaves it to clients."""
 
     dedup: Absent = None
     """Domain in which equal blobs are stored once."""

@@ -38,6 +38,7 @@ from engine.errors import (
 )
 from engine.names import BucketName, bucket_name
 from engine.objects.multipart import WrittenPart
+from engine.objects.remove import RemoveOrder
 from engine.records import Copies, ObjectHeaders, Sealing
 from engine.streams import ExpectedDigests
 from engine.units import KIB
@@ -147,7 +148,9 @@ class ObjectModel(RuleBasedStateMachine):
 
     @rule(bucket=BUCKETS, keys=st.lists(KEYS, max_size=5))
     def delete_many(self, bucket: BucketName, keys: list[str]) -> None:
-        outcomes = self.rig.objects.remover.delete_many(bucket, [key_of(key) for key in keys])
+        outcomes = self.rig.objects.remover.delete_many(
+            bucket, [RemoveOrder(key=key_of(key)) for key in keys]
+        )
         assert len(outcomes) == len(keys)
         for key in keys:
             self.forget((bucket, key))

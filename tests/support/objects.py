@@ -24,6 +24,7 @@ from engine.objects.complete import Completed, CompleteRequest
 from engine.objects.copy import Copied, CopyOrder
 from engine.objects.multipart import UploadOrder, WrittenPart
 from engine.objects.read import Span
+from engine.objects.remove import RemoveOrder
 from engine.objects.storage_policy import StoragePolicy
 from engine.objects.write import PutOrder, Written
 from engine.placement.health import HealthBoard
@@ -171,7 +172,7 @@ class ObjectRig:
         return b"".join(regions_of(self.objects.reader.open(stored, Span(start=start, stop=end))))
 
     def delete(self, key: str, *, bucket: BucketName = BUCKET) -> None:
-        self.objects.remover.delete(bucket, key_of(key))
+        self.objects.remover.delete(bucket, RemoveOrder(key=key_of(key)))
 
     def keys(self, *, bucket: BucketName = BUCKET) -> list[str]:
         found: list[str] = []

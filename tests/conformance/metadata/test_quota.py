@@ -370,7 +370,7 @@ def test_an_upload_completes_in_a_bucket_that_is_over_its_limit_since(store: Sto
         parts_digest=b"d",
         etag="e-2",
         checksums=(),
-        result="{}",
+        result=lambda _: "{}",
     )
     store.write(partial(complete, order=order))
 

@@ -66,7 +66,9 @@ def test_removing_nothing_changes_nothing(store: Store) -> None:
 
     removed = remove_key(store, bucket)
 
-    assert removed == Removed(version_seq=None, version_id=None, is_delete_marker=False)
+    assert removed == Removed(
+        version_seq=None, version_id=None, is_delete_marker=False, versioning=Versioning.OFF
+    )
     assert len(journal_of(store)) == before
 
 

@@ -19,6 +19,7 @@ UNTOLD = {
     "delete_version_segments": "as its version",
     "delete_version_tags": "as its version",
     "unset_version_blob": "as its version",
+    "unset_all_current": "only a replay runs it",
     "note_time": "the time of the newest image is what was seen",
 }
 """Statements on tables of images that leave none, and why."""

@@ -33,7 +33,6 @@ UNITS: Mapping[str, str] = {
 OPEN: Mapping[str, str] = {
     "f06": "GetObject with partNumber is not built.",
     "f12": "UploadPartCopy is not built.",
-    "f28": "Versioning is not built: there are no delete markers.",
     "f29": "Object lock is not built.",
     "f30": "Object lock is not built.",
     "f32": "Encryption with keys of the client's is not built.",
@@ -108,7 +107,7 @@ def test_what_is_open_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("row", "method", "sub"),
-    [("f28", "GET", "versions"), ("f28", "PUT", "versioning"), ("f30", "PUT", "object-lock")],
+    [("f30", "PUT", "object-lock")],
 )
 def test_what_is_open_of_buckets_is_refused_by_name(wire: Wire, row: str, method: str, sub: str) -> None:
     assert row in OPEN

@@ -5,8 +5,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from falcon import Response
 
 from dataplane.auth.entrance import enter
@@ -97,6 +99,14 @@ class InProcess:
         if resp.stream is not None:
             content = b"".join(regions_of(resp.stream))  # type: ignore[arg-type]
         return resp.status_code, {str(n): str(v) for n, v in resp.headers.items()}, content
+
+
+def refused(call: Any, **arguments: Any) -> tuple[str, int]:
+    """Code and status of the error that a call of boto3 ends with."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    error = caught.value.response
+    return error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]
 
 
 class _Raw(io.BytesIO):

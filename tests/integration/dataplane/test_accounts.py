@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from dataplane.handlers.table import handler_table
 from dataplane.wire.operations import SERVED
@@ -15,7 +14,7 @@ from engine.objects.buckets import Buckets
 from engine.objects.read import Reader
 from engine.objects.write import PutOrder
 from engine.records import Bucket, ObjectHeaders, Origin, StoredVersion
-from tests.integration.dataplane.in_process import InProcess
+from tests.integration.dataplane.in_process import InProcess, refused
 from tests.support.bodies import BytesBody
 from tests.support.objects import ObjectRig, key_of
 
@@ -28,13 +27,6 @@ def stranger(rig: ObjectRig, client: Any) -> Any:
     client.put_object(Bucket=BUCKET, Key="k", Body=b"theirs")
     account_id = rig.store.write(lambda tx: accounts.ensure_account(tx, "other", Origin.CONFIG))
     return InProcess(rig, account_id=account_id).client()
-
-
-def refused(call: Any, **arguments: Any) -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    error = caught.value.response
-    return error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def test_every_served_operation_has_a_handler(rig: ObjectRig) -> None:
@@ -167,8 +159,8 @@ def test_a_copy_that_reads_its_source_again_asks_again_whose_it_is(rig: ObjectRi
         def __init__(self, inner: Reader) -> None:
             self.__dict__.update(inner.__dict__)
 
-        def find(self, bucket: BucketName, key: ObjectKey) -> StoredVersion:
-            found = super().find(bucket, key)
+        def find(self, bucket: BucketName, key: ObjectKey, version_id: str | None = None) -> StoredVersion:
+            found = super().find(bucket, key, version_id)
             change_hands(rig, bucket)
             return found
 

@@ -6,17 +6,11 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError
+
+from tests.integration.dataplane.in_process import refused
 
 BUCKET = "photos"
 PART = bytes(range(256)) * 1024
-
-
-def refused(call: Any, **arguments: Any) -> tuple[str, int]:
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    error = caught.value.response
-    return error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def begin(client: Any, key: str = "k", **arguments: Any) -> dict[str, str]:

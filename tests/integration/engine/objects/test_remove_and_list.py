@@ -5,6 +5,7 @@ import pytest
 from engine.backends.memory import Call, Fault
 from engine.errors import BucketExists, BucketNotEmpty, EngineError, NoSuchBucket, NoSuchKey
 from engine.names import bucket_name
+from engine.objects.remove import RemoveOrder
 from engine.records import Copies, Removed
 from engine.units import KIB
 from tests.integration.engine.objects.conftest import MakeRig
@@ -12,6 +13,10 @@ from tests.support.objects import BUCKET, ObjectRig, key_of
 from tests.support.pieces import payload_of
 
 NOWHERE = bucket_name("nowhere")
+
+
+def orders(*keys: str) -> list[RemoveOrder]:
+    return [RemoveOrder(key=key_of(key)) for key in keys]
 
 
 def test_a_delete_asks_no_backend_and_its_bytes_go_later(make_rig: MakeRig) -> None:
@@ -37,19 +42,19 @@ def test_a_delete_asks_no_backend_and_its_bytes_go_later(make_rig: MakeRig) -> N
 
 
 def test_deleting_what_is_not_there_is_no_error_but_for_the_bucket(rig: ObjectRig) -> None:
-    assert rig.objects.remover.delete(BUCKET, key_of("k")).version_seq is None
+    assert rig.objects.remover.delete(BUCKET, RemoveOrder(key=key_of("k"))).version_seq is None
 
     with pytest.raises(NoSuchBucket):
         rig.delete("k", bucket=NOWHERE)
     with pytest.raises(NoSuchBucket):
-        rig.objects.remover.delete_many(NOWHERE, [key_of("k")])
+        rig.objects.remover.delete_many(NOWHERE, orders("k"))
 
 
 def test_many_keys_are_deleted_each_with_its_outcome_in_order(rig: ObjectRig) -> None:
     for number in range(0, 250, 2):
         rig.put(f"k{number:03}", b"x")
     rig.put("kept", b"x")
-    keys = [key_of(f"k{number:03}") for number in range(250)]
+    keys = orders(*(f"k{number:03}" for number in range(250)))
 
     outcomes = rig.objects.remover.delete_many(BUCKET, [*keys, keys[0]])
 
@@ -64,10 +69,10 @@ def test_after_a_batch_that_failed_no_further_one_is_tried(rig: ObjectRig) -> No
     for key in keys:
         rig.put(key, b"x")
     remover = rig.objects.remover
-    outcomes = remover.delete_many(BUCKET, [key_of(key) for key in keys[:100]])
+    outcomes = remover.delete_many(BUCKET, orders(*keys[:100]))
     rig.store.close()
 
-    refused = remover.delete_many(BUCKET, [key_of(key) for key in keys[100:]])
+    refused = remover.delete_many(BUCKET, orders(*keys[100:]))
 
     assert all(isinstance(each, Removed) for each in outcomes)
     assert all(isinstance(each, EngineError) and each.may_repeat for each in refused)

@@ -22,6 +22,7 @@ CHANGES = {
     "UploadPart",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
+    "PutBucketVersioning",
 }
 
 
@@ -36,8 +37,8 @@ def test_a_reader_changes_nothing(operation: Operation) -> None:
         authorise(identity(Role.READER), operation.action, "bucket")
 
 
-@pytest.mark.parametrize("action", [Action.CREATE_BUCKET, Action.DELETE_BUCKET])
-def test_a_writer_makes_and_removes_no_buckets(action: Action) -> None:
+@pytest.mark.parametrize("action", [Action.CREATE_BUCKET, Action.DELETE_BUCKET, Action.PUT_VERSIONING])
+def test_a_writer_makes_removes_and_changes_no_buckets(action: Action) -> None:
     with pytest.raises(AccessDenied):
         authorise(identity(Role.WRITER), action, "bucket")
 

@@ -19,7 +19,7 @@ from dataplane.wire.parameters import (
     read_token,
 )
 from dataplane.wire.target import parse_target
-from dataplane.wire.xml_out import DeleteFailure
+from dataplane.wire.xml_out import Deleted, DeleteFailure
 from dataplane.wire.xml_text import escape, key_text
 from engine.names import AccountName, BucketName, ObjectKey
 from engine.records import (
@@ -278,7 +278,7 @@ def test_open_uploads() -> None:
 def test_deletes_and_what_still_stands() -> None:
     failures = [DeleteFailure(key=b"k&", code="NoSuchVersion", message="<none>", version_id="v")]
 
-    result = parsed("DeleteObjects", xml_out.delete_result([b"gone"], failures))
+    result = parsed("DeleteObjects", xml_out.delete_result([Deleted(key=b"gone")], failures))
 
     assert result["Deleted"] == [{"Key": "gone"}]
     assert result["Errors"] == [{"Key": "k&", "Code": "NoSuchVersion", "Message": "<none>", "VersionId": "v"}]

@@ -115,7 +115,6 @@ def test_an_empty_section_asks_for_nothing(load: Load) -> None:
         ),
         ("storage: {dedup: bucket}", "storage.dedup", "storage.dedup"),
         ("storage: {snapshots: {}, cache: {path: x}}", "storage.cache", "storage.cache"),
-        ("buckets: [{name: abc, account: a, versioning: enabled}]", "buckets[0].versioning", None),
         ("workers: {lifecycle: {interval: 1h}}", "workers.lifecycle", "workers.lifecycle"),
         ("workers: {cleanup: {rate_bytes: 1MiB}}", "workers.cleanup.rate_bytes", None),
         ("telemetry: {tracing: {endpoint: x}}", "telemetry.tracing", "telemetry.tracing"),

@@ -1,0 +1,7 @@
+-- list_history_from: as list_history, from a key on, that key included.
+SELECT object_key, size_bytes, etag, storage_class, created_at_us, checksums, version_seq, version_id, is_current,
+    is_delete_marker
+FROM object_versions
+WHERE bucket_id = :bucket_id AND state = 'live' AND object_key >= :after AND object_key < :before
+ORDER BY object_key, version_seq DESC
+LIMIT :count_max
