@@ -9,6 +9,8 @@ from engine.names import BackendName, BucketName, ObjectKey
 from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
 
 NULL_VERSION_ID = "null"
+ANY_ETAG = "*"
+"""In a condition: whatever ETag the current version has, there has to be one."""
 
 
 class Versioning(Enum):
@@ -190,8 +192,8 @@ class ObjectHeaders:
 class NewVersion:
     """A version about to be published. `segments` may name new blobs and joined ones; none for an empty object.
 
-    `if_none_match` asks that the key has no current version, `if_match_etag` that the current one has this ETag
-    (both checked in the publishing transaction).
+    `if_none_match` asks that the key has no current version, `if_match_etag` that the current one has this ETag, or
+    any if it is `ANY_ETAG` (both checked in the publishing transaction).
     """
 
     bucket: BucketName
@@ -208,6 +210,18 @@ class NewVersion:
     sse_kind: str | None = None
     if_none_match: bool = False
     if_match_etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveConditions:
+    """What a remover asks of the version that would go, checked in the removing transaction.
+
+    `etag` may be `ANY_ETAG`. Of `modified_at_ms` whole seconds mean the whole second.
+    """
+
+    etag: str | None = None
+    modified_at_ms: int | None = None
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ from dataplane.handlers.answers import answer_xml, tell_version_id
 from dataplane.handlers.ownership import Ownership, require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import read_algorithm
-from dataplane.wire.conditions import COPY_PREFIX, ReadConditions
+from dataplane.wire.conditions import COPY_PREFIX, ReadConditions, WriteConditions
 from dataplane.wire.copy_source import CopySource, read_copy_source, replaces_metadata
 from dataplane.wire.headers import read_object_headers
 from dataplane.wire.operations import Action
-from dataplane.wire.refusals import InvalidRequest, NotImplementedYet
+from dataplane.wire.refusals import InvalidRequest
 from engine.errors import IsDeleteMarker
 from engine.objects.copy import Copier, CopyOrder
 from engine.objects.read import Reader
@@ -32,8 +32,7 @@ class CopyHandlers:
         source = read_copy_source(headers)
         authorise(exchange.identity, Action.GET_OBJECT, source.bucket)
         replaces = replaces_metadata(headers)
-        if "if-match" in headers or "if-none-match" in headers:
-            raise NotImplementedYet("A condition on the target of a copy")
+        target_conditions = WriteConditions.of(headers)
         is_itself = (source.bucket, source.key) == (exchange.bucket, exchange.key)
         if is_itself and source.version_id is None and not replaces:
             raise InvalidRequest(
@@ -59,6 +58,8 @@ class CopyHandlers:
                 account_id=exchange.identity.account_id,
                 headers=read_object_headers(headers) if replaces else None,
                 checksum_algorithm=read_algorithm(headers, "x-amz-checksum-algorithm"),
+                if_none_match=target_conditions.if_none_match,
+                if_match_etag=target_conditions.if_match_etag,
                 recheck=recheck,
             )
         )

@@ -8,6 +8,7 @@ from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml, tell_version_id
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers, read_algorithm, read_checksum, read_checksum_type
+from dataplane.wire.conditions import WriteConditions
 from dataplane.wire.headers import quoted, read_object_headers
 from dataplane.wire.parameters import (
     read_list_parts,
@@ -16,7 +17,7 @@ from dataplane.wire.parameters import (
     read_part_number,
     read_upload_id,
 )
-from dataplane.wire.refusals import InvalidRequest, NotImplementedYet
+from dataplane.wire.refusals import InvalidRequest
 from dataplane.wire.requests import COMPLETE_BYTES_MAX, read_complete
 from engine.metadata.uploads import LAST_ID
 from engine.objects.complete import CompleteRequest
@@ -67,8 +68,7 @@ class MultipartHandlers:
     def complete(self, exchange: Exchange, resp: Response) -> None:
         """No byte is copied; the same list again is answered the same."""
         headers = exchange.headers
-        if "if-match" in headers or "if-none-match" in headers:
-            raise NotImplementedYet("A condition on CompleteMultipartUpload")
+        conditions = WriteConditions.of(headers)
         upload_id = read_upload_id(exchange.target)
         parts = read_complete(exchange.read_document(max_bytes=COMPLETE_BYTES_MAX, has_checksum=False))
         completed = self._multipart.complete(
@@ -79,6 +79,8 @@ class MultipartHandlers:
                 parts=parts,
                 checksum=read_checksum(headers, may_be_composite=True),
                 size_bytes=read_object_size(headers),
+                if_none_match=conditions.if_none_match,
+                if_match_etag=conditions.if_match_etag,
             )
         )
         host = headers.get("host", "")

@@ -15,12 +15,11 @@ from dataplane.handlers.answers import (
 from dataplane.handlers.ownership import require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
-from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies
+from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies, read_remove_conditions
 from dataplane.wire.faults import fault_of, message_of
 from dataplane.wire.headers import quoted, read_object_headers, read_response_overrides
 from dataplane.wire.parameters import read_version_id
 from dataplane.wire.ranges import parse_range
-from dataplane.wire.refusals import NotImplementedYet
 from dataplane.wire.requests import ListedDelete, read_delete
 from dataplane.wire.xml_out import Deleted, DeleteFailure
 from engine.errors import EngineError
@@ -96,9 +95,8 @@ class ObjectHandlers:
     def delete_object(self, exchange: Exchange, resp: Response) -> None:
         """204 also for a key or version that is not there; a marker, made or removed, is told of."""
         version_id = read_version_id(exchange.target.get("versionId"))
-        if "if-match" in exchange.headers:
-            raise NotImplementedYet("If-Match on DeleteObject")
-        order = RemoveOrder(key=exchange.key, version_id=version_id)
+        conditions = read_remove_conditions(exchange.headers)
+        order = RemoveOrder(key=exchange.key, version_id=version_id, conditions=conditions)
         removed = self._remover.delete(exchange.bucket, order, exchange.identity.account_id)
         resp.status = HTTPStatus.NO_CONTENT
         resp.content_type = None
@@ -109,7 +107,10 @@ class ObjectHandlers:
     def delete_objects(self, exchange: Exchange, resp: Response) -> None:
         """Each key on its own; the answer lists exactly what is gone and what is not."""
         request = read_delete(exchange.read_document(needs_digest=True))
-        orders = [RemoveOrder(key=entry.key, version_id=entry.version_id) for entry in request.entries]
+        orders = [
+            RemoveOrder(key=entry.key, version_id=entry.version_id, conditions=entry.conditions)
+            for entry in request.entries
+        ]
         outcomes = self._remover.delete_many(exchange.bucket, orders, exchange.identity.account_id)
         failures: list[DeleteFailure] = []
         deleted: list[Deleted] = []

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dataplane.wire.checksums import CHECKSUM_FIELDS, SDK_ALGORITHM_FIELD, UNBUILT_CHECKSUM_FIELDS
+from dataplane.wire.conditions import MODIFIED_FIELD, SIZE_FIELD
 from dataplane.wire.operations import Operation
 from dataplane.wire.refusals import (
     AccessControlListNotSupported,
@@ -13,6 +14,9 @@ from dataplane.wire.refusals import (
     NotImplementedYet,
 )
 from dataplane.wire.routes import COPY_SOURCE_FIELD
+
+DELETE_CONDITION_FIELDS = frozenset({MODIFIED_FIELD, SIZE_FIELD})
+"""Conditions that only DeleteObject heeds; beside anything else they would be promised and not kept."""
 
 READ = frozenset(
     {
@@ -33,6 +37,7 @@ READ = frozenset(
         "x-amz-decoded-content-length",
         "x-amz-expected-bucket-owner",
         "x-amz-metadata-directive",
+        *DELETE_CONDITION_FIELDS,
         "x-amz-mp-object-size",
         "x-amz-object-ownership",
         "x-amz-security-token",
@@ -65,8 +70,6 @@ REFUSED = frozenset(
         "x-amz-copy-source-server-side-encryption-customer-key",
         "x-amz-copy-source-server-side-encryption-customer-key-md5",
         "x-amz-if-match-initiated-time",
-        "x-amz-if-match-last-modified-time",
-        "x-amz-if-match-size",
         "x-amz-mfa",
         "x-amz-object-annotation-directive",
         "x-amz-object-lock-event-hold",
@@ -127,7 +130,9 @@ def check_amz_headers(operation: Operation, headers: Mapping[str, str], *, accou
         check = _CHECKS.get(name)
         if check is not None:
             check(value)
-        elif name.startswith(COPY_SOURCE_FIELD) and not operation.is_copy:
+        elif (name.startswith(COPY_SOURCE_FIELD) and not operation.is_copy) or (
+            name in DELETE_CONDITION_FIELDS and operation.name != "DeleteObject"
+        ):
             raise InvalidRequest(f"{name} is not supported for {operation.name}.")
 
 

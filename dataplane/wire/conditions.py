@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dataplane.wire.refusals import NotImplementedYet
-from dataplane.wire.times import parse_http_date
+from dataplane.wire.refusals import InvalidArgument, NotImplementedYet
+from dataplane.wire.times import parse_http_date, parse_time_ms
 from engine.errors import PreconditionFailed
+from engine.records import RemoveConditions
 
 COPY_PREFIX = "x-amz-copy-source-"
 """Conditions on the source of a copy carry this before their names."""
@@ -64,20 +65,66 @@ UNCONDITIONAL = ReadConditions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteConditions:
-    """What a writer asks of the version it would replace; checked in the publishing transaction."""
+    """What a writer asks of the version it would replace; checked in the publishing transaction.
+
+    An `if_match_etag` of `*` stands for any version.
+    """
 
     if_none_match: bool = False
     if_match_etag: str | None = None
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "WriteConditions":
-        """Read If-None-Match and If-Match; only `*` and one ETag mean something on a write, the rest is refused."""
+        """Read If-None-Match (`*`) or If-Match (one ETag, or `*`); what S3 does not take either is refused by name."""
         none_match, match = headers.get("if-none-match"), _etags(headers.get("if-match"))
         if none_match is not None and none_match != "*":
             raise NotImplementedYet("If-None-Match with an ETag on a write")
-        if match is not None and (len(match) != 1 or match[0] in {"*", ""}):
+        if match is not None and (len(match) != 1 or not match[0]):
             raise NotImplementedYet("If-Match with other than one ETag on a write")
+        if none_match is not None and match is not None:
+            raise NotImplementedYet("If-Match beside If-None-Match on a write")
         return cls(if_none_match=none_match is not None, if_match_etag=match[0] if match else None)
+
+
+MODIFIED_FIELD = "x-amz-if-match-last-modified-time"
+SIZE_FIELD = "x-amz-if-match-size"
+_SIZE_DIGITS_MAX = 19
+
+
+def read_remove_conditions(headers: Mapping[str, str]) -> RemoveConditions | None:
+    """If-Match (one ETag, or `*`) and S3's conditions on time and size of a DeleteObject; null where none is given.
+
+    Raises WireError: a condition that cannot be read is never taken for one that holds.
+    """
+    match = _etags(headers.get("if-match"))
+    if match is not None and (len(match) != 1 or not match[0]):
+        raise NotImplementedYet("If-Match with other than one ETag on DeleteObject")
+    for name in ("if-none-match", "if-modified-since", "if-unmodified-since"):
+        if name in headers:
+            raise NotImplementedYet(f"{name} on DeleteObject")
+    modified, size = headers.get(MODIFIED_FIELD), headers.get(SIZE_FIELD)
+    if match is None and modified is None and size is None:
+        return None
+    return RemoveConditions(
+        etag=match[0] if match else None,
+        modified_at_ms=None if modified is None else read_condition_time(modified, name=MODIFIED_FIELD),
+        size_bytes=None if size is None else read_condition_size(size, name=SIZE_FIELD),
+    )
+
+
+def read_condition_time(text: str, *, name: str) -> int:
+    """Milliseconds since the epoch of an HTTP date or an ISO 8601 time; raises WireError InvalidArgument."""
+    time_ms = parse_time_ms(text)
+    if time_ms is None:
+        raise InvalidArgument("The time is not in a form that is understood.", name=name, value=text)
+    return time_ms
+
+
+def read_condition_size(text: str, *, name: str) -> int:
+    """Bytes; raises WireError InvalidArgument."""
+    if not text.isascii() or not text.isdigit() or len(text) > _SIZE_DIGITS_MAX:
+        raise InvalidArgument("The size is no number.", name=name, value=text)
+    return int(text)
 
 
 def range_applies(headers: Mapping[str, str], *, etag: str, modified_at_us: int) -> bool:

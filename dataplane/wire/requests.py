@@ -5,9 +5,11 @@ client wrote is passed over. Elements may come in any order. What S3 knows and i
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataplane.wire.checksums import read_checksum_value
+from dataplane.wire.conditions import read_condition_size, read_condition_time
 from dataplane.wire.parameters import read_version_id
 from dataplane.wire.refusals import (
     IllegalLocationConstraint,
@@ -19,7 +21,7 @@ from dataplane.wire.refusals import (
 )
 from dataplane.wire.xml_in import Element, parse_document
 from engine.names import ObjectKey, object_key
-from engine.records import ListedPart, Versioning
+from engine.records import ListedPart, RemoveConditions, Versioning
 from engine.streams import ChecksumAlgorithm
 from engine.units import MIB, PART_NUMBER_MAX
 
@@ -40,10 +42,11 @@ _UNBUILT_CHECKSUMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedDelete:
-    """One entry of DeleteObjects; `version_id` None means what is current."""
+    """One entry of DeleteObjects; `version_id` None means what is current. `conditions` are asked of what would go."""
 
     key: ObjectKey
     version_id: str | None
+    conditions: RemoveConditions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +126,28 @@ def read_complete(raw: bytes) -> tuple[ListedPart, ...]:
 
 def _listed_delete(element: Element) -> ListedDelete:
     found = element.leaves("Key", "VersionId", "ETag", "LastModifiedTime", "Size")
-    for name in ("ETag", "LastModifiedTime", "Size"):
-        if name in found:
-            raise NotImplementedYet(f"DeleteObjects with {name}")
     if not found.get("Key"):
         raise MalformedXml
     return ListedDelete(
         key=object_key(found["Key"].encode()),
         version_id=read_version_id(found.get("VersionId") or None),
+        conditions=_listed_conditions(found),
+    )
+
+
+def _listed_conditions(found: Mapping[str, str]) -> RemoveConditions | None:
+    """An element that is there and says nothing is no condition that could hold: MalformedXML."""
+    etag, modified, size = (
+        None if name not in found else found[name].strip() for name in ("ETag", "LastModifiedTime", "Size")
+    )
+    if etag is None and modified is None and size is None:
+        return None
+    if "" in (etag, modified, size):
+        raise MalformedXml
+    return RemoveConditions(
+        etag=None if etag is None else etag.removeprefix('"').removesuffix('"'),
+        modified_at_ms=None if modified is None else read_condition_time(modified, name="LastModifiedTime"),
+        size_bytes=None if size is None else read_condition_size(size, name="Size"),
     )
 
 

@@ -13,6 +13,7 @@ _IMF = re.compile(
     rf"[A-Z][a-z]{{2}}, ([0-9]{{2}}) ([A-Z][a-z]{{2}}) ([0-9]{{4}}) {_CLOCK} (?:GMT|UTC|\+0000)"
 )
 _RFC850 = re.compile(rf"[A-Z][a-z]+day, ([0-9]{{2}})-([A-Z][a-z]{{2}})-([0-9]{{2}}) {_CLOCK} GMT")
+_ISO = re.compile(rf"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}})T{_CLOCK}(?:\.([0-9]{{1,9}}))?(?:Z|\+00:00)")
 _ASCTIME = re.compile(rf"[A-Z][a-z]{{2}} ([A-Z][a-z]{{2}}) ([ 0-9][0-9]) {_CLOCK} ([0-9]{{4}})")
 
 REMEMBERED_SECONDS_MAX = 1024
@@ -49,6 +50,18 @@ def parse_http_date(text: str) -> int | None:
     if month not in _MONTHS:
         return None
     return _epoch_s(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
+
+
+def parse_time_ms(text: str) -> int | None:
+    """Milliseconds since the epoch of an HTTP date or of a time as documents show it; None for anything else."""
+    found = _ISO.fullmatch(text)
+    if found is None:
+        seconds = parse_http_date(text)
+        return None if seconds is None else seconds * 1000
+    *numbers, fraction = found.groups()
+    year, month, day, hour, minute, second = map(int, numbers)
+    seconds = _epoch_s(year, month, day, hour, minute, second)
+    return None if seconds is None else seconds * 1000 + int(((fraction or "") + "000")[:3])
 
 
 @lru_cache(maxsize=REMEMBERED_SECONDS_MAX)

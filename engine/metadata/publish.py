@@ -22,6 +22,7 @@ from engine.metadata.images import STANDARD, VERSION
 from engine.metadata.store import Answer, Row, RunAgain, SqlValue, Tx
 from engine.metadata.volumes import volume_of
 from engine.records import (
+    ANY_ETAG,
     NULL_VERSION_ID,
     BackendState,
     Bucket,
@@ -247,7 +248,10 @@ def check_conditions(new: NewVersion, current: Row | None) -> None:
     is_there = current is not None and not current[4]
     if new.if_none_match and is_there:
         raise PreconditionFailed(condition="If-None-Match")
-    if new.if_match_etag is not None:
+    if new.if_match_etag == ANY_ETAG:
+        if not is_there:
+            raise PreconditionFailed(condition="If-Match")
+    elif new.if_match_etag is not None:
         if current is None or not is_there:
             raise NoSuchKey(bucket=new.bucket, key=new.key)
         if current[2] != new.if_match_etag:

@@ -8,20 +8,30 @@ from engine.metadata import journal, quota
 from engine.metadata.columns import write_headers
 from engine.metadata.images import MARKER, REMOVED
 from engine.metadata.publish import Displacing, find_for_write, lock_key, retire
+from engine.metadata.remove_conditions import check_remove_conditions
 from engine.metadata.store import Row, RunAgain, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
-from engine.records import NULL_VERSION_ID, Bucket, ObjectHeaders, Removed, Versioning
+from engine.records import NULL_VERSION_ID, Bucket, ObjectHeaders, RemoveConditions, Removed, Versioning
 
 
-def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | None = None) -> Removed:
-    """Remove the key's current version, if there is one. Raises NoSuchBucket, VersionLocked.
+def remove(
+    tx: Tx,
+    bucket_name: BucketName,
+    key: ObjectKey,
+    account_id: int | None = None,
+    *,
+    conditions: RemoveConditions | None = None,
+) -> Removed:
+    """Remove the key's current version, if there is one. Raises NoSuchBucket, PreconditionFailed, VersionLocked.
 
-    A bucket that is another account's than `account_id` is none.
+    A bucket that is another account's than `account_id` is none. What it raises it raises before anything is changed.
     """
     lock_key(tx, bucket_name, key)
     bucket, current = find_for_write(tx, bucket_name, key)
     if account_id is not None and bucket.account_id != account_id:
         raise NoSuchBucket(bucket=bucket_name)
+    if conditions is not None:
+        check_remove_conditions(tx, conditions, current)
     if bucket.versioning is not Versioning.OFF:
         return _cover(tx, bucket, key, current)
     if current is None:
@@ -30,11 +40,18 @@ def remove(tx: Tx, bucket_name: BucketName, key: ObjectKey, account_id: int | No
 
 
 def remove_version(
-    tx: Tx, bucket_name: BucketName, key: ObjectKey, version_id: str, account_id: int | None = None
+    tx: Tx,
+    bucket_name: BucketName,
+    key: ObjectKey,
+    version_id: str,
+    account_id: int | None = None,
+    *,
+    conditions: RemoveConditions | None = None,
 ) -> Removed:
     """Remove one version by its id, a marker too; the newest one left becomes current if this one was.
 
-    One that is not there is removed already. Raises NoSuchBucket, VersionLocked.
+    One that is not there is removed already. `conditions` are asked of that very version.
+    Raises NoSuchBucket, PreconditionFailed, VersionLocked.
     """
     lock_key(tx, bucket_name, key)
     bucket, current = find_for_write(tx, bucket_name, key)
@@ -42,6 +59,8 @@ def remove_version(
         raise NoSuchBucket(bucket=bucket_name)
     named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
     row = tx.row_or_none("find_version_for_write", {**named, "version_id": version_id})
+    if conditions is not None:
+        check_remove_conditions(tx, conditions, row)
     if row is None:
         return _nothing(bucket)
     removed = _retire(tx, bucket, key, row)

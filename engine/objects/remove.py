@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from engine.errors import EngineError, VersionLocked
+from engine.errors import EngineError, PreconditionFailed, VersionLocked
 from engine.metadata.remove import remove, remove_version
 from engine.metadata.store import Store, Tx
 from engine.names import BucketName, ObjectKey
-from engine.records import Removed
+from engine.records import RemoveConditions, Removed
 
 UNIT_COUNT_MAX = 100
 """Keys removed in one transaction, some four rows each."""
@@ -16,10 +16,14 @@ UNIT_COUNT_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveOrder:
-    """What to remove: one version by its id, or with `version_id` null whatever is current."""
+    """What to remove: one version by its id, or with `version_id` null whatever is current.
+
+    `conditions` are asked of the version that would go.
+    """
 
     key: ObjectKey
     version_id: str | None = None
+    conditions: RemoveConditions | None = None
 
 
 class Remover:
@@ -32,7 +36,7 @@ class Remover:
         """Remove a key's current version, or cover it with a marker where versions are kept, or remove one by its id.
 
         What is not there is removed already. With `account_id` a bucket that became another account's since the caller
-        looked is none. Raises NoSuchBucket, VersionLocked, DatabaseUnavailable, OutcomeUnknown.
+        looked is none. Raises NoSuchBucket, PreconditionFailed, VersionLocked, DatabaseUnavailable, OutcomeUnknown.
         """
         return self._store.write(lambda tx: _remove(tx, bucket, order, account_id))
 
@@ -67,8 +71,8 @@ class Remover:
 
 def _remove(tx: Tx, bucket: BucketName, order: RemoveOrder, account_id: int | None) -> Removed:
     if order.version_id is None:
-        return remove(tx, bucket, order.key, account_id)
-    return remove_version(tx, bucket, order.key, order.version_id, account_id)
+        return remove(tx, bucket, order.key, account_id, conditions=order.conditions)
+    return remove_version(tx, bucket, order.key, order.version_id, account_id, conditions=order.conditions)
 
 
 def _remove_or_say_why(
@@ -76,6 +80,6 @@ def _remove_or_say_why(
 ) -> Removed | EngineError:
     try:
         return _remove(tx, bucket, order, account_id)
-    except VersionLocked as error:
+    except (PreconditionFailed, VersionLocked) as error:
         # Raised before anything of this key is changed, so the others of its transaction stand on their own.
         return error

@@ -16,7 +16,7 @@ from engine.objects.cards import CARD_BYTES_MAX, CardHint
 from engine.objects.placing import Placer
 from engine.objects.storage_policy import StoragePolicy
 from engine.placement.replication import quorum_count
-from engine.records import Bucket, NewBlob, NewVersion, ObjectHeaders, Published, Versioning
+from engine.records import ANY_ETAG, Bucket, NewBlob, NewVersion, ObjectHeaders, Published, Versioning
 from engine.streams import BodySource, Checksum
 from engine.units import PUT_SIZE_MAX_BYTES
 
@@ -154,7 +154,10 @@ def _check_conditions(tx: Tx, order: PutOrder) -> None:
         etag = None
     if order.if_none_match and etag is not None:
         raise PreconditionFailed(condition="If-None-Match")
-    if order.if_match_etag is not None and etag != order.if_match_etag:
+    if order.if_match_etag == ANY_ETAG:
+        if etag is None:
+            raise PreconditionFailed(condition="If-Match")
+    elif order.if_match_etag is not None and etag != order.if_match_etag:
         if etag is None:
             raise NoSuchKey(bucket=order.bucket, key=order.key)
         raise PreconditionFailed(condition="If-Match")

@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -35,7 +35,7 @@ from engine.metadata.publish import publish
 from engine.metadata.remove import remove
 from engine.metadata.store import Store, Tx
 from engine.names import ObjectKey
-from engine.records import Bucket, Location, Part, Versioning, VolumeState
+from engine.records import Bucket, Location, Part, RemoveConditions, Versioning, VolumeState
 from tests.conformance.metadata.conftest import OpenStore
 from tests.conformance.metadata.interleaving import overlap
 from tests.support.metadata import (
@@ -122,6 +122,49 @@ def test_two_conditional_puts_make_one_object(two: Two) -> None:
     assert one.error is None
     assert isinstance(other.error, PreconditionFailed)
     assert etag(two.far) == "first"
+    settled(two)
+
+
+@pytest.mark.parametrize("versioning", BOTH_VERSIONINGS)
+@pytest.mark.parametrize("put_first", [True, False])
+def test_of_a_put_and_a_delete_that_saw_the_same_version_one_wins(
+    two: Two, versioning: Versioning, put_first: bool
+) -> None:
+    put(two.near, two.bucket, KEY, two.backend_id, etag="seen")
+    set_versioning(two.near, two.bucket, versioning)
+    new = new_version(two.bucket, KEY, new_blob(two.backend_id), etag="new", if_match_etag="seen")
+    put_unit = partial(publish, new=new)
+    delete_unit = partial(
+        remove, bucket_name=two.bucket.name, key=KEY, conditions=RemoveConditions(etag="seen")
+    )
+
+    if put_first:
+        _, deleted = overlap(two.near, put_unit, two.far, delete_unit)
+        assert isinstance(deleted.error, PreconditionFailed)
+    else:
+        _, written = overlap(two.near, delete_unit, two.far, put_unit)
+        assert isinstance(written.error, NoSuchKey)
+
+    assert etag(two.near) == ("new" if put_first else None)
+    settled(two)
+
+
+@pytest.mark.parametrize("put_first", [True, False])
+def test_of_a_put_and_a_complete_where_nothing_was_one_wins(two: Two, put_first: bool) -> None:
+    upload_id = make_upload(two.near, two.bucket, KEY)
+    parts = [put_part(two.near, two.bucket, KEY, upload_id, 1, new_blob(two.backend_id))]
+    order = replace(order_of(two.bucket, upload_id, parts), if_none_match=True)
+    new = new_version(two.bucket, KEY, new_blob(two.backend_id), etag="put", if_none_match=True)
+    put_unit, complete_unit = partial(publish, new=new), partial(complete, order=order)
+
+    if put_first:
+        _, completed = overlap(two.near, put_unit, two.far, complete_unit)
+        assert isinstance(completed.error, PreconditionFailed)
+    else:
+        _, written = overlap(two.near, complete_unit, two.far, put_unit)
+        assert isinstance(written.error, PreconditionFailed)
+
+    assert etag(two.near) == ("put" if put_first else "made-2")
     settled(two)
 
 

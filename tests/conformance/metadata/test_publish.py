@@ -21,6 +21,7 @@ from engine.metadata.publish import publish
 from engine.metadata.store import Store
 from engine.names import BucketName
 from engine.records import (
+    ANY_ETAG,
     BackendState,
     LocationState,
     NewVersion,
@@ -214,6 +215,17 @@ def test_if_match_asks_for_the_etag_that_is_there(store: Store) -> None:
     put(store, bucket, KEY, backend, etag="one")
 
     store.write(partial(publish, new=expecting(new_blob(backend), etag="two")))
+
+    assert find(store).version.etag == "two"
+
+
+def test_if_match_of_any_etag_asks_that_something_is_there(store: Store) -> None:
+    bucket, backend = make_bucket(store), make_backend(store, kind="memory")
+    over_any = partial(new_version, bucket, KEY, if_match_etag=ANY_ETAG)
+    refused(store, over_any(new_blob(backend)), PreconditionFailed)
+    put(store, bucket, KEY, backend, etag="one")
+
+    store.write(partial(publish, new=over_any(new_blob(backend), etag="two")))
 
     assert find(store).version.etag == "two"
 

@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 
-from engine.errors import BucketNotEmpty, NoSuchBucket, NoSuchKey, VersionLocked
+from engine.errors import BucketNotEmpty, NoSuchBucket, NoSuchKey, PreconditionFailed, VersionLocked
 from engine.metadata import buckets, quota, versions
 from engine.metadata.remove import remove, remove_version
 from engine.metadata.store import Store
 from engine.names import ObjectKey
-from engine.records import Bucket, Removed, Versioning
+from engine.records import Bucket, RemoveConditions, Removed, Versioning
 from tests.support.metadata import (
     START_US,
     SetClock,
@@ -215,3 +215,66 @@ def test_delete_all_then_delete_the_bucket_at_once(store: Store) -> None:
     assert_consistent(store)
     assert reap_all(store) == 5
     assert_consistent(store)
+
+
+@pytest.mark.parametrize("versioning", list(Versioning))
+def test_a_condition_that_does_not_hold_leaves_everything(
+    store: Store, clock: SetClock, versioning: Versioning
+) -> None:
+    bucket, backend = make_bucket(store), make_backend(store, kind="memory")
+    set_versioning(store, bucket, versioning)
+    clock.move(1.234567)
+    published = put(store, bucket, KEY, backend, etag="there")
+    size_bytes = store.read(partial(versions.find_current, bucket="photos", key=KEY)).version.size_bytes
+    second_ms = published.created_at_us // 1_000_000 * 1000
+
+    for wrong in (
+        RemoveConditions(etag="else"),
+        RemoveConditions(size_bytes=size_bytes + 1),
+        RemoveConditions(modified_at_ms=second_ms + 1),
+        RemoveConditions(modified_at_ms=second_ms + 1000),
+        RemoveConditions(etag="there", size_bytes=size_bytes + 1),
+    ):
+        with pytest.raises(PreconditionFailed):
+            store.write(partial(remove, bucket_name=bucket.name, key=KEY, conditions=wrong))
+        assert current_etag(store) == "there"
+    assert_consistent(store)
+    right = RemoveConditions(etag="there", size_bytes=size_bytes, modified_at_ms=second_ms)
+    store.write(partial(remove, bucket_name=bucket.name, key=KEY, conditions=right))
+    assert current_etag(store) is None
+    assert_consistent(store)
+
+
+def test_where_nothing_is_no_etag_matches(store: Store) -> None:
+    bucket, backend = make_bucket(store), make_backend(store, kind="memory")
+    set_versioning(store, bucket, Versioning.ENABLED)
+
+    for _ in range(2):
+        for etag in ("*", "x"):
+            with pytest.raises(PreconditionFailed):
+                store.write(
+                    partial(remove, bucket_name=bucket.name, key=KEY, conditions=RemoveConditions(etag=etag))
+                )
+        # The second round finds a delete marker, which is no version to match either.
+        put(store, bucket, KEY, backend)
+        remove_key(store, bucket)
+
+    store.write(partial(remove, bucket_name=bucket.name, key=KEY, conditions=RemoveConditions(size_bytes=7)))
+    assert_consistent(store)
+
+
+def test_a_condition_beside_an_id_is_about_that_version(store: Store) -> None:
+    bucket, backend = make_bucket(store), make_backend(store, kind="memory")
+    set_versioning(store, bucket, Versioning.ENABLED)
+    older = put(store, bucket, KEY, backend, etag="older")
+    put(store, bucket, KEY, backend, etag="newer")
+    removing = partial(remove_version, bucket_name=bucket.name, key=KEY, version_id=older.version_id)
+
+    with pytest.raises(PreconditionFailed):
+        store.write(partial(removing, conditions=RemoveConditions(etag="newer")))
+    removed = store.write(partial(removing, conditions=RemoveConditions(etag="older")))
+
+    assert removed.version_seq == older.version_seq
+    with pytest.raises(PreconditionFailed):
+        store.write(partial(removing, conditions=RemoveConditions(etag="older")))
+    assert current_etag(store) == "newer"

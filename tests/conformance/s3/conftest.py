@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.conformance.s3.uploads import Upload
 from tests.conformance.s3.wire import BUCKET, Wire
 from tests.support.engines import ENGINES
 from tests.support.postgres import shared_server, with_database
@@ -85,6 +86,12 @@ def reader(wire: Wire) -> Wire:
 def path(request: pytest.FixtureRequest) -> str:
     """The path of a key that is this test's own."""
     return f"/{BUCKET}/{request.node.originalname}/{os.urandom(6).hex()}"
+
+
+@pytest.fixture
+def upload(wire: Wire, path: str) -> Upload:
+    """One that this test began."""
+    return Upload(wire, path)
 
 
 def assert_at_rest(served: Served) -> None:

@@ -2,52 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
+from tests.conformance.s3.uploads import PART_BYTES, Upload
 from tests.conformance.s3.wire import BUCKET, Wire
-from tests.support.raw_http import Answer
 
-PART_BYTES = 5 * 1024**2
 MALFORMED = (400, "MalformedXML")
 NO_UPLOAD = (404, "NoSuchUpload")
 INVALID_ARGUMENT = (400, "InvalidArgument")
-
-
-@dataclass
-class Upload:
-    """An upload in progress, and what was sent of it."""
-
-    wire: Wire
-    path: str
-    etags: dict[int, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        created = self.wire.ask("POST", f"{self.path}?uploads")
-        assert created.status == 200, created
-        self.id = created.body.partition(b"<UploadId>")[2].partition(b"<")[0].decode()
-
-    def part(self, number: int | str, body: bytes) -> Answer:
-        answer = self.wire.ask("PUT", f"{self.path}?partNumber={number}&uploadId={self.id}", body=body)
-        if answer.status == 200:
-            self.etags[int(number)] = answer.header("etag") or ""
-        return answer
-
-    def complete(self, parts: Sequence[tuple[int | str, str]] | None = None) -> Answer:
-        listed = list(self.etags.items()) if parts is None else parts
-        inner = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag></Part>" for n, e in listed)
-        document = f"<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>".encode()
-        return self.wire.ask("POST", f"{self.path}?uploadId={self.id}", body=document)
-
-    def is_alive(self) -> bool:
-        return self.wire.get(f"{self.path}?uploadId={self.id}").status == 200
-
-
-@pytest.fixture
-def upload(wire: Wire, path: str) -> Upload:
-    return Upload(wire, path)
 
 
 @pytest.mark.parametrize("number", ["0", "10001", "-1", "abc", "1.0", "", "%2B1", "1_0", "٣", "9" * 5000])

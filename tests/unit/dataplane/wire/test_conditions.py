@@ -104,10 +104,17 @@ def test_f16_a_write_may_ask_for_nothing_or_for_one_etag() -> None:
     assert WriteConditions.of({}) == WriteConditions()
     assert WriteConditions.of({"if-none-match": "*"}) == WriteConditions(if_none_match=True)
     assert WriteConditions.of({"if-match": f'"{ETAG}"'}) == WriteConditions(if_match_etag=ETAG)
+    assert WriteConditions.of({"if-match": "*"}) == WriteConditions(if_match_etag="*")
 
 
 @pytest.mark.parametrize(
-    "headers", [{"if-none-match": f'"{ETAG}"'}, {"if-match": "*"}, {"if-match": '"a", "b"'}, {"if-match": ""}]
+    "headers",
+    [
+        {"if-none-match": f'"{ETAG}"'},
+        {"if-match": '"a", "b"'},
+        {"if-match": ""},
+        {"if-match": "*", "if-none-match": "*"},
+    ],
 )
 def test_other_conditions_on_writes_are_refused_by_name(headers: dict[str, str]) -> None:
     with pytest.raises(NotImplementedYet):

@@ -79,12 +79,6 @@ def test_d8_one_bad_entry_refuses_them_all() -> None:
         delete("<Object><Key>good</Key></Object><Object><Key>k</Key><VersionId>../x</VersionId></Object>")
 
 
-@pytest.mark.parametrize("name", ["ETag", "LastModifiedTime", "Size"])
-def test_conditions_on_single_deletes_are_refused_by_name(name: str) -> None:
-    with pytest.raises(NotImplementedYet, match=name):
-        delete(f"<Object><Key>k</Key><{name}>1</{name}></Object>")
-
-
 def test_parts_keep_the_clients_order() -> None:
     parts = complete(
         '<Part><PartNumber>2</PartNumber><ETag>"b"</ETag></Part>'
