@@ -101,15 +101,18 @@ class Endpoint:
         fields = gather_fields(environ["penstock.headers"])
         passage.user_agent = fields.get("user-agent", "")[:256]
         target = passage.target = parse_target(environ["penstock.target"])
-        entry = enter(method, target, fields, self._authenticator)
+        entry = enter(method, target, fields, environ["wsgi.input"], self._authenticator)
+        passage.target = entry.target
         passage.operation = entry.operation.name
         passage.access_key_id = entry.caller.access_key_id
         exchange = Exchange(
             environ=environ,
             request_id=passage.request_id,
-            target=target,
+            target=entry.target,
             operation=entry.operation,
             caller=entry.caller,
+            form=entry.form,
+            policy=entry.policy,
         )
         self._handlers[entry.operation.name](exchange, resp)
         source: Any = resp.stream

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataplane.auth.identity import Identity
+from dataplane.auth.post_policy import PostPolicy
 from dataplane.auth.sigv4 import Authenticated
-from dataplane.wire.bodies import ChunkedBody, PlainBody, RawBody, object_body, read_document
+from dataplane.wire.bodies import (
+    ChunkedBody,
+    PlainBody,
+    RawBody,
+    object_body,
+    read_document,
+    read_promise,
+)
+from dataplane.wire.form_file import FormFile
 from dataplane.wire.operations import Operation
+from dataplane.wire.post_form import PostForm
 from dataplane.wire.target import Target
 from dataplane.wire.xml_in import DOCUMENT_BYTES_MAX
 from engine.names import BucketName, ObjectKey
@@ -22,6 +32,8 @@ class Exchange:
     target: Target
     operation: Operation
     caller: Authenticated
+    form: PostForm | None = None
+    policy: PostPolicy | None = None
 
     @property
     def identity(self) -> Identity:
@@ -51,6 +63,22 @@ class Exchange:
         """The plaintext of an upload; raises what can be refused before a byte is read."""
         caller = self.caller
         return object_body(self.raw_body, caller.headers, caller.payload, signatures=caller.signatures)
+
+    def form_file(self) -> FormFile:
+        """The file of a form; raises what can be refused before a byte of it is read."""
+        form, policy = self.form, self.policy
+        assert form is not None
+        assert policy is not None
+        file = FormFile(
+            self.raw_body,
+            form.boundary,
+            begun=form.head.begun,
+            left_bytes=form.left_bytes,
+            promise=read_promise(self.headers, self.caller.payload),
+            check_size=policy.require_size,
+        )
+        policy.require_at_most(file.certain_bytes)
+        return file
 
     def read_document(
         self,

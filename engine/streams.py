@@ -69,6 +69,18 @@ class BodySource(Protocol):
     def finish(self) -> ExpectedDigests: ...
 
 
+class OpenEndedBody(BodySource, Protocol):
+    """A body whose size shows only near its end.
+
+    It has at least `certain_bytes`, which are read first. Then `settle` finds how many are left to read, and may hold
+    them. `size_bytes` is the most it can have until then, and its size from then on.
+    """
+
+    certain_bytes: int
+
+    def settle(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRegion:
     """Bytes of an open file, verified just now; they may go out by sendfile until the next region is asked for."""

@@ -143,8 +143,32 @@ def add_hoisted(headers: dict[str, str], name: str, value: str) -> None:
     headers[lower] = value
 
 
+def read_form_scope(credential: str, *, region: str) -> tuple[str, str]:
+    """Access key id and day of a form's x-amz-credential; raises AuthorizationQueryParametersError."""
+    return _scope(
+        credential, region, AuthorizationQueryParametersError, "Error parsing the X-Amz-Credential field; "
+    )
+
+
 def _claim(fields: Mapping[str, str], region: str, refusal: type[WireError], prefix: str) -> Claim:
-    parts = fields["Credential"].split("/")
+    access_key_id, day = _scope(fields["Credential"], region, refusal, prefix)
+    signature = fields["Signature"]
+    if len(signature) != _SIGNATURE_CHARS or signature.strip(_HEX_DIGITS):
+        raise SignatureDoesNotMatch(AWSAccessKeyId=access_key_id[:128])
+    signed_headers = tuple(fields["SignedHeaders"].split(";"))
+    if "" in signed_headers or len(set(signed_headers)) != len(signed_headers):
+        raise refusal(f"{prefix}SignedHeaders is malformed.")
+    return Claim(
+        access_key_id=access_key_id,
+        day=day,
+        scope=f"{day}/{region}/{SERVICE}/{TERMINATOR}",
+        signed_headers=signed_headers,
+        signature=signature,
+    )
+
+
+def _scope(credential: str, region: str, refusal: type[WireError], prefix: str) -> tuple[str, str]:
+    parts = credential.split("/")
     if len(parts) != 5 or not parts[0]:
         raise refusal(
             f'{prefix}the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
@@ -162,19 +186,7 @@ def _claim(fields: Mapping[str, str], region: str, refusal: type[WireError], pre
         raise refusal(f'{prefix}incorrect service {service[:64]!r}. This endpoint belongs to "s3".')
     if terminator != TERMINATOR:
         raise refusal(f'{prefix}incorrect terminal {terminator[:64]!r}. This endpoint uses "aws4_request".')
-    signature = fields["Signature"]
-    if len(signature) != _SIGNATURE_CHARS or signature.strip(_HEX_DIGITS):
-        raise SignatureDoesNotMatch(AWSAccessKeyId=access_key_id[:128])
-    signed_headers = tuple(fields["SignedHeaders"].split(";"))
-    if "" in signed_headers or len(set(signed_headers)) != len(signed_headers):
-        raise refusal(f"{prefix}SignedHeaders is malformed.")
-    return Claim(
-        access_key_id=access_key_id,
-        day=day,
-        scope=f"{day}/{region}/{SERVICE}/{TERMINATOR}",
-        signed_headers=signed_headers,
-        signature=signature,
-    )
+    return access_key_id, day
 
 
 def _unsupported(algorithm: str) -> WireError:

@@ -20,6 +20,7 @@ from dataplane.auth.claims import (
     read_authorization,
     read_presigned,
 )
+from dataplane.auth.form_signatures import read_form_claim
 from dataplane.auth.identity import Credential, Identity
 from dataplane.auth.signing_keys import SigningKeys
 from dataplane.auth.sigv2_presigned import is_presigned_v2, read_presigned_v2, verify_presigned_v2
@@ -32,7 +33,6 @@ from dataplane.wire.refusals import (
     InvalidArgument,
     InvalidRequest,
     InvalidToken,
-    NotImplementedYet,
     RequestTimeTooSkewed,
     SignatureDoesNotMatch,
 )
@@ -87,7 +87,7 @@ class Authenticator:
     ) -> None:
         self._credentials = credentials
         self._region = region
-        self._now_us = now_us
+        self.now_us = now_us
         self._signing_keys = signing_keys
 
     def authenticate(self, request: SignedRequest) -> Authenticated:
@@ -112,11 +112,26 @@ class Authenticator:
             return self._by_query_v2(request)
         if by_query:
             return self._by_query(request)
-        if request.method == "POST" and request.headers.get("content-type", "").startswith(
-            "multipart/form-data"
-        ):
-            raise NotImplementedYet("PostObject")
         raise AccessDenied
+
+    def authenticate_form(self, fields: Mapping[str, str]) -> Credential:
+        """Whose policy a form carries, once its signature was verified; raises a WireError. Names in lower case."""
+        claim = read_form_claim(fields, region=self._region)
+        credential = self._credential(claim.access_key_id)
+        if claim.day is None:
+            claim.require_v2(credential.secret)
+        else:
+            claim.require_v4(
+                self._signing_keys.key(
+                    access_key_id=claim.access_key_id,
+                    secret=credential.secret,
+                    day=claim.day,
+                    region=self._region,
+                )
+            )
+        if TOKEN_FIELD in fields:
+            raise _no_tokens()
+        return credential
 
     def _by_header(self, request: SignedRequest, authorization: str) -> Authenticated:
         headers = request.headers
@@ -173,7 +188,7 @@ class Authenticator:
 
     def _by_query_v2(self, request: SignedRequest) -> Authenticated:
         """A presigned URL of Signature Version 2; the route table says for which operations one will do."""
-        presigned = read_presigned_v2(request.target, request.headers, now_us=self._now_us())
+        presigned = read_presigned_v2(request.target, request.headers, now_us=self.now_us())
         payload = read_payload(presigned.headers.get(SHA256_FIELD, _UNSIGNED))
         credential = self._credential(presigned.access_key_id)
         verify_presigned_v2(presigned, method=request.method, target=request.target, secret=credential.secret)
@@ -226,7 +241,7 @@ class Authenticator:
         return credential
 
     def _require_fresh(self, signed_at_s: int) -> None:
-        now_us = self._now_us()
+        now_us = self.now_us()
         if abs(now_us // 1_000_000 - signed_at_s) > SKEW_MAX_S:
             raise RequestTimeTooSkewed(
                 "The difference between the request time and the server's time is too large.",
@@ -236,7 +251,7 @@ class Authenticator:
             )
 
     def _require_alive(self, signed_at_s: int, expires_s: int) -> None:
-        now_us = self._now_us()
+        now_us = self.now_us()
         now_s = now_us // 1_000_000
         if signed_at_s > now_s + SKEW_MAX_S:
             raise AccessDenied("Request is not yet valid", ServerTime=iso_time(now_us))

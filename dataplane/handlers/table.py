@@ -11,6 +11,7 @@ from dataplane.handlers.listings import ListingHandlers
 from dataplane.handlers.multipart import MultipartHandlers
 from dataplane.handlers.objects import ObjectHandlers
 from dataplane.handlers.ownership import Ownership
+from dataplane.handlers.posting import PostHandlers
 from engine.deployment.use_cases import UseCases
 from engine.errors import NoSuchKey
 
@@ -36,6 +37,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
         "PutBucketVersioning": buckets.put_bucket_versioning,
         "DeleteObjects": objects.delete_objects,
         "PutObject": objects.put_object,
+        "PostObject": PostHandlers(use.writer).post_object,
         "DeleteObject": objects.delete_object,
         "CopyObject": copies.copy_object,
         "CreateMultipartUpload": multipart.create,

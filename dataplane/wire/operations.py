@@ -46,6 +46,7 @@ class AuthKind(Enum):
     HEADER = "header"
     PRESIGNED = "presigned"
     PRESIGNED_V2 = "presigned, version 2"
+    FORM = "form"
 
 
 class PayloadKind(Enum):
@@ -80,10 +81,18 @@ _PAYLOADS: Mapping[AuthKind, Mapping[Body, frozenset[PayloadKind]]] = {
         Body.OBJECT: _WHOLE | {PayloadKind.STREAMING_UNSIGNED_TRAILER},
     },
     AuthKind.PRESIGNED_V2: dict.fromkeys(Body, frozenset({PayloadKind.UNSIGNED})),
+    # The policy is what is signed; the file only has to keep to it.
+    AuthKind.FORM: {
+        Body.NONE: frozenset(),
+        Body.DOCUMENT: frozenset(),
+        Body.OBJECT: frozenset({PayloadKind.UNSIGNED}),
+    },
 }
 
 
 _VERSION_4 = frozenset({AuthKind.HEADER, AuthKind.PRESIGNED})
+# What boto3 presigns by default is signed in the older version.
+_PRESIGNED = _VERSION_4 | {AuthKind.PRESIGNED_V2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +146,8 @@ def _served(
     body: Body = Body.NONE,
     parameters: frozenset[str] = frozenset(),
     is_copy: bool = False,
-    is_presigned_v2: bool = False,
+    auth_kinds: frozenset[AuthKind] = _VERSION_4,
 ) -> Operation:
-    """`is_presigned_v2`: what boto3 presigns by default, in the older version."""
     return Operation(
         name=name,
         method=method,
@@ -149,7 +157,7 @@ def _served(
         action=action,
         body=body,
         parameters=parameters,
-        auth_kinds=frozenset(AuthKind) if is_presigned_v2 else _VERSION_4,
+        auth_kinds=auth_kinds,
     )
 
 
@@ -212,7 +220,7 @@ SERVED = (
         Kind.OBJECT,
         action=Action.GET_OBJECT,
         parameters=_OVERRIDES | {"versionId"},
-        is_presigned_v2=True,
+        auth_kinds=_PRESIGNED,
     ),
     _served(
         "HeadObject",
@@ -220,10 +228,18 @@ SERVED = (
         Kind.OBJECT,
         action=Action.GET_OBJECT,
         parameters=_OVERRIDES | {"versionId"},
-        is_presigned_v2=True,
+        auth_kinds=_PRESIGNED,
     ),
     _served(
-        "PutObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, body=Body.OBJECT, is_presigned_v2=True
+        "PutObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, body=Body.OBJECT, auth_kinds=_PRESIGNED
+    ),
+    _served(
+        "PostObject",
+        "POST",
+        Kind.BUCKET,
+        action=Action.PUT_OBJECT,
+        body=Body.OBJECT,
+        auth_kinds=frozenset({AuthKind.FORM}),
     ),
     _served("CopyObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, is_copy=True),
     _served(
@@ -232,7 +248,7 @@ SERVED = (
         Kind.OBJECT,
         action=Action.DELETE_OBJECT,
         parameters=frozenset({"versionId"}),
-        is_presigned_v2=True,
+        auth_kinds=_PRESIGNED,
     ),
     _served("CreateMultipartUpload", "POST", Kind.OBJECT, "uploads", action=Action.PUT_OBJECT),
     _served(
@@ -242,7 +258,7 @@ SERVED = (
         "partNumber&uploadId",
         action=Action.PUT_OBJECT,
         body=Body.OBJECT,
-        is_presigned_v2=True,
+        auth_kinds=_PRESIGNED,
     ),
     _served(
         "CompleteMultipartUpload",

@@ -56,6 +56,10 @@ class EntityTooLarge(WireError):
     fault = S3Fault("EntityTooLarge", HTTPStatus.BAD_REQUEST)
 
 
+class EntityTooSmall(WireError):
+    fault = S3Fault("EntityTooSmall", HTTPStatus.BAD_REQUEST)
+
+
 class IllegalLocationConstraint(WireError):
     fault = S3Fault("IllegalLocationConstraintException", HTTPStatus.BAD_REQUEST)
 
@@ -98,6 +102,13 @@ class InvalidLocationConstraint(WireError):
     fault = S3Fault("InvalidLocationConstraint", HTTPStatus.BAD_REQUEST)
 
 
+class InvalidPolicyDocument(WireError):
+    fault = S3Fault("InvalidPolicyDocument", HTTPStatus.BAD_REQUEST)
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"Invalid Policy: {problem}")
+
+
 class InvalidRequest(WireError):
     fault = S3Fault("InvalidRequest", HTTPStatus.BAD_REQUEST)
 
@@ -117,6 +128,15 @@ class InvalidUri(WireError):
         super().__init__(message)
 
 
+class MalformedPostRequest(WireError):
+    fault = S3Fault("MalformedPOSTRequest", HTTPStatus.BAD_REQUEST)
+
+    def __init__(
+        self, message: str = "The body of your POST request is not well-formed multipart/form-data."
+    ) -> None:
+        super().__init__(message)
+
+
 class MalformedTrailer(WireError):
     fault = S3Fault("MalformedTrailerError", HTTPStatus.BAD_REQUEST)
 
@@ -133,6 +153,13 @@ class MalformedXml(WireError):
 
 class MaxMessageLengthExceeded(WireError):
     fault = S3Fault("MaxMessageLengthExceeded", HTTPStatus.BAD_REQUEST)
+
+
+class MaxPostPreDataLengthExceeded(WireError):
+    fault = S3Fault("MaxPostPreDataLengthExceededError", HTTPStatus.BAD_REQUEST)
+
+    def __init__(self) -> None:
+        super().__init__("Your POST request fields preceding the upload file were too large.")
 
 
 class MetadataTooLarge(WireError):

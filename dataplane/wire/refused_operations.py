@@ -46,7 +46,6 @@ _SINGLE: tuple[tuple[str, str, Kind, str], ...] = (
     ("UpdateBucketMetadataAnnotationTableConfiguration", "PUT", Kind.BUCKET, "metadataAnnotationTable"),
     ("UpdateBucketMetadataInventoryTableConfiguration", "PUT", Kind.BUCKET, "metadataInventoryTable"),
     ("UpdateBucketMetadataJournalTableConfiguration", "PUT", Kind.BUCKET, "metadataJournalTable"),
-    ("PostObject", "POST", Kind.BUCKET, ""),
     ("DeleteObjectAnnotation", "DELETE", Kind.OBJECT, "annotation&annotationName"),
     ("GetObjectAnnotation", "GET", Kind.OBJECT, "annotation&annotationName"),
     ("ListObjectAnnotations", "GET", Kind.OBJECT, "annotation"),

@@ -175,6 +175,13 @@ def copy_result(*, etag: str, modified_at_us: int, checksums: Sequence[Checksum]
     return _document("CopyObjectResult", inner + _checksums(checksums) + _checksum_type(checksums))
 
 
+def post_result(*, location: str, bucket: str, key: bytes, etag: str) -> bytes:
+    """What a form that asked for 201 gets (S3 API, POST object)."""
+    inner = _element("Location", escape(location)) + _element("Bucket", bucket)
+    inner += _element("Key", key_text(key, is_url_encoded=False)) + _etag(etag)
+    return _document("PostResponse", inner)
+
+
 def delete_result(deleted: Iterable[Deleted], failures: Iterable[DeleteFailure]) -> bytes:
     """Keys that are gone, and those that are not; a quiet request passes no deleted ones."""
     rows = "".join(map(_deleted_row, deleted))

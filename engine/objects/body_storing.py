@@ -12,7 +12,7 @@ from engine.objects.body import BodyPump
 from engine.objects.publishing import Publisher
 from engine.objects.storage_policy import StoragePolicy
 from engine.records import NewBlob, Segment
-from engine.streams import BodySource, Checksum, ChecksumAlgorithm
+from engine.streams import BodySource, Checksum, ChecksumAlgorithm, OpenEndedBody
 
 T = TypeVar("T")
 
@@ -51,10 +51,37 @@ class BodyStore:
         raises (BackendsUnavailable, BelowWriteQuorum, NoSpaceAnywhere), and what the commit raises. Whatever it
         raises, nothing became visible, but for OutcomeUnknown.
         """
+
+        def parts(pump: BodyPump, announcements: Announcements) -> list[BlobDraft]:
+            return self._store_blobs(body.size_bytes, order, pump, announcements)
+
+        return self._store(body, parts, unit, also)
+
+    def store_open_ended(
+        self,
+        body: OpenEndedBody,
+        order: BlobOrder,
+        unit: Callable[[Tx, StoredBody, Sequence[NewBlob]], T],
+    ) -> tuple[StoredBody, T]:
+        """As `store`: what is certain of the body first, in blobs of its own, and what is left when that is known."""
+
+        def parts(pump: BodyPump, announcements: Announcements) -> list[BlobDraft]:
+            certain = self._store_blobs(body.certain_bytes, order, pump, announcements)
+            return certain + self._store_blobs(body.settle(), order, pump, announcements)
+
+        return self._store(body, parts, unit, ())
+
+    def _store(
+        self,
+        body: BodySource,
+        parts: Callable[[BodyPump, Announcements], list[BlobDraft]],
+        unit: Callable[[Tx, StoredBody, Sequence[NewBlob]], T],
+        also: Sequence[ChecksumAlgorithm],
+    ) -> tuple[StoredBody, T]:
         announcements = Announcements()
         try:
             pump = BodyPump(body, also=also)
-            drafts = self._store_blobs(body.size_bytes, order, pump, announcements)
+            drafts = parts(pump, announcements)
             pump.finish()
             stored = StoredBody(
                 size_bytes=body.size_bytes,

@@ -1,6 +1,6 @@
 """PutObject: the bytes stand, synced and verified, before one transaction makes them the key's current version."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.errors import BucketQuotaExceeded, NoSuchKey, ObjectTooLarge, PreconditionFailed
@@ -17,7 +17,7 @@ from engine.objects.placing import Placer
 from engine.objects.storage_policy import StoragePolicy
 from engine.placement.replication import quorum_count
 from engine.records import ANY_ETAG, Bucket, NewBlob, NewVersion, ObjectHeaders, Published, Versioning
-from engine.streams import BodySource, Checksum
+from engine.streams import BodySource, Checksum, OpenEndedBody
 from engine.units import PUT_SIZE_MAX_BYTES
 
 
@@ -62,23 +62,24 @@ class Writer:
         and what the body raises.
         """
         check_size(body.size_bytes)
-        bucket = self._check_before(order, body.size_bytes)
-        self._check_places(bucket, body.size_bytes)
-        blob_order = BlobOrder(
+        blob_order = self._prepare(order, body.size_bytes)
+        stored, published = self._bodies.store(body, blob_order, _unit(order))
+        return _written(stored, published)
+
+    def put_open_ended(self, order: PutOrder, body: OpenEndedBody) -> Written:
+        """As `put`. Room is looked for before the first byte for what is certain; the commit decides."""
+        check_size(body.certain_bytes)
+        blob_order = self._prepare(order, body.certain_bytes)
+        stored, published = self._bodies.store_open_ended(body, blob_order, _unit(order))
+        return _written(stored, published)
+
+    def _prepare(self, order: PutOrder, size_bytes: int) -> BlobOrder:
+        bucket = self._check_before(order, size_bytes)
+        self._check_places(bucket, size_bytes)
+        return BlobOrder(
             scheme=self._policy.scheme_of(bucket),
             is_sealed=self._policy.is_sealed(bucket),
             hint=CardHint(bucket=order.bucket, key=order.key),
-        )
-
-        def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Published:
-            return publish(tx, _new_version(order, stored, blobs))
-
-        stored, published = self._bodies.store(body, blob_order, unit)
-        return Written(
-            version=published,
-            etag=stored.md5.hex(),
-            size_bytes=stored.size_bytes,
-            checksums=stored.checksums,
         )
 
     def check_room(self, bucket_name: BucketName, size_bytes: int) -> None:
@@ -161,6 +162,23 @@ def _check_conditions(tx: Tx, order: PutOrder) -> None:
         if etag is None:
             raise NoSuchKey(bucket=order.bucket, key=order.key)
         raise PreconditionFailed(condition="If-Match")
+
+
+def _unit(order: PutOrder) -> Callable[[Tx, StoredBody, Sequence[NewBlob]], Published]:
+    def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Published:
+        check_size(stored.size_bytes)
+        return publish(tx, _new_version(order, stored, blobs))
+
+    return unit
+
+
+def _written(stored: StoredBody, published: Published) -> Written:
+    return Written(
+        version=published,
+        etag=stored.md5.hex(),
+        size_bytes=stored.size_bytes,
+        checksums=stored.checksums,
+    )
 
 
 def _new_version(order: PutOrder, stored: StoredBody, blobs: Sequence[NewBlob]) -> NewVersion:

@@ -26,6 +26,7 @@ from engine.names import ObjectKey
 from engine.records import ListedVersion, ListingPage
 from engine.units import MIB
 from tests.support.sigv4_signer import Signer
+from tests.support.wire_bodies import BytesBody
 
 ROUNDS = 5
 CHUNK_BYTES = 64 * 1024
@@ -68,7 +69,7 @@ def main() -> None:
     show("parse the target", lambda: parse_target(raw_target.encode()))
     show("gather the headers", lambda: gather_fields(raw_headers))
     show("find the route", lambda: find_route("GET", target, headers))
-    show("the whole way in", lambda: enter("GET", target, headers, authenticator))
+    show("the whole way in", lambda: enter("GET", target, headers, BytesBody(b""), authenticator))
     show("read no conditions", lambda: ReadConditions.of(headers))
     show("read metadata of a PUT", lambda: read_object_headers(put_headers))
     _documents()

@@ -79,13 +79,16 @@ class InProcess:
         self.requests.append((method, target))
         try:
             fields = gather_fields((n.encode("latin-1"), v.encode("latin-1")) for n, v in headers)
-            entry = enter(method, parse_target(target.encode("latin-1")), fields, self._authenticator)
+            raw = BytesBody(body, piece_sizes=(1000, 7))
+            entry = enter(method, parse_target(target.encode("latin-1")), fields, raw, self._authenticator)
             exchange = Exchange(
-                environ={"wsgi.input": BytesBody(body, piece_sizes=(1000, 7))},
+                environ={"wsgi.input": raw},
                 request_id="R",
                 target=entry.target,
                 operation=entry.operation,
                 caller=entry.caller,
+                form=entry.form,
+                policy=entry.policy,
             )
             resp = Response()
             self._handlers[entry.operation.name](exchange, resp)

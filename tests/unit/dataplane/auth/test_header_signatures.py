@@ -400,12 +400,6 @@ def test_a_digest_without_the_key_is_no_signature(authenticator: Authenticator, 
     assert code(authenticator, with_authorization(headers, signature, forged)) == "SignatureDoesNotMatch"
 
 
-def test_a_form_upload_is_refused_by_name(authenticator: Authenticator) -> None:
-    headers = [HOST, ("content-type", "multipart/form-data; boundary=x")]
-
-    assert refusal(authenticator, "POST", "/bucket", headers).fault.code == "NotImplemented"
-
-
 def test_a_secret_that_changed_is_no_good_any_more(signer: Signer, clock: StandingClock) -> None:
     secrets = {signer.access_key_id: signer.secret}
 

@@ -16,6 +16,7 @@ CHANGES = {
     "DeleteBucket",
     "DeleteObjects",
     "PutObject",
+    "PostObject",
     "CopyObject",
     "DeleteObject",
     "CreateMultipartUpload",

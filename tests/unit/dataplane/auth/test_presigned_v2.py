@@ -18,6 +18,7 @@ from dataplane.auth.sigv4 import Authenticator
 from dataplane.wire.operations import SERVED, AuthKind, PayloadKind
 from dataplane.wire.refusals import WireError
 from tests.support.sigv4_signer import Signer, request
+from tests.support.wire_bodies import BytesBody
 from tests.unit.dataplane.auth.conftest import StandingClock
 
 KEY = AwsCredentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -54,7 +55,7 @@ def come_in(
 ) -> Entry | str:
     made = request(method, target, [HOST, *headers])
     try:
-        return enter(made.method, made.target, made.headers, authenticator)
+        return enter(made.method, made.target, made.headers, BytesBody(b""), authenticator)
     except WireError as error:
         return error.fault.code
 

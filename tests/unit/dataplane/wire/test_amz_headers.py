@@ -22,7 +22,7 @@ COPY = next(each for each in SERVED if each.name == "CopyObject")
 
 def headers_of_served_operations() -> Iterator[str]:
     model = botocore.session.get_session().get_service_model("s3")
-    for operation in SERVED:
+    for operation in (each for each in SERVED if each.name in model.operation_names):
         shape = model.operation_model(operation.name).input_shape
         for member in shape.members.values() if shape else ():
             place = member.serialization
