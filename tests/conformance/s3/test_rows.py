@@ -1,4 +1,4 @@
-"""Every row of the list of bad input has an answer: A signatures, B names, C bodies, E chunks, F objects, G HTTP, H forms.
+"""Every row of the list of bad input is answered for: signatures, names, bodies, chunks, objects, HTTP, forms (A to H).
 
 A row is covered by tests that carry its number, here and in `tests/chaos`, or by a test of a unit named below, or it is
 open: about an operation that is not built, which is then refused by name.
