@@ -23,6 +23,7 @@ from dataplane.passage import Ledger
 from dataplane.plane import Plane
 from dataplane.server.parking import Parking
 from dataplane.settings import admission_limits, server_settings
+from dataplane.wire.hosts import HostedBuckets
 from engine.deployment.credentials import AccessCredential
 from engine.deployment.opening import OpenDeployment, open_deployment
 
@@ -52,6 +53,7 @@ def build_plane(config: Path, *, version: str) -> Plane:
         handlers=handler_table(opened.use, region=settings.live.region),
         admission=admission,
         ledger=ledger,
+        hosts=HostedBuckets(settings.node.listen.domains),
         held_bytes_max=settings.live.storage.inline_buffer_bytes,
         host_id=base64.b64encode(opened.instance_id).decode("ascii"),
     )

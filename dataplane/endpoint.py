@@ -17,9 +17,10 @@ from dataplane.server.contract import HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
 from dataplane.wire.faults import Refusal, error_document, refusal_of
 from dataplane.wire.fields import gather_fields
+from dataplane.wire.hosts import HostedBuckets
 from dataplane.wire.refusals import S3Fault, WireError
 from dataplane.wire.target import parse_target
-from engine.errors import EngineError
+from engine.errors import EngineError, InvalidBucketName
 from engine.streams import FileRegion, RegionSource, WouldBlock
 
 STREAM_MEMORY_BYTES = 1024 * 1024
@@ -46,6 +47,7 @@ class Endpoint:
         handlers: Mapping[str, Handler],
         admission: Admission,
         ledger: Ledger,
+        hosts: HostedBuckets,
         held_bytes_max: int,
         host_id: str,
     ) -> None:
@@ -54,6 +56,7 @@ class Endpoint:
         self._handlers = handlers
         self._admission = admission
         self._ledger = ledger
+        self._hosts = hosts
         self._held_bytes_max = held_bytes_max
         self._host_id = host_id
         self._request_ids = RequestIds()
@@ -72,6 +75,14 @@ class Endpoint:
         resp.set_header("x-amz-request-id", passage.request_id)
         resp.set_header("x-amz-id-2", self._host_id)
         environ["penstock.ended"] = passage.ended
+
+    def names_bucket(self, environ: dict[str, Any]) -> bool:
+        """Whether the request's host is a bucket's: then no path is anything but a key."""
+        hosts = [value.decode("latin-1") for name, value in environ["penstock.headers"] if name == b"host"]
+        try:
+            return any(self._hosts.bucket_of(host) is not None for host in hosts)
+        except InvalidBucketName:
+            return True
 
     def refuse(self, code: str, status: int, message: str) -> tuple[list[tuple[str, str]], bytes]:
         """What the server itself refuses: a head or a body that is no HTTP, or a pool that is full."""
@@ -100,7 +111,8 @@ class Endpoint:
         )
         fields = gather_fields(environ["penstock.headers"])
         passage.user_agent = fields.get("user-agent", "")[:256]
-        target = passage.target = parse_target(environ["penstock.target"])
+        hosted = self._hosts.bucket_of(fields.get("host", ""))
+        target = passage.target = parse_target(environ["penstock.target"], hosted)
         entry = enter(method, target, fields, environ["wsgi.input"], self._authenticator)
         passage.target = entry.target
         passage.operation = entry.operation.name

@@ -107,9 +107,10 @@ class Plane:
     def _serve(self, req: Request, resp: Response, **_: str) -> None:
         environ = req.env
         target: bytes = environ["penstock.target"]
-        if target.startswith(PREFIX):
+        is_s3 = environ["penstock.listener"] != METRICS_LISTENER
+        if target.startswith(PREFIX) and not (is_s3 and self._endpoint.names_bucket(environ)):
             self._health.serve(req, resp)
-        elif environ["penstock.listener"] != METRICS_LISTENER:
+        elif is_s3:
             self._endpoint.serve(req, resp)
         elif target.partition(b"?")[0] == METRICS_PATH:
             serve_metrics(req, resp)

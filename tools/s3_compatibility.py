@@ -23,9 +23,11 @@ botocore's model of S3 and finds each of them here: served, without meaning, or 
 CHOICES = """\
 ## Where S3 leaves a choice
 
-- **Addressing** is path-style. The path is split at the first `/` behind the bucket as sent, then percent-decoded once,
-  strictly; keys are opaque UTF-8 of up to 1,024 bytes without NUL: `//`, `.`, `..` and a trailing `/` belong to
-  them. `+` is a plus, in paths and queries alike.
+- **Addressing** is path-style, and virtual-host style under the domains of `listen.domains`: there the host names the
+  bucket, and the path is the key alone. Every other host means path style.
+- **Paths** are split at the first `/` behind the bucket as sent, then percent-decoded once, strictly; keys are opaque
+  UTF-8 of up to 1,024 bytes without NUL: `//`, `.`, `..` and a trailing `/` belong to them. `+` is a plus, in paths
+  and queries alike.
 - **Signatures** are Signature Version 4, in the Authorization header or presigned. Paths are verified exactly as sent.
   The host and every `x-amz-*` header must be signed, `x-amz-cf-id` excepted. `x-amz-*` headers that an SDK signed into
   a presigned URL count as headers. A signed request may come again within the 15 minutes its clock may differ: a

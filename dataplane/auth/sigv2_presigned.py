@@ -139,9 +139,11 @@ def string_to_sign(presigned: PresignedV2, content_type: str, *, method: str, ta
     parameters = "&".join(
         name if name in bare else f"{name}={value.encode().decode('latin-1')}" for name, value in named
     )
+    # The older version signs the bucket as part of the path, wherever it stood.
+    folder = f"/{target.bucket}" if target.is_hosted else ""
     return (
         f"{method}\n{headers.get('content-md5', '')}\n{content_type}\n{presigned.expires}\n{amz}"
-        f"{target.raw_path.decode('latin-1')}" + (f"?{parameters}" if parameters else "")
+        f"{folder}{target.raw_path.decode('latin-1')}" + (f"?{parameters}" if parameters else "")
     )
 
 

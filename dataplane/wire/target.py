@@ -1,4 +1,4 @@
-"""The raw request target taken apart once: bucket, key and query of a path-style request."""
+"""The raw request target taken apart once: bucket, key and query, in path style or under a bucket's own host."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +25,7 @@ class Target:
     """What a request is about. `raw_path` and `raw_query` are the bytes as sent: signatures are over them.
 
     `query` keeps order and repetition; names and values are percent-decoded once, and `+` is a plus everywhere.
+    `is_hosted`: the bucket stood in the host, and the path holds the key alone.
     """
 
     bucket: BucketName | None
@@ -32,6 +33,7 @@ class Target:
     query: tuple[tuple[str, str], ...]
     raw_path: bytes
     raw_query: bytes
+    is_hosted: bool = False
 
     def get(self, name: str) -> str | None:
         """The first value of a query parameter, empty for a bare name."""
@@ -44,13 +46,13 @@ class Target:
         return any(each == name for each, _ in self.query)
 
 
-def parse_target(raw: bytes) -> Target:
+def parse_target(raw: bytes, hosted: BucketName | None = None) -> Target:
     """`read_target`, remembered for short targets: hot objects are asked for again and again."""
-    return _remembered_target(raw) if len(raw) <= REMEMBERED_BYTES_MAX else read_target(raw)
+    return _remembered_target(raw, hosted) if len(raw) <= REMEMBERED_BYTES_MAX else read_target(raw, hosted)
 
 
-def read_target(raw: bytes) -> Target:
-    """Parse an origin-form target (RFC 9112, section 3.2.1) in path style.
+def read_target(raw: bytes, hosted: BucketName | None = None) -> Target:
+    """Parse an origin-form target (RFC 9112, section 3.2.1), in path style without a bucket `hosted` by the host.
 
     The path is split at the first `/` after the bucket as sent, then decoded, so that an escaped slash never moves
     the border; keys are opaque and never normalised: `a//b`, `..` and a trailing slash stay what they are. Raises
@@ -61,6 +63,15 @@ def read_target(raw: bytes) -> Target:
         raise InvalidUri
     raw_path, _, raw_query = raw.partition(b"?")
     query = parse_query(raw_query) if raw_query else ()
+    if hosted is not None:
+        return Target(
+            bucket=hosted,
+            key=_key(raw_path[1:]) if raw_path != b"/" else None,
+            query=query,
+            raw_path=raw_path,
+            raw_query=raw_query,
+            is_hosted=True,
+        )
     if raw_path == b"/":
         return Target(bucket=None, key=None, query=query, raw_path=raw_path, raw_query=raw_query)
     if raw_path == OBJECT_LAMBDA_PATH:

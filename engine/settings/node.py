@@ -9,7 +9,7 @@ from engine.settings.database import DatabaseSettings
 from engine.settings.quantities import Absent, Address, AddressText, Count, PathOnDisk
 from engine.settings.secret import Secret
 from engine.settings.section import Section
-from engine.settings.texts import NodeName
+from engine.settings.texts import HostDomain, NodeName
 
 THREADS_STREAMING_MAX = 256
 
@@ -47,8 +47,8 @@ class ListenSettings(Section):
     tls: Absent = None
     """Certificate, key and client authority."""
 
-    domains: Absent = None
-    """Domains for virtual-host style; path style needs none."""
+    domains: tuple[HostDomain, ...] = ()
+    """Domains for virtual-host style: `bucket.domain` names the bucket. Every other host means path style."""
 
 
 class ProcessSettings(Section):

@@ -49,6 +49,15 @@ DomainName = Annotated[
         _text(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,126}", "a failure domain is letters, digits and . _ : / -")
     ),
 ]
+HostDomain = Annotated[
+    str,
+    BeforeValidator(
+        _text(
+            r"(?=.{1,190}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+            "a domain is a name in DNS in lower case, such as s3.example.org, without port",
+        )
+    ),
+]
 RegionName = Annotated[
     str, BeforeValidator(_text(r"[a-z0-9][a-z0-9-]{0,31}", "a region is 1 to 32 of a-z, 0-9 and dash"))
 ]

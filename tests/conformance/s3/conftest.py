@@ -18,6 +18,7 @@ from tests.support.served import Served
 
 OTHER_KEY_ID, OTHER_SECRET = "OTHERACCOUNTKEY", "a secret of the other account"
 READER_KEY_ID, READER_SECRET = "READERKEY", "a secret of one who reads"
+DOMAIN, DOMAIN_BELOW = "s3.test", "below.s3.test"
 REST_TIMEOUT_S = 10.0
 _MORE_IDENTITIES = f"""
 processes:
@@ -33,6 +34,7 @@ identities:
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     def edited(text: str) -> str:
         text = text.replace("\nidentities:\n", _MORE_IDENTITIES)
+        text = text.replace("\nlisten:\n", f"\nlisten:\n  domains: [{DOMAIN}, {DOMAIN_BELOW}]\n")
         if request.param == "sqlite":
             return text
         return with_database(text, shared_server(), shared_server().create_empty_database())

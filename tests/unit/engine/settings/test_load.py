@@ -103,7 +103,6 @@ def test_an_empty_section_asks_for_nothing(load: Load) -> None:
     [
         ("listen: {tls: {cert: a, key: b}}", "listen.tls", "listen.tls"),
         ("listen: {ui: '127.0.0.1:9002'}", "listen.ui", "listen.ui"),
-        ("listen: {domains: [s3.example]}", "listen.domains", "listen.domains"),
         ("routing: weighted", "routing", "routing weighted"),
         ("routing: cost", "routing", "routing cost"),
         ("rate_limits: {per_address: 10}", "rate_limits", "rate_limits"),
