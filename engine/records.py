@@ -21,6 +21,13 @@ class Versioning(Enum):
     SUSPENDED = "suspended"
 
 
+class DocumentKind(Enum):
+    """Documents that a bucket may have; the value is what the database says."""
+
+    CORS = "cors"
+    TAGGING = "tagging"
+
+
 class Sealing(Enum):
     """Whether blobs are sealed before they are stored."""
 

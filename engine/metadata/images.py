@@ -255,6 +255,30 @@ BUCKET_DELETED = Kind(
     fields=_fields("buckets", ("id", "bucket_id", Form.INTEGER)),
 )
 
+BUCKET_DOCUMENT = RowKind(
+    name="bucket_document",
+    tells="A document of a bucket was made, or changed.",
+    reads="image_bucket_document",
+    restores="restore_bucket_document",
+    fields=_fields(
+        "bucket_configs",
+        ("bucket", "bucket_id", Form.INTEGER),
+        ("kind", "kind", Form.TEXT),
+        ("document", "document", Form.TEXT),
+        ("revision", "revision", Form.INTEGER),
+    ),
+)
+
+BUCKET_DOCUMENT_DELETED = Kind(
+    name="bucket_document_deleted",
+    tells="A document of a bucket is gone.",
+    fields=_fields(
+        "bucket_configs",
+        ("bucket", "bucket_id", Form.INTEGER),
+        ("kind", "kind", Form.TEXT),
+    ),
+)
+
 VERSION = Kind(
     name="version",
     tells="A version was published; one of the same version id gave way to it.",
@@ -320,18 +344,19 @@ ROW_KINDS: Mapping[str, RowKind] = {
         ACCESS_KEY,
         ADMIN_TOKEN,
         BUCKET,
+        BUCKET_DOCUMENT,
     )
 }
 KINDS: Mapping[str, Kind] = {
     **ROW_KINDS,
-    **{kind.name: kind for kind in (BUCKET_DELETED, VERSION, MARKER, REMOVED)},
+    **{kind.name: kind for kind in (BUCKET_DELETED, BUCKET_DOCUMENT_DELETED, VERSION, MARKER, REMOVED)},
 }
 
 TABLES: Mapping[str, tuple[Kind, ...]] = {
     "deployment": (DEPLOYMENT,),
     "accounts": (ACCOUNT,),
     "buckets": (BUCKET, BUCKET_DELETED),
-    "bucket_configs": (),
+    "bucket_configs": (BUCKET_DELETED, BUCKET_DOCUMENT, BUCKET_DOCUMENT_DELETED),
     "keys": (KEY,),
     "backends": (BACKEND,),
     "backend_states": (BACKEND,),

@@ -20,6 +20,7 @@ from engine.metadata.images import (
     BACKEND,
     BUCKET,
     BUCKET_DELETED,
+    BUCKET_DOCUMENT_DELETED,
     IDENTITY,
     KINDS,
     MARKER,
@@ -119,6 +120,8 @@ def _apply(
         _restore_bucket(tx, values)
     elif kind is BUCKET_DELETED:
         _delete_bucket(tx, cast(int, values["bucket_id"]))
+    elif kind is BUCKET_DOCUMENT_DELETED:
+        tx.run("delete_bucket_document", values)
     elif kind is BACKEND:
         _restore_backend(tx, values)
     elif kind is ADMIN_TOKEN:

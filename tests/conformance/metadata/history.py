@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from engine.metadata import (
     accounts,
     backends,
+    bucket_documents,
     buckets,
     deployments,
     generations,
@@ -27,6 +28,7 @@ from engine.records import (
     BackendState,
     Bucket,
     Copies,
+    DocumentKind,
     NewBlob,
     NewVersion,
     ObjectHeaders,
@@ -76,6 +78,7 @@ class History:
             (1, self.abort),
             (2, self.version),
             (2, self.change_bucket),
+            (2, self.change_document),
             (1, self.replace_bucket),
             (1, lambda: self.make_key(f"key-{self.count()}".encode(), "active")),
             (2, self.change_identity),
@@ -221,6 +224,15 @@ class History:
                 quota_bytes=self.chance.choice([None, 1_000_000]),
             )
         )
+
+    def change_document(self) -> None:
+        name, kind = self.bucket().name, self.chance.choice(list(DocumentKind))
+        document = self.chance.choice([None, "[1]", '["ä"]'])
+        if document is None:
+            self.store.write(partial(bucket_documents.delete_document, name=name, kind=kind))
+        else:
+            put = partial(bucket_documents.put_document, name=name, kind=kind, document=document)
+            self.store.write(put)
 
     def replace_bucket(self) -> None:
         """Empty one and delete it, with uploads that are open, and make one of that name again."""
