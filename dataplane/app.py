@@ -18,6 +18,7 @@ from dataplane.handlers.table import handler_table
 from dataplane.health import Health
 from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Admission
+from dataplane.middleware.cross_origin import CrossOrigin
 from dataplane.middleware.measures import Measures, ProcessMeasures
 from dataplane.passage import Ledger
 from dataplane.plane import Plane
@@ -50,6 +51,7 @@ def build_plane(config: Path, *, version: str) -> Plane:
     ledger = Ledger(measures=measures, access_log=access_log, now_us=opened.clock.now_us)
     endpoint = Endpoint(
         authenticator=authenticator,
+        cross_origin=CrossOrigin(opened.use.documents),
         handlers=handler_table(opened.use, region=settings.live.region),
         admission=admission,
         ledger=ledger,

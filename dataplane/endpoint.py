@@ -12,9 +12,11 @@ from dataplane.auth.sigv4 import Authenticator
 from dataplane.exchange import Exchange
 from dataplane.handlers.table import Handler
 from dataplane.middleware.admission import Admission, Flow
+from dataplane.middleware.cross_origin import CrossOrigin
 from dataplane.passage import Ledger, Passage, RequestIds
 from dataplane.server.contract import HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
+from dataplane.wire.cors import ORIGIN_FIELD
 from dataplane.wire.faults import Refusal, error_document, refusal_of
 from dataplane.wire.fields import gather_fields
 from dataplane.wire.hosts import HostedBuckets
@@ -26,6 +28,10 @@ from engine.streams import FileRegion, RegionSource, WouldBlock
 STREAM_MEMORY_BYTES = 1024 * 1024
 """What a streamed body is counted as: blocks on their way to several backends."""
 
+PREFLIGHT = "Preflight"
+"""What OPTIONS is counted and logged as; it is no operation of S3's, and nobody signs it."""
+
+_ORIGIN_KEY = "penstock.origin"
 _ON_LOOP = (Lane.INLINE, Lane.PARKING)
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_FAULTS: Mapping[type[BodyError], S3Fault] = {
@@ -44,6 +50,7 @@ class Endpoint:
         self,
         *,
         authenticator: Authenticator,
+        cross_origin: CrossOrigin,
         handlers: Mapping[str, Handler],
         admission: Admission,
         ledger: Ledger,
@@ -53,6 +60,7 @@ class Endpoint:
     ) -> None:
         """Bodies up to `held_bytes_max` are counted whole against the memory for bodies in flight."""
         self._authenticator = authenticator
+        self._cross_origin = cross_origin
         self._handlers = handlers
         self._admission = admission
         self._ledger = ledger
@@ -72,6 +80,9 @@ class Endpoint:
             raise
         except Exception as error:
             self._refuse(environ, resp, passage, error)
+        origin = environ.get(_ORIGIN_KEY)
+        if origin is not None:
+            self._cross_origin.describe(passage.target, environ["REQUEST_METHOD"], origin, resp)
         resp.set_header("x-amz-request-id", passage.request_id)
         resp.set_header("x-amz-id-2", self._host_id)
         environ["penstock.ended"] = passage.ended
@@ -113,6 +124,12 @@ class Endpoint:
         passage.user_agent = fields.get("user-agent", "")[:256]
         hosted = self._hosts.bucket_of(fields.get("host", ""))
         target = passage.target = parse_target(environ["penstock.target"], hosted)
+        if ORIGIN_FIELD in fields:
+            environ[_ORIGIN_KEY] = fields[ORIGIN_FIELD]
+        if method == "OPTIONS":
+            passage.operation = PREFLIGHT
+            self._cross_origin.answer_preflight(target, fields, resp)
+            return
         entry = enter(method, target, fields, environ["wsgi.input"], self._authenticator)
         passage.target = entry.target
         passage.operation = entry.operation.name

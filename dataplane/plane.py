@@ -23,7 +23,7 @@ TICK_S = 0.5
 SETTLE_S = 0.05
 """Short, so that what has gathered never keeps requests waiting for long."""
 
-_NEVER_BODY = frozenset({"GET", "HEAD"})
+_NEVER_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _log = logging.getLogger("penstock.dataplane")
 
@@ -79,8 +79,6 @@ class Plane:
         """Reads run on the loop until they would wait, small writes until they wait for a commit; the rest streams."""
         if method in _NEVER_BODY:
             return Lane.SHORT if target.partition(b"?")[0] == METRICS_PATH else self._read_lane
-        if method == "OPTIONS":
-            return Lane.INLINE
         if content_length is None:
             if any(name == b"transfer-encoding" for name, _ in headers):
                 return Lane.STREAMING

@@ -25,6 +25,8 @@ class DocumentKind(Enum):
     """Documents that a bucket may have; the value is what the database says."""
 
     CORS = "cors"
+    OWNERSHIP = "ownership"
+    PUBLIC_ACCESS = "public_access"
     TAGGING = "tagging"
 
 

@@ -28,9 +28,26 @@ _READS = frozenset(
         Action.GET_OBJECT,
         Action.LIST_VERSIONS,
         Action.GET_VERSIONING,
+        Action.GET_BUCKET_ACL,
+        Action.GET_OBJECT_ACL,
+        Action.GET_ACCELERATION,
+        Action.GET_CORS,
+        Action.GET_ENCRYPTION,
+        Action.GET_LIFECYCLE,
+        Action.GET_LOGGING,
+        Action.GET_NOTIFICATION,
+        Action.GET_LOCK_CONFIGURATION,
+        Action.GET_OWNERSHIP,
+        Action.GET_POLICY,
+        Action.GET_POLICY_STATUS,
+        Action.GET_PUBLIC_ACCESS,
+        Action.GET_REPLICATION,
+        Action.GET_REQUEST_PAYMENT,
+        Action.GET_BUCKET_TAGGING,
+        Action.GET_WEBSITE,
     }
 )
-_WRITES = frozenset({Action.PUT_OBJECT, Action.DELETE_OBJECT, Action.ABORT_UPLOAD})
+_WRITES = frozenset({Action.PUT_OBJECT, Action.DELETE_OBJECT, Action.ABORT_UPLOAD, Action.PUT_OBJECT_ACL})
 
 ALLOWED: Mapping[Role, frozenset[Action]] = {
     Role.READER: _READS,

@@ -5,6 +5,14 @@ from collections.abc import Callable, Mapping
 from falcon import Response
 
 from dataplane.exchange import Exchange
+from dataplane.handlers.bucket_documents import (
+    CORS,
+    OWNERSHIP,
+    PUBLIC_ACCESS,
+    TAGGING,
+    BucketDocumentHandlers,
+    DocumentForm,
+)
 from dataplane.handlers.buckets import BucketHandlers
 from dataplane.handlers.copying import CopyHandlers
 from dataplane.handlers.listings import ListingHandlers
@@ -12,10 +20,19 @@ from dataplane.handlers.multipart import MultipartHandlers
 from dataplane.handlers.objects import ObjectHandlers
 from dataplane.handlers.ownership import Ownership
 from dataplane.handlers.posting import PostHandlers
+from dataplane.handlers.unset import ObjectAclHandlers, bucket_handlers
 from engine.deployment.use_cases import UseCases
 from engine.errors import NoSuchKey
 
 Handler = Callable[[Exchange, Response], None]
+
+_DOCUMENTS: Mapping[str, DocumentForm] = {
+    "BucketCors": CORS,
+    "BucketOwnershipControls": OWNERSHIP,
+    "BucketTagging": TAGGING,
+    "PublicAccessBlock": PUBLIC_ACCESS,
+}
+"""Documents that are kept, by their name in the operations' names."""
 
 
 def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
@@ -25,6 +42,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
     objects = ObjectHandlers(use.reader, use.writer, use.remover)
     copies = CopyHandlers(use.reader, use.copier, ownership)
     listings = ListingHandlers(use.listings)
+    acls = ObjectAclHandlers(use.reader)
     multipart = MultipartHandlers(use.multipart)
     of_own_buckets: Mapping[str, Handler] = {
         "HeadBucket": buckets.head_bucket,
@@ -46,15 +64,30 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
         "AbortMultipartUpload": multipart.abort,
         "ListParts": multipart.list_parts,
         "ListMultipartUploads": multipart.list_uploads,
+        **_document_handlers(use),
+        **bucket_handlers(),
     }
     # A read finds the bucket's row beside the version's, and asks it there: no second look-up on the hot path.
-    reads: Mapping[str, Handler] = {"GetObject": objects.get_object, "HeadObject": objects.head_object}
+    reads: Mapping[str, Handler] = {
+        "GetObject": objects.get_object,
+        "HeadObject": objects.head_object,
+        "GetObjectAcl": acls.get,
+        "PutObjectAcl": acls.put,
+    }
     return {
         "ListBuckets": buckets.list_buckets,
         "CreateBucket": buckets.create_bucket,
         **{name: _behind(ownership, handler) for name, handler in of_own_buckets.items()},
         **{name: _silent_about_others(ownership, handler) for name, handler in reads.items()},
     }
+
+
+def _document_handlers(use: UseCases) -> Mapping[str, Handler]:
+    handlers: dict[str, Handler] = {}
+    for name, form in _DOCUMENTS.items():
+        made = BucketDocumentHandlers(use.documents, form)
+        handlers |= {f"Get{name}": made.get, f"Put{name}": made.put, f"Delete{name}": made.delete}
+    return handlers
 
 
 def _behind(ownership: Ownership, handler: Handler) -> Handler:

@@ -54,6 +54,8 @@ HARMLESS = frozenset(
     {
         # The caller agrees to pay, and nobody asks it to.
         "x-amz-request-payer",
+        # Of notifications, of which none is taken.
+        "x-amz-skip-destination-validation",
         # Asks for the state of restores, and nothing here was ever archived.
         "x-amz-optional-object-attributes",
     }

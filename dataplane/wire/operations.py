@@ -36,6 +36,38 @@ class Action(Enum):
     LIST_VERSIONS = "s3:ListBucketVersions"
     GET_VERSIONING = "s3:GetBucketVersioning"
     PUT_VERSIONING = "s3:PutBucketVersioning"
+    GET_BUCKET_ACL = "s3:GetBucketAcl"
+    PUT_BUCKET_ACL = "s3:PutBucketAcl"
+    GET_OBJECT_ACL = "s3:GetObjectAcl"
+    PUT_OBJECT_ACL = "s3:PutObjectAcl"
+    GET_ACCELERATION = "s3:GetAccelerateConfiguration"
+    PUT_ACCELERATION = "s3:PutAccelerateConfiguration"
+    GET_CORS = "s3:GetBucketCORS"
+    PUT_CORS = "s3:PutBucketCORS"
+    GET_ENCRYPTION = "s3:GetEncryptionConfiguration"
+    PUT_ENCRYPTION = "s3:PutEncryptionConfiguration"
+    GET_LIFECYCLE = "s3:GetLifecycleConfiguration"
+    PUT_LIFECYCLE = "s3:PutLifecycleConfiguration"
+    GET_LOGGING = "s3:GetBucketLogging"
+    PUT_LOGGING = "s3:PutBucketLogging"
+    GET_NOTIFICATION = "s3:GetBucketNotification"
+    PUT_NOTIFICATION = "s3:PutBucketNotification"
+    GET_LOCK_CONFIGURATION = "s3:GetBucketObjectLockConfiguration"
+    GET_OWNERSHIP = "s3:GetBucketOwnershipControls"
+    PUT_OWNERSHIP = "s3:PutBucketOwnershipControls"
+    GET_POLICY = "s3:GetBucketPolicy"
+    DELETE_POLICY = "s3:DeleteBucketPolicy"
+    GET_POLICY_STATUS = "s3:GetBucketPolicyStatus"
+    GET_PUBLIC_ACCESS = "s3:GetBucketPublicAccessBlock"
+    PUT_PUBLIC_ACCESS = "s3:PutBucketPublicAccessBlock"
+    GET_REPLICATION = "s3:GetReplicationConfiguration"
+    PUT_REPLICATION = "s3:PutReplicationConfiguration"
+    GET_REQUEST_PAYMENT = "s3:GetBucketRequestPayment"
+    PUT_REQUEST_PAYMENT = "s3:PutBucketRequestPayment"
+    GET_BUCKET_TAGGING = "s3:GetBucketTagging"
+    PUT_BUCKET_TAGGING = "s3:PutBucketTagging"
+    GET_WEBSITE = "s3:GetBucketWebsite"
+    DELETE_WEBSITE = "s3:DeleteBucketWebsite"
 
 
 class AuthKind(Enum):
@@ -161,7 +193,91 @@ def _served(
     )
 
 
+# Sub-resource, name in the operations' names, and the actions of those methods that are served.
+_BUCKET_DOCUMENTS: tuple[tuple[str, str, Mapping[str, Action]], ...] = (
+    ("acl", "BucketAcl", {"GET": Action.GET_BUCKET_ACL, "PUT": Action.PUT_BUCKET_ACL}),
+    (
+        "accelerate",
+        "BucketAccelerateConfiguration",
+        {"GET": Action.GET_ACCELERATION, "PUT": Action.PUT_ACCELERATION},
+    ),
+    ("cors", "BucketCors", {"GET": Action.GET_CORS, "PUT": Action.PUT_CORS, "DELETE": Action.PUT_CORS}),
+    ("encryption", "BucketEncryption", {"GET": Action.GET_ENCRYPTION, "DELETE": Action.PUT_ENCRYPTION}),
+    ("lifecycle", "BucketLifecycleConfiguration", {"GET": Action.GET_LIFECYCLE}),
+    ("lifecycle", "BucketLifecycle", {"DELETE": Action.PUT_LIFECYCLE}),
+    ("logging", "BucketLogging", {"GET": Action.GET_LOGGING, "PUT": Action.PUT_LOGGING}),
+    (
+        "notification",
+        "BucketNotificationConfiguration",
+        {"GET": Action.GET_NOTIFICATION, "PUT": Action.PUT_NOTIFICATION},
+    ),
+    ("object-lock", "ObjectLockConfiguration", {"GET": Action.GET_LOCK_CONFIGURATION}),
+    (
+        "ownershipControls",
+        "BucketOwnershipControls",
+        {"GET": Action.GET_OWNERSHIP, "PUT": Action.PUT_OWNERSHIP, "DELETE": Action.PUT_OWNERSHIP},
+    ),
+    ("policy", "BucketPolicy", {"GET": Action.GET_POLICY, "DELETE": Action.DELETE_POLICY}),
+    ("policyStatus", "BucketPolicyStatus", {"GET": Action.GET_POLICY_STATUS}),
+    (
+        "publicAccessBlock",
+        "PublicAccessBlock",
+        {
+            "GET": Action.GET_PUBLIC_ACCESS,
+            "PUT": Action.PUT_PUBLIC_ACCESS,
+            "DELETE": Action.PUT_PUBLIC_ACCESS,
+        },
+    ),
+    ("replication", "BucketReplication", {"GET": Action.GET_REPLICATION, "DELETE": Action.PUT_REPLICATION}),
+    (
+        "requestPayment",
+        "BucketRequestPayment",
+        {"GET": Action.GET_REQUEST_PAYMENT, "PUT": Action.PUT_REQUEST_PAYMENT},
+    ),
+    (
+        "tagging",
+        "BucketTagging",
+        {
+            "GET": Action.GET_BUCKET_TAGGING,
+            "PUT": Action.PUT_BUCKET_TAGGING,
+            "DELETE": Action.PUT_BUCKET_TAGGING,
+        },
+    ),
+    ("website", "BucketWebsite", {"GET": Action.GET_WEBSITE, "DELETE": Action.DELETE_WEBSITE}),
+)
+VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
+"""How operations on documents are named after their methods."""
+
 SERVED = (
+    *(
+        _served(
+            VERBS[method] + name,
+            method,
+            Kind.BUCKET,
+            sub_resource,
+            action=action,
+            body=Body.DOCUMENT if method == "PUT" else Body.NONE,
+        )
+        for sub_resource, name, actions in _BUCKET_DOCUMENTS
+        for method, action in actions.items()
+    ),
+    _served(
+        "GetObjectAcl",
+        "GET",
+        Kind.OBJECT,
+        "acl",
+        action=Action.GET_OBJECT_ACL,
+        parameters=frozenset({"versionId"}),
+    ),
+    _served(
+        "PutObjectAcl",
+        "PUT",
+        Kind.OBJECT,
+        "acl",
+        action=Action.PUT_OBJECT_ACL,
+        body=Body.DOCUMENT,
+        parameters=frozenset({"versionId"}),
+    ),
     _served(
         "ListBuckets",
         "GET",

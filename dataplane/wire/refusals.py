@@ -36,6 +36,12 @@ class AccessDenied(WireError):
         super().__init__(message, **extra)
 
 
+class AccessForbidden(WireError):
+    """A browser's question that no rule of the bucket's says yes to."""
+
+    fault = S3Fault("AccessForbidden", HTTPStatus.FORBIDDEN)
+
+
 class AccessControlListNotSupported(WireError):
     fault = S3Fault("AccessControlListNotSupported", HTTPStatus.BAD_REQUEST)
 
@@ -50,6 +56,10 @@ class AuthorizationQueryParametersError(WireError):
 
 class BadDigest(WireError):
     fault = S3Fault("BadDigest", HTTPStatus.BAD_REQUEST)
+
+
+class BadRequest(WireError):
+    fault = S3Fault("BadRequest", HTTPStatus.BAD_REQUEST)
 
 
 class EntityTooLarge(WireError):
@@ -115,6 +125,10 @@ class InvalidRequest(WireError):
 
 class InvalidStorageClass(WireError):
     fault = S3Fault("InvalidStorageClass", HTTPStatus.BAD_REQUEST)
+
+
+class InvalidTag(WireError):
+    fault = S3Fault("InvalidTag", HTTPStatus.BAD_REQUEST)
 
 
 class InvalidToken(WireError):
@@ -188,6 +202,16 @@ class MissingRequestBody(WireError):
 
     def __init__(self, message: str = "Request Body is empty") -> None:
         super().__init__(message)
+
+
+class NotConfigured(WireError):
+    """A sub-resource of a bucket that was never set: 404 under a code of its own."""
+
+    fault = S3Fault("NoSuchConfiguration", HTTPStatus.NOT_FOUND)
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.fault = S3Fault(code, HTTPStatus.NOT_FOUND)
 
 
 class NotImplementedYet(WireError):

@@ -1,28 +1,18 @@
 """The operations of S3 that are not built: each answers 501 NotImplemented under its own name."""
 
-from dataplane.wire.operations import Kind, Operation
+from dataplane.wire.operations import VERBS, Kind, Operation
 
 _BUCKET_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
     # Sub-resource, name in the operations' names, methods that exist.
     ("abac", "BucketAbac", "GET PUT"),
-    ("accelerate", "BucketAccelerateConfiguration", "GET PUT"),
-    ("acl", "BucketAcl", "GET PUT"),
-    ("cors", "BucketCors", "GET PUT DELETE"),
-    ("encryption", "BucketEncryption", "GET PUT DELETE"),
-    ("lifecycle", "BucketLifecycleConfiguration", "GET PUT"),
-    ("logging", "BucketLogging", "GET PUT"),
+    ("encryption", "BucketEncryption", "PUT"),
+    ("lifecycle", "BucketLifecycleConfiguration", "PUT"),
     ("metadataConfiguration", "BucketMetadataConfiguration", "GET DELETE"),
     ("metadataTable", "BucketMetadataTableConfiguration", "GET DELETE"),
-    ("notification", "BucketNotificationConfiguration", "GET PUT"),
-    ("object-lock", "ObjectLockConfiguration", "GET PUT"),
-    ("ownershipControls", "BucketOwnershipControls", "GET PUT DELETE"),
-    ("policy", "BucketPolicy", "GET PUT DELETE"),
-    ("policyStatus", "BucketPolicyStatus", "GET"),
-    ("publicAccessBlock", "PublicAccessBlock", "GET PUT DELETE"),
-    ("replication", "BucketReplication", "GET PUT DELETE"),
-    ("requestPayment", "BucketRequestPayment", "GET PUT"),
-    ("tagging", "BucketTagging", "GET PUT DELETE"),
-    ("website", "BucketWebsite", "GET PUT DELETE"),
+    ("object-lock", "ObjectLockConfiguration", "PUT"),
+    ("policy", "BucketPolicy", "PUT"),
+    ("replication", "BucketReplication", "PUT"),
+    ("website", "BucketWebsite", "PUT"),
 )
 _NUMBERED_DOCUMENTS: tuple[tuple[str, str], ...] = (
     ("analytics", "BucketAnalyticsConfiguration"),
@@ -31,7 +21,6 @@ _NUMBERED_DOCUMENTS: tuple[tuple[str, str], ...] = (
     ("metrics", "BucketMetricsConfiguration"),
 )
 _OBJECT_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
-    ("acl", "ObjectAcl", "GET PUT"),
     ("attributes", "ObjectAttributes", "GET"),
     ("legal-hold", "ObjectLegalHold", "GET PUT"),
     ("retention", "ObjectRetention", "GET PUT"),
@@ -42,7 +31,6 @@ _SINGLE: tuple[tuple[str, str, Kind, str], ...] = (
     ("CreateBucketMetadataConfiguration", "POST", Kind.BUCKET, "metadataConfiguration"),
     ("CreateBucketMetadataTableConfiguration", "POST", Kind.BUCKET, "metadataTable"),
     ("CreateSession", "GET", Kind.BUCKET, "session"),
-    ("DeleteBucketLifecycle", "DELETE", Kind.BUCKET, "lifecycle"),
     ("UpdateBucketMetadataAnnotationTableConfiguration", "PUT", Kind.BUCKET, "metadataAnnotationTable"),
     ("UpdateBucketMetadataInventoryTableConfiguration", "PUT", Kind.BUCKET, "metadataInventoryTable"),
     ("UpdateBucketMetadataJournalTableConfiguration", "PUT", Kind.BUCKET, "metadataJournalTable"),
@@ -56,16 +44,12 @@ _SINGLE: tuple[tuple[str, str, Kind, str], ...] = (
     ("UpdateObjectEncryption", "PUT", Kind.OBJECT, "encryption"),
     ("GetObject with partNumber", "GET", Kind.OBJECT, "partNumber"),
     ("HeadObject with partNumber", "HEAD", Kind.OBJECT, "partNumber"),
-    ("CORS preflight", "OPTIONS", Kind.SERVICE, ""),
-    ("CORS preflight", "OPTIONS", Kind.BUCKET, ""),
-    ("CORS preflight", "OPTIONS", Kind.OBJECT, ""),
 )
-_VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
 
 
 def _documents(kind: Kind, rows: tuple[tuple[str, str, str], ...]) -> list[Operation]:
     return [
-        Operation(name=_VERBS[method] + name, method=method, kind=kind, selector=sub_resource)
+        Operation(name=VERBS[method] + name, method=method, kind=kind, selector=sub_resource)
         for sub_resource, name, methods in rows
         for method in methods.split()
     ]
@@ -77,7 +61,7 @@ def _numbered() -> list[Operation]:
         by_id = "&".join(sorted(("id", sub_resource)))
         operations += [
             Operation(name=verb + name, method=method, kind=Kind.BUCKET, selector=by_id)
-            for method, verb in _VERBS.items()
+            for method, verb in VERBS.items()
         ]
         operations.append(
             Operation(name=f"List{name}s", method="GET", kind=Kind.BUCKET, selector=sub_resource)

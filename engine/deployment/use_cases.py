@@ -7,6 +7,7 @@ from engine.clock import Clock, Ids
 from engine.metadata.store import Store
 from engine.objects.blob_writer import BlobWriter
 from engine.objects.body_storing import BodyStore
+from engine.objects.bucket_documents import BucketDocuments
 from engine.objects.buckets import Buckets
 from engine.objects.buffers import BlockPool
 from engine.objects.cards import Cards
@@ -35,6 +36,7 @@ class UseCases:
     """What clients' requests call, and what its process looks after."""
 
     buckets: Buckets
+    documents: BucketDocuments
     reader: Reader
     writer: Writer
     remover: Remover
@@ -100,6 +102,7 @@ def build_use_cases(
     completer = Completer(store, part_size_min_bytes=part_size_min_bytes)
     return UseCases(
         buckets=Buckets(store),
+        documents=BucketDocuments(store),
         reader=reader,
         writer=Writer(store=store, policy=policy, placer=placer, bodies=bodies),
         remover=Remover(store),

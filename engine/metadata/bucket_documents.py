@@ -9,9 +9,7 @@ from engine.metadata.store import Params, Store, Tx
 from engine.records import DocumentKind
 
 
-def put_document(
-    tx: Tx, name: str, kind: DocumentKind, document: str, account_id: int | None = None
-) -> None:
+def put_document(tx: Tx, name: str, kind: DocumentKind, document: str, account_id: int | None = None) -> None:
     """Set or replace a document; nothing happens when it says what is so already. Raises NoSuchBucket.
 
     The bucket's revision grows with every change, so a document read for a revision is never older than that.

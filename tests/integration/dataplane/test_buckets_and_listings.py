@@ -93,9 +93,9 @@ def test_a_reader_reads_and_a_bucket_list_limits(rig: ObjectRig, client: Any) ->
 @pytest.mark.parametrize(
     "call",
     [
-        "get_bucket_acl",
-        "get_bucket_policy",
-        "get_bucket_tagging",
+        "list_bucket_analytics_configurations",
+        "list_bucket_inventory_configurations",
+        "get_bucket_abac",
     ],
 )
 def test_b19_what_is_not_built_says_so(client: Any, call: str) -> None:

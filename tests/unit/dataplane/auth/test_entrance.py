@@ -147,7 +147,8 @@ def test_what_is_not_built_is_refused_by_name_to_those_who_may_ask(
     encrypted = signer.headers("PUT", extra=[("x-amz-server-side-encryption", "AES256")])
 
     assert (
-        come_in(authenticator, "GET", "/bucket?acl", signer.headers(target="/bucket?acl")) == "NotImplemented"
+        come_in(authenticator, "GET", "/bucket?abac", signer.headers(target="/bucket?abac"))
+        == "NotImplemented"
     )
     assert come_in(authenticator, "PUT", "/bucket/key", encrypted) == "NotImplemented"
 

@@ -11,27 +11,14 @@ def identity(role: Role, buckets: frozenset[str] | None = None) -> Identity:
     return Identity(name="n", account_id=1, account="main", role=role, buckets=buckets)
 
 
-CHANGES = {
-    "CreateBucket",
-    "DeleteBucket",
-    "DeleteObjects",
-    "PutObject",
-    "PostObject",
-    "CopyObject",
-    "DeleteObject",
-    "CreateMultipartUpload",
-    "UploadPart",
-    "CompleteMultipartUpload",
-    "AbortMultipartUpload",
-    "PutBucketVersioning",
-}
+READING = frozenset({"GET", "HEAD"})
 
 
 @pytest.mark.parametrize("operation", SERVED, ids=lambda each: each.name)
 def test_a_reader_changes_nothing(operation: Operation) -> None:
     assert operation.action is not None
 
-    if operation.name in CHANGES:
+    if operation.method not in READING:
         with pytest.raises(AccessDenied):
             authorise(identity(Role.READER), operation.action, "bucket")
     else:
