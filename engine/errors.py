@@ -141,6 +141,15 @@ class RangeNotSatisfiable(EngineError):
         self.size_bytes = size_bytes
 
 
+class NoSuchPart(EngineError):
+    """The object has no part of that number."""
+
+    def __init__(self, *, part_number: int, part_count: int) -> None:
+        super().__init__(f"the object has {part_count} parts and none of the number {part_number}")
+        self.part_number = part_number
+        self.part_count = part_count
+
+
 class PartOrder(EngineError):
     """The part list is not strictly ascending."""
 

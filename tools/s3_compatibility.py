@@ -59,6 +59,16 @@ CHOICES = """\
 - **Ranges**: one range; several, other units and malformed ones are ignored, and the whole object comes.
   `If-Range` counts.
 - **ETags** in conditions are compared strongly: weak ones match nothing.
+- **Conditions on writes** (PutObject, CopyObject, CompleteMultipartUpload) are `If-None-Match: *`, or `If-Match` with
+  one ETag or `*`; both at once and other forms are 501 `NotImplemented`, as in S3. Where nothing is, an ETag is 404
+  `NoSuchKey` and `*` is 412.
+- **Conditions on deletes** are `If-Match` with one ETag or `*`, and the time and the size of
+  `x-amz-if-match-last-modified-time` and `x-amz-if-match-size`, which S3 has for directory buckets only; each entry of
+  DeleteObjects may have its own. They are asked of the version that would go. Where nothing is, a condition on the ETag
+  is 412, and those on time and size hold.
+- **Parts by number**: `partNumber` is the number that the part was uploaded under. The checksum of a single part is not
+  kept once an upload is complete, so neither `partNumber` nor GetObjectAttributes tells it; sizes are told.
+- **UploadPartCopy** takes `bytes=first-last` only; a range beyond the end of the source is 416 `InvalidRange`.
 - **Access control lists**: the owner's (`private`, `bucket-owner-full-control`) are accepted, all others are 400
   `AccessControlListNotSupported`, as with enforced ownership.
 - **x-amz-expected-bucket-owner** is compared with the name of the caller's account, which alone reaches its buckets.

@@ -23,7 +23,10 @@ def answer_xml(resp: Response, document: bytes, status: HTTPStatus = HTTPStatus.
 def describe_version(
     resp: Response, stored: StoredVersion, headers: Mapping[str, str], overrides: Mapping[str, str]
 ) -> None:
-    """ETag, Last-Modified, metadata, the version's id, and checksums where they were asked for."""
+    """ETag, Last-Modified, metadata, the version's id, and checksums where they were asked for.
+
+    The checksums are those of the whole, so nothing but the whole may be said to have them.
+    """
     version = stored.version
     resp.content_type = None
     if stored.bucket.versioning is not Versioning.OFF:
@@ -33,8 +36,6 @@ def describe_version(
     resp.set_header("ETag", quoted(version.etag))
     resp.set_header("Last-Modified", http_date(version.created_at_us // 1_000_000))
     resp.set_header("Accept-Ranges", "bytes")
-    if version.part_count is not None:
-        resp.set_header("x-amz-mp-parts-count", str(version.part_count))
     if (
         version.checksums
         and headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"

@@ -18,11 +18,12 @@ from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies, read_remove_conditions
 from dataplane.wire.faults import fault_of, message_of
 from dataplane.wire.headers import quoted, read_object_headers, read_response_overrides
-from dataplane.wire.parameters import read_version_id
+from dataplane.wire.parameters import read_part_wish, read_version_id
 from dataplane.wire.ranges import parse_range
 from dataplane.wire.requests import ListedDelete, read_delete
 from dataplane.wire.xml_out import Deleted, DeleteFailure
 from engine.errors import EngineError
+from engine.objects.parts import Parts
 from engine.objects.read import Reader, Span
 from engine.objects.remove import RemoveOrder, Remover
 from engine.objects.write import PutOrder, Writer
@@ -32,8 +33,9 @@ from engine.records import Removed
 class ObjectHandlers:
     """Parse, call the engine, describe the answer, stream it. Engine errors pass through."""
 
-    def __init__(self, reader: Reader, writer: Writer, remover: Remover) -> None:
+    def __init__(self, reader: Reader, writer: Writer, remover: Remover, parts: Parts) -> None:
         self._reader = reader
+        self._parts = parts
         self._writer = writer
         self._remover = remover
 
@@ -46,7 +48,10 @@ class ObjectHandlers:
         self._read(exchange, resp, with_body=False)
 
     def _read(self, exchange: Exchange, resp: Response, *, with_body: bool) -> None:
-        version_id = read_version_id(exchange.target.get("versionId")) if exchange.target.query else None
+        version_id, part_number = None, None
+        if exchange.target.query:
+            version_id = read_version_id(exchange.target.get("versionId"))
+            part_number = read_part_wish(exchange.target, exchange.headers)
         stored = self._reader.find(exchange.bucket, exchange.key, version_id)
         require_own(exchange, stored.bucket)
         if stored.degraded_age_s is not None:
@@ -58,13 +63,18 @@ class ObjectHandlers:
             return
         asked = None
         if "range" in headers and range_applies(headers, etag=etag, modified_at_us=modified_at_us):
-            asked = parse_range(headers["range"], version.size_bytes)
+            ranged = parse_range(headers["range"], version.size_bytes)
+            asked = None if ranged is None else Span(start=ranged.start, stop=ranged.stop)
+        elif part_number is not None:
+            asked = self._parts.span(stored, part_number)
         describe_version(resp, stored, headers, read_response_overrides(exchange.target))
-        if asked is None:
-            span = Span(start=0, stop=version.size_bytes)
+        if part_number is not None and version.part_count is not None:
+            resp.set_header("x-amz-mp-parts-count", str(version.part_count))
+        span = asked or Span(start=0, stop=version.size_bytes)
+        if asked is None or span.start == span.stop:
+            # A part may be empty, and Content-Range has no words for that.
             resp.status = HTTPStatus.OK
         else:
-            span = Span(start=asked.start, stop=asked.stop)
             resp.status = HTTPStatus.PARTIAL_CONTENT
             resp.set_header("Content-Range", f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}")
         resp.content_length = span.stop - span.start

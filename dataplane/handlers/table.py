@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from falcon import Response
 
 from dataplane.exchange import Exchange
+from dataplane.handlers.attributes import AttributesHandlers
 from dataplane.handlers.bucket_documents import (
     CORS,
     OWNERSHIP,
@@ -19,6 +20,7 @@ from dataplane.handlers.listings import ListingHandlers
 from dataplane.handlers.multipart import MultipartHandlers
 from dataplane.handlers.objects import ObjectHandlers
 from dataplane.handlers.ownership import Ownership
+from dataplane.handlers.part_copying import PartCopyHandlers
 from dataplane.handlers.posting import PostHandlers
 from dataplane.handlers.unset import ObjectAclHandlers, bucket_handlers
 from engine.deployment.use_cases import UseCases
@@ -39,8 +41,10 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
     """The handler of every served operation by the operation's name; a test holds it against the route table."""
     ownership = Ownership(use.buckets)
     buckets = BucketHandlers(use.buckets, region)
-    objects = ObjectHandlers(use.reader, use.writer, use.remover)
+    objects = ObjectHandlers(use.reader, use.writer, use.remover, use.parts)
     copies = CopyHandlers(use.reader, use.copier, ownership)
+    part_copies = PartCopyHandlers(use.reader, use.part_copier, ownership)
+    attributes = AttributesHandlers(use.reader, use.parts)
     listings = ListingHandlers(use.listings)
     acls = ObjectAclHandlers(use.reader)
     multipart = MultipartHandlers(use.multipart)
@@ -60,6 +64,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
         "CopyObject": copies.copy_object,
         "CreateMultipartUpload": multipart.create,
         "UploadPart": multipart.upload_part,
+        "UploadPartCopy": part_copies.upload_part_copy,
         "CompleteMultipartUpload": multipart.complete,
         "AbortMultipartUpload": multipart.abort,
         "ListParts": multipart.list_parts,
@@ -71,6 +76,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
     reads: Mapping[str, Handler] = {
         "GetObject": objects.get_object,
         "HeadObject": objects.head_object,
+        "GetObjectAttributes": attributes.get_object_attributes,
         "GetObjectAcl": acls.get,
         "PutObjectAcl": acls.put,
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from dataplane.wire.checksums import CHECKSUM_FIELDS, SDK_ALGORITHM_FIELD, UNBUILT_CHECKSUM_FIELDS
 from dataplane.wire.conditions import MODIFIED_FIELD, SIZE_FIELD
+from dataplane.wire.copy_source import COPY_RANGE_FIELD
 from dataplane.wire.operations import Operation
 from dataplane.wire.refusals import (
     AccessControlListNotSupported,
@@ -15,8 +16,12 @@ from dataplane.wire.refusals import (
 )
 from dataplane.wire.routes import COPY_SOURCE_FIELD
 
-DELETE_CONDITION_FIELDS = frozenset({MODIFIED_FIELD, SIZE_FIELD})
-"""Conditions that only DeleteObject heeds; beside anything else they would be promised and not kept."""
+_ONLY_WITH = {
+    MODIFIED_FIELD: "DeleteObject",
+    SIZE_FIELD: "DeleteObject",
+    COPY_RANGE_FIELD: "UploadPartCopy",
+}
+"""Headers that one operation heeds; beside another they would promise what is not kept."""
 
 READ = frozenset(
     {
@@ -33,13 +38,18 @@ READ = frozenset(
         "x-amz-copy-source-if-modified-since",
         "x-amz-copy-source-if-none-match",
         "x-amz-copy-source-if-unmodified-since",
+        COPY_RANGE_FIELD,
         "x-amz-date",
         "x-amz-decoded-content-length",
         "x-amz-expected-bucket-owner",
+        "x-amz-max-parts",
         "x-amz-metadata-directive",
-        *DELETE_CONDITION_FIELDS,
+        MODIFIED_FIELD,
+        SIZE_FIELD,
         "x-amz-mp-object-size",
+        "x-amz-object-attributes",
         "x-amz-object-ownership",
+        "x-amz-part-number-marker",
         "x-amz-security-token",
         "x-amz-server-side-encryption",
         "x-amz-source-expected-bucket-owner",
@@ -67,7 +77,6 @@ REFUSED = frozenset(
         *UNBUILT_CHECKSUM_FIELDS,
         "x-amz-bucket-namespace",
         "x-amz-bypass-governance-retention",
-        "x-amz-copy-source-range",
         "x-amz-copy-source-server-side-encryption-customer-algorithm",
         "x-amz-copy-source-server-side-encryption-customer-key",
         "x-amz-copy-source-server-side-encryption-customer-key-md5",
@@ -133,7 +142,7 @@ def check_amz_headers(operation: Operation, headers: Mapping[str, str], *, accou
         if check is not None:
             check(value)
         elif (name.startswith(COPY_SOURCE_FIELD) and not operation.is_copy) or (
-            name in DELETE_CONDITION_FIELDS and operation.name != "DeleteObject"
+            operation.name != _ONLY_WITH.get(name, operation.name)
         ):
             raise InvalidRequest(f"{name} is not supported for {operation.name}.")
 

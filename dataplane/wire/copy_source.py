@@ -1,5 +1,6 @@
 """The source of a copy: x-amz-copy-source, its version, and the directive that goes with it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,10 @@ from dataplane.wire.target import percent_decoded
 from engine.errors import InvalidBucketName, InvalidKey
 from engine.names import BucketName, ObjectKey, bucket_name, object_key
 
+COPY_RANGE_FIELD = "x-amz-copy-source-range"
+
 _FIELD = "x-amz-copy-source"
+_RANGE = re.compile(r"bytes=([0-9]{1,19})-([0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,25 @@ def replaces_metadata(headers: Mapping[str, str]) -> bool:
     if directive not in {"COPY", "REPLACE"}:
         raise InvalidArgument("Unknown metadata directive.", name="x-amz-metadata-directive", value=directive)
     return directive == "REPLACE"
+
+
+def read_copy_range(headers: Mapping[str, str]) -> tuple[int, int] | None:
+    """First and last byte of x-amz-copy-source-range, null where it is not given.
+
+    Only `bytes=first-last` will do (S3 API, UploadPartCopy); raises WireError InvalidArgument.
+    """
+    text = headers.get(COPY_RANGE_FIELD)
+    if text is None:
+        return None
+    found = _RANGE.fullmatch(text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise InvalidArgument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            name=COPY_RANGE_FIELD,
+            value=text,
+        )
+    return int(found[1]), int(found[2])
 
 
 def _refusal(text: str) -> WireError:

@@ -36,6 +36,7 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.BodySizeMismatch: S3Fault("IncompleteBody", _S.BAD_REQUEST),
     errors.ObjectTooLarge: S3Fault("EntityTooLarge", _S.BAD_REQUEST),
     errors.RangeNotSatisfiable: S3Fault("InvalidRange", _S.REQUESTED_RANGE_NOT_SATISFIABLE),
+    errors.NoSuchPart: S3Fault("InvalidPartNumber", _S.REQUESTED_RANGE_NOT_SATISFIABLE),
     errors.PartOrder: S3Fault("InvalidPartOrder", _S.BAD_REQUEST),
     errors.InvalidPart: S3Fault("InvalidPart", _S.BAD_REQUEST),
     errors.PartTooSmall: S3Fault("EntityTooSmall", _S.BAD_REQUEST),
@@ -93,6 +94,7 @@ _MESSAGES: Mapping[str, str] = {
     "InvalidPart": "One or more of the specified parts could not be found. The part might not have been uploaded, "
     "or the specified entity tag might not have matched the part's entity tag.",
     "MethodNotAllowed": "The specified method is not allowed against this resource.",
+    "InvalidPartNumber": "The requested partnumber is not satisfiable.",
     "InvalidPartOrder": "The list of parts was not in ascending order. Parts must be ordered by part number.",
     "InvalidRange": "The requested range is not satisfiable.",
     "KeyTooLongError": "Your key is too long.",
@@ -201,6 +203,8 @@ def _extra_of(error: EngineError) -> Mapping[str, str]:
                 "MinSizeAllowed": str(error.min_bytes),
                 "PartNumber": str(error.part_number),
             }
+        case errors.NoSuchPart():
+            return {"PartNumberRequested": str(error.part_number), "ActualPartCount": str(error.part_count)}
         case errors.InvalidPart():
             return {"PartNumber": str(error.part_number)}
         case errors.RangeNotSatisfiable():

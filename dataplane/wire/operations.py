@@ -347,6 +347,32 @@ SERVED = (
         auth_kinds=_PRESIGNED,
     ),
     _served(
+        "GetObject",
+        "GET",
+        Kind.OBJECT,
+        "partNumber",
+        action=Action.GET_OBJECT,
+        parameters=_OVERRIDES | {"versionId"},
+        auth_kinds=_PRESIGNED,
+    ),
+    _served(
+        "HeadObject",
+        "HEAD",
+        Kind.OBJECT,
+        "partNumber",
+        action=Action.GET_OBJECT,
+        parameters=_OVERRIDES | {"versionId"},
+        auth_kinds=_PRESIGNED,
+    ),
+    _served(
+        "GetObjectAttributes",
+        "GET",
+        Kind.OBJECT,
+        "attributes",
+        action=Action.GET_OBJECT,
+        parameters=frozenset({"versionId"}),
+    ),
+    _served(
         "PutObject", "PUT", Kind.OBJECT, action=Action.PUT_OBJECT, body=Body.OBJECT, auth_kinds=_PRESIGNED
     ),
     _served(
@@ -375,6 +401,14 @@ SERVED = (
         action=Action.PUT_OBJECT,
         body=Body.OBJECT,
         auth_kinds=_PRESIGNED,
+    ),
+    _served(
+        "UploadPartCopy",
+        "PUT",
+        Kind.OBJECT,
+        "partNumber&uploadId",
+        action=Action.PUT_OBJECT,
+        is_copy=True,
     ),
     _served(
         "CompleteMultipartUpload",

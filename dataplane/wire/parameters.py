@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dataplane.wire.refusals import InvalidArgument
+from dataplane.wire.refusals import InvalidArgument, InvalidRequest
 from dataplane.wire.target import Target
 from engine.errors import NoSuchUpload
 from engine.records import HISTORY_START, NULL_VERSION_ID, HistoryPosition
@@ -146,6 +146,18 @@ def read_part_number(target: Target) -> int:
             value=text,
         )
     return number
+
+
+def read_part_wish(target: Target, headers: Mapping[str, str]) -> int | None:
+    """partNumber of a read, null where it is not given.
+
+    Raises WireError InvalidArgument, and InvalidRequest beside a Range, which would be a range of what?
+    """
+    if target.get("partNumber") is None:
+        return None
+    if "range" in headers:
+        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter.")
+    return read_part_number(target)
 
 
 def read_upload_id(target: Target) -> bytes:

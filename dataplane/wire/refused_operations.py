@@ -21,7 +21,6 @@ _NUMBERED_DOCUMENTS: tuple[tuple[str, str], ...] = (
     ("metrics", "BucketMetricsConfiguration"),
 )
 _OBJECT_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
-    ("attributes", "ObjectAttributes", "GET"),
     ("legal-hold", "ObjectLegalHold", "GET PUT"),
     ("retention", "ObjectRetention", "GET PUT"),
     ("tagging", "ObjectTagging", "GET PUT DELETE"),
@@ -42,8 +41,6 @@ _SINGLE: tuple[tuple[str, str, Kind, str], ...] = (
     ("RestoreObject", "POST", Kind.OBJECT, "restore"),
     ("SelectObjectContent", "POST", Kind.OBJECT, "select&select-type"),
     ("UpdateObjectEncryption", "PUT", Kind.OBJECT, "encryption"),
-    ("GetObject with partNumber", "GET", Kind.OBJECT, "partNumber"),
-    ("HeadObject with partNumber", "HEAD", Kind.OBJECT, "partNumber"),
 )
 
 
@@ -74,13 +71,6 @@ REFUSED = (
     *_numbered(),
     *_documents(Kind.OBJECT, _OBJECT_DOCUMENTS),
     *(Operation(name=name, method=method, kind=kind, selector=sub) for name, method, kind, sub in _SINGLE),
-    Operation(
-        name="UploadPartCopy",
-        method="PUT",
-        kind=Kind.OBJECT,
-        selector="partNumber&uploadId",
-        is_copy=True,
-    ),
 )
 
 SAME_ON_THE_WIRE = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dataplane.wire.attributes import AttributesQuery
 from dataplane.wire.checksums import checksum_text
 from dataplane.wire.parameters import (
     ListQuery,
@@ -14,6 +15,7 @@ from dataplane.wire.parameters import (
 from dataplane.wire.times import iso_time
 from dataplane.wire.xml_in import NAMESPACE
 from dataplane.wire.xml_text import escape, key_text
+from engine.objects.parts import ObjectPartsPage
 from engine.records import (
     Bucket,
     HistoryEntry,
@@ -22,6 +24,7 @@ from engine.records import (
     Part,
     Upload,
     UploadsPage,
+    Version,
     Versioning,
 )
 from engine.streams import Checksum
@@ -180,6 +183,37 @@ def post_result(*, location: str, bucket: str, key: bytes, etag: str) -> bytes:
     inner = _element("Location", escape(location)) + _element("Bucket", bucket)
     inner += _element("Key", key_text(key, is_url_encoded=False)) + _etag(etag)
     return _document("PostResponse", inner)
+
+
+def copy_part_result(*, etag: str, modified_at_us: int, checksums: Sequence[Checksum]) -> bytes:
+    inner = _element("LastModified", iso_time(modified_at_us)) + _etag(etag)
+    return _document("CopyPartResult", inner + _checksums(checksums))
+
+
+def object_attributes(version: Version, page: ObjectPartsPage | None, query: AttributesQuery) -> bytes:
+    """Only what was asked for. The ETag stands without quotes here, unlike everywhere else (S3 API)."""
+    names = query.names
+    inner = _element("ETag", version.etag) if "ETag" in names else ""
+    if "Checksum" in names and version.checksums:
+        inner += _element("Checksum", _checksums(version.checksums) + _checksum_type(version.checksums))
+    if "ObjectParts" in names and page is not None and version.part_count is not None:
+        inner += _element("ObjectParts", _object_parts(version.part_count, page, query))
+    if "StorageClass" in names:
+        inner += _element("StorageClass", version.headers.storage_class)
+    if "ObjectSize" in names:
+        inner += _element("ObjectSize", str(version.size_bytes))
+    return _document("GetObjectAttributesResponse", inner)
+
+
+def _object_parts(part_count: int, page: ObjectPartsPage, query: AttributesQuery) -> str:
+    last = page.parts[-1].part_number if page.parts else query.after
+    inner = _element("PartsCount", str(part_count)) + _element("PartNumberMarker", str(query.after))
+    inner += _element("NextPartNumberMarker", str(last)) + _element("MaxParts", str(query.limit))
+    inner += _element("IsTruncated", _boolean(page.next_after is not None))
+    return inner + "".join(
+        f"<Part><PartNumber>{each.part_number}</PartNumber><Size>{each.size_bytes}</Size></Part>"
+        for each in page.parts
+    )
 
 
 def delete_result(deleted: Iterable[Deleted], failures: Iterable[DeleteFailure]) -> bytes:

@@ -18,6 +18,8 @@ from engine.objects.degraded import Memory, NoMemory
 from engine.objects.intents import IntentHolder
 from engine.objects.listings import Listings
 from engine.objects.multipart import Multipart
+from engine.objects.part_copy import PartCopier
+from engine.objects.parts import Parts
 from engine.objects.placing import Placer
 from engine.objects.publishing import Publisher
 from engine.objects.read import Reader
@@ -42,6 +44,8 @@ class UseCases:
     remover: Remover
     copier: Copier
     multipart: Multipart
+    parts: Parts
+    part_copier: PartCopier
     listings: Listings
     health: HealthBoard
     degradations: Degradations
@@ -100,6 +104,7 @@ def build_use_cases(
         memory=memory or NoMemory(),
     )
     completer = Completer(store, part_size_min_bytes=part_size_min_bytes)
+    multipart = Multipart(store=store, policy=policy, bodies=bodies, completer=completer, ids=ids)
     return UseCases(
         buckets=Buckets(store),
         documents=BucketDocuments(store),
@@ -107,7 +112,9 @@ def build_use_cases(
         writer=Writer(store=store, policy=policy, placer=placer, bodies=bodies),
         remover=Remover(store),
         copier=Copier(store=store, policy=policy, reader=reader, bodies=bodies, degradations=degradations),
-        multipart=Multipart(store=store, policy=policy, bodies=bodies, completer=completer, ids=ids),
+        multipart=multipart,
+        parts=Parts(store),
+        part_copier=PartCopier(reader, multipart),
         listings=Listings(store),
         health=health,
         degradations=degradations,

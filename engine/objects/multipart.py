@@ -42,6 +42,7 @@ class WrittenPart:
     etag: str
     size_bytes: int
     checksums: Sequence[Checksum]
+    created_at_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ class Multipart:
             etag=part.etag,
             size_bytes=stored.size_bytes,
             checksums=stored.checksums,
+            created_at_us=part.created_at_us,
         )
 
     def find(self, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> Upload:

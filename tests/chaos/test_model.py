@@ -217,7 +217,7 @@ class ObjectModel(RuleBasedStateMachine):
 
     @rule(upload=opened)
     def complete_with_a_part_that_is_not_there(self, upload: UploadModel) -> None:
-        missing = WrittenPart(part_number=9, etag="0" * 32, size_bytes=1, checksums=())
+        missing = WrittenPart(part_number=9, etag="0" * 32, size_bytes=1, checksums=(), created_at_us=0)
         listed = [*upload.written(), missing]
         assert raises(InvalidPart, lambda: self.rig.complete(upload.upload_id, upload.key, listed))
 

@@ -270,7 +270,6 @@ SUB_RESOURCES = [
     "policy",
     "retention",
     "legal-hold",
-    "attributes",
 ]
 
 

@@ -32,8 +32,6 @@ UNITS: Mapping[str, str] = {
 """Rows whose sizes no wire carries in a test, by the test of the metadata store that shows them."""
 
 OPEN: Mapping[str, str] = {
-    "f06": "GetObject with partNumber is not built.",
-    "f12": "UploadPartCopy is not built.",
     "f29": "Object lock is not built.",
     "f30": "Object lock is not built.",
     "f32": "Encryption with keys of the client's is not built.",
@@ -80,14 +78,6 @@ KEY_HEADERS = (
 @pytest.mark.parametrize(
     ("row", "method", "query", "headers"),
     [
-        *(("f06", method, f"partNumber={number}", ()) for method in ("GET", "HEAD") for number in (0, 1, 9)),
-        ("f12", "PUT", "partNumber=1&uploadId=" + "0" * 32, (("x-amz-copy-source", f"{BUCKET}/sentinel"),)),
-        (
-            "f12",
-            "PUT",
-            "",
-            (("x-amz-copy-source-range", "bytes=0-"), ("x-amz-copy-source", f"{BUCKET}/sentinel")),
-        ),
         *(("f29", method, "", (header,)) for header in LOCK_HEADERS for method in ("PUT", "DELETE")),
         *(("f30", "PUT", sub, ()) for sub in ("retention", "legal-hold")),
         *(("f32", method, "", (header,)) for header in KEY_HEADERS for method in ("PUT", "GET", "HEAD")),

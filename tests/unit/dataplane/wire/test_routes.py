@@ -38,6 +38,8 @@ ISSUED = {
     "ListObjectsV2",
     "CreateMultipartUpload",
     "UploadPart",
+    "UploadPartCopy",
+    "GetObjectAttributes",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
     "ListParts",
@@ -195,6 +197,8 @@ def test_every_other_combination_is_refused_and_never_falls_through() -> None:
         ("GET", "/bucket?list-type=2&prefix=a", "ListObjectsV2"),
         ("GET", "/bucket/key?response-content-type=a&versionId=null&X-Amz-Signature=a", "GetObject"),
         ("GET", "/bucket/key?id=5&annotationName=x&select-type=2", "GetObject"),
+        ("GET", "/bucket/key?partNumber=1&versionId=null", "GetObject"),
+        ("HEAD", "/bucket/key?partNumber=1", "HeadObject"),
         ("PUT", "/bucket/key?partNumber=1&uploadId=x", "UploadPart"),
         ("PUT", "/bucket/key?uploadId=x&partNumber=1&id=3", "UploadPart"),
         ("POST", "/bucket/key?uploads=", "CreateMultipartUpload"),
@@ -216,8 +220,7 @@ def test_only_the_second_version_of_the_listing_is_numbered(value: str) -> None:
 
 def test_a_copy_source_makes_a_copy_and_nothing_else() -> None:
     assert route("PUT", "/bucket/key", x_amz_copy_source="a/b") == "CopyObject"
-    with pytest.raises(NotImplementedYet, match="UploadPartCopy"):
-        route("PUT", "/bucket/key?partNumber=1&uploadId=x", x_amz_copy_source="a/b")
+    assert route("PUT", "/bucket/key?partNumber=1&uploadId=x", x_amz_copy_source="a/b") == "UploadPartCopy"
     for method, target in (("GET", "/bucket/key"), ("POST", "/bucket/key?uploads"), ("PUT", "/bucket")):
         with pytest.raises(InvalidRequest):
             route(method, target, x_amz_copy_source="a/b")
