@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote_from_bytes
 
 from dataplane.wire.refusals import SignatureDoesNotMatch
-from dataplane.wire.target import percent_decoded
+from dataplane.wire.target import form_decoded
 
 _SIGNATURE_PARAMETER = b"X-Amz-Signature"
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
@@ -40,7 +40,7 @@ def canonical_request(
 
 
 def canonical_query(raw: bytes, *, without_signature: bool = False) -> str:
-    """Parameters sorted by their encoded names and values; `+` is a plus, a space is only ever `%20`."""
+    """Parameters sorted by their encoded names and values; a space is `%20`, whether it came as that or as `+`."""
     if not raw:
         return ""
     pairs = []
@@ -57,7 +57,7 @@ def _canonical(raw: bytes) -> str:
     # Stripping leaves nothing exactly when every octet is unreserved.
     if not raw.strip(_UNRESERVED):
         return raw.decode("ascii")
-    return quote_from_bytes(percent_decoded(raw), safe="~")
+    return quote_from_bytes(form_decoded(raw), safe="~")
 
 
 def _squeezed(value: str) -> str:

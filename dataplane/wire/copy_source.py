@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataplane.wire.parameters import read_version_id
-from dataplane.wire.refusals import InvalidArgument, NotImplementedYet, WireError
+from dataplane.wire.refusals import InvalidArgument, InvalidUri, NotImplementedYet, WireError
 from dataplane.wire.target import percent_decoded
 from engine.errors import InvalidBucketName, InvalidKey
 from engine.names import BucketName, ObjectKey, bucket_name, object_key
@@ -26,10 +26,10 @@ class CopySource:
 
 
 def read_copy_source(headers: Mapping[str, str]) -> CopySource:
-    """Parse `[/]bucket/key[?versionId=id]`, split as sent and then percent-decoded once.
+    """Parse `[/]bucket/key[?versionId=id]`, percent-decoded once and then split: some clients escape every slash.
 
-    The key is opaque, `..` in it included. Raises WireError InvalidArgument, and InvalidBucketName and KeyTooLong of
-    the names.
+    No bucket has a slash in its name, and the key is opaque, `..` in it included. Raises WireError InvalidArgument,
+    and InvalidBucketName and KeyTooLong of the names.
     """
     text = headers.get(_FIELD, "")
     if text.startswith("arn:"):
@@ -41,13 +41,13 @@ def read_copy_source(headers: Mapping[str, str]) -> CopySource:
         if name != "versionId":
             raise _refusal(text)
         version_id = read_version_id(value)
-    raw_bucket, slash, raw_key = path.removeprefix("/").partition("/")
-    if not slash or not raw_key or not raw_bucket:
-        raise _refusal(text)
     try:
-        bucket = percent_decoded(raw_bucket.encode("latin-1")).decode("utf-8")
-        key = object_key(percent_decoded(raw_key.encode("latin-1")))
-    except (WireError, InvalidKey, UnicodeError) as error:
+        decoded = percent_decoded(path.encode("latin-1"))
+        raw_bucket, _, raw_key = decoded.removeprefix(b"/").partition(b"/")
+        if not raw_bucket or not raw_key:
+            raise _refusal(text)
+        bucket, key = raw_bucket.decode("utf-8"), object_key(raw_key)
+    except (InvalidUri, InvalidKey, UnicodeError) as error:
         raise _refusal(text) from error
     try:
         return CopySource(bucket=bucket_name(bucket), key=key, version_id=version_id)

@@ -24,7 +24,7 @@ OBJECT_LAMBDA_PATH = b"/WriteGetObjectResponse"
 class Target:
     """What a request is about. `raw_path` and `raw_query` are the bytes as sent: signatures are over them.
 
-    `query` keeps order and repetition; names and values are percent-decoded once, and `+` is a plus everywhere.
+    `query` keeps order and repetition; names and values are decoded once, as forms encode them.
     `is_hosted`: the bucket stood in the host, and the path holds the key alone.
     """
 
@@ -95,7 +95,7 @@ def parse_query(raw: bytes) -> tuple[tuple[str, str], ...]:
     for piece in raw.split(b"&"):
         if piece:
             name, _, value = piece.partition(b"=")
-            pairs.append((_text(name), _text(value)))
+            pairs.append((_query_text(name), _query_text(value)))
     return tuple(pairs)
 
 
@@ -114,6 +114,15 @@ def percent_decoded(raw: bytes) -> bytes:
     return b"".join(decoded)
 
 
+def form_decoded(raw: bytes) -> bytes:
+    """Decode a name or value of a query: as `percent_decoded`, and `+` is a space.
+
+    S3 reads queries as forms write them, and so the libraries that write spaces that way sign `%20` for each. In paths
+    `+` is a plus.
+    """
+    return percent_decoded(raw.replace(b"+", b" "))
+
+
 def _bucket(raw: bytes) -> BucketName:
     if not raw:
         raise InvalidUri
@@ -127,8 +136,8 @@ def _key(raw: bytes) -> ObjectKey:
         raise InvalidUri from error
 
 
-def _text(raw: bytes) -> str:
+def _query_text(raw: bytes) -> str:
     try:
-        return percent_decoded(raw).decode("utf-8")
+        return form_decoded(raw).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidUri from error

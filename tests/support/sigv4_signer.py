@@ -113,8 +113,8 @@ class Signer:
 
 
 def canonical_query(query: str) -> str:
-    """By the book: decode, encode, sort. A plus is a plus."""
-    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    """By the book: decode as forms are, encode, sort."""
+    pairs = parse_qsl(query, keep_blank_values=True)
     return "&".join(f"{n}={v}" for n, v in sorted((quote(n, safe="~"), quote(v, safe="~")) for n, v in pairs))
 
 

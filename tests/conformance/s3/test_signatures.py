@@ -289,12 +289,24 @@ def test_a36_queries_are_canonical_as_sdks_make_them(wire: Wire, query: str) -> 
     assert (answer.status, answer.body) == (200, SENTINEL_BODY)
 
 
-def test_a36_a_plus_is_a_plus(wire: Wire, path: str) -> None:
+def test_a36_a_plus_in_a_path_is_a_plus(wire: Wire, path: str) -> None:
     wire.put(f"{path}/a+b", b"plus")
     wire.put(f"{path}/a%20b", b"space")
 
     assert wire.stored(f"{path}/a%2Bb") == b"plus"
     assert wire.stored(f"{path}/a%20b") == b"space"
+
+
+def test_a36_a_plus_in_a_query_is_a_space(wire: Wire, path: str) -> None:
+    bucket = path.split("/")[1]
+    wire.put(f"{path}/a%20b", b"space")
+    prefix = path.removeprefix(f"/{bucket}/")
+
+    found = wire.get(f"/{bucket}?list-type=2&prefix={prefix}/a+b")
+    others = wire.get(f"/{bucket}?list-type=2&prefix={prefix}/a%2Bb")
+
+    assert b"<KeyCount>1</KeyCount>" in found.body
+    assert b"<KeyCount>0</KeyCount>" in others.body
 
 
 def test_a38_paths_are_verified_as_they_were_sent(wire: Wire, path: str) -> None:

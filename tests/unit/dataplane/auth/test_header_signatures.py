@@ -291,8 +291,17 @@ def test_a36_queries_are_canonical_as_sdks_make_them(
     assert authenticator.authenticate(request("GET", target, signer.headers(target=target))).identity is ALICE
 
 
-def test_a36_a_plus_in_the_query_is_no_space(authenticator: Authenticator, signer: Signer) -> None:
-    assert code(authenticator, signer.headers(target="/bucket?prefix=a%20b"), "/bucket?prefix=a+b") == (
+@pytest.mark.parametrize("sent", ["prefix=a+b", "prefix=a%20b"])
+def test_a36_a_space_in_the_query_is_signed_alike_in_both_of_its_forms(
+    authenticator: Authenticator, signer: Signer, sent: str
+) -> None:
+    headers = signer.headers(target="/bucket?prefix=a%20b")
+
+    assert authenticator.authenticate(request("GET", f"/bucket?{sent}", headers)).identity is ALICE
+
+
+def test_a36_a_plus_in_the_query_is_signed_as_an_escape(authenticator: Authenticator, signer: Signer) -> None:
+    assert code(authenticator, signer.headers(target="/bucket?prefix=a%2Bb"), "/bucket?prefix=a+b") == (
         "SignatureDoesNotMatch"
     )
 
