@@ -13,9 +13,11 @@ help: ## list the targets
 setup: ## make .venv with everything that running and testing need
 	@PYTHON="$(PYTHON)" tools/setup.sh $(VENV)
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+lock: ## write the locks of Python packages anew (needs uv)
 	uv pip compile --generate-hashes --no-emit-index-url --no-annotate --no-header --universal \
 	  --python-version 3.11 --prerelease if-necessary-or-explicit --group dev pyproject.toml -o requirements.lock -q --upgrade
+	uv pip compile --generate-hashes --no-emit-index-url --no-annotate --no-header --universal \
+	  --python-version 3.11 tests/clients/s3fs/requirements.in -o tests/clients/s3fs/requirements.lock -q --upgrade
 
 run: setup ## initialise ./data once, then serve S3 on :9000 and the control API on :9001
 	@tools/run.sh $(BIN) $(DATA)
