@@ -4,6 +4,7 @@ import base64
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Admission
 from dataplane.middleware.cross_origin import CrossOrigin
 from dataplane.middleware.measures import Measures, ProcessMeasures
+from dataplane.middleware.rate_limits import RateLimits
 from dataplane.passage import Ledger
 from dataplane.plane import Plane
 from dataplane.server.parking import Parking
-from dataplane.settings import admission_limits, server_settings
+from dataplane.settings import admission_limits, rates, server_settings, trusted_proxies
 from dataplane.wire.hosts import HostedBuckets
 from engine.deployment.credentials import AccessCredential
 from engine.deployment.opening import OpenDeployment, open_deployment
@@ -39,8 +41,13 @@ def build_plane(config: Path, *, version: str) -> Plane:
     measures = Measures(CollectorRegistry())
     admission = Admission(admission_limits(settings))
     access_log = AccessLog(partial(os.write, sys.stdout.fileno()))
+    rate_limits = RateLimits(rates(settings), now_s=time.monotonic)
     observed = ProcessMeasures(
-        measures, admission=admission, access_log=access_log, degradations=opened.use.degradations
+        measures,
+        admission=admission,
+        rate_limits=rate_limits,
+        access_log=access_log,
+        degradations=opened.use.degradations,
     )
     authenticator = Authenticator(
         _credentials(opened.find_identity),
@@ -55,6 +62,8 @@ def build_plane(config: Path, *, version: str) -> Plane:
         handlers=handler_table(opened.use, region=settings.live.region),
         admission=admission,
         ledger=ledger,
+        rate_limits=rate_limits,
+        proxies=trusted_proxies(settings),
         hosts=HostedBuckets(settings.node.listen.domains),
         held_bytes_max=settings.live.storage.inline_buffer_bytes,
         host_id=base64.b64encode(opened.instance_id).decode("ascii"),

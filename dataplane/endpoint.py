@@ -13,12 +13,14 @@ from dataplane.exchange import Exchange
 from dataplane.handlers.table import Handler
 from dataplane.middleware.admission import Admission, Flow
 from dataplane.middleware.cross_origin import CrossOrigin
+from dataplane.middleware.rate_limits import RateLimits
 from dataplane.passage import Ledger, Passage, RequestIds
 from dataplane.server.contract import HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
 from dataplane.wire.cors import ORIGIN_FIELD
 from dataplane.wire.faults import Refusal, error_document, refusal_of
 from dataplane.wire.fields import gather_fields
+from dataplane.wire.forwarded import TrustedProxies
 from dataplane.wire.hosts import HostedBuckets
 from dataplane.wire.refusals import S3Fault, WireError
 from dataplane.wire.target import parse_target
@@ -54,6 +56,8 @@ class Endpoint:
         handlers: Mapping[str, Handler],
         admission: Admission,
         ledger: Ledger,
+        rate_limits: RateLimits,
+        proxies: TrustedProxies,
         hosts: HostedBuckets,
         held_bytes_max: int,
         host_id: str,
@@ -64,6 +68,8 @@ class Endpoint:
         self._handlers = handlers
         self._admission = admission
         self._ledger = ledger
+        self._rate_limits = rate_limits
+        self._proxies = proxies
         self._hosts = hosts
         self._held_bytes_max = held_bytes_max
         self._host_id = host_id
@@ -121,6 +127,8 @@ class Endpoint:
             may_wait=not is_on_loop,
         )
         fields = gather_fields(environ["penstock.headers"])
+        passage.peer = self._proxies.client_of(passage.peer, fields.get("x-forwarded-for"))
+        self._rate_limits.pass_address(passage.peer)
         passage.user_agent = fields.get("user-agent", "")[:256]
         hosted = self._hosts.bucket_of(fields.get("host", ""))
         target = passage.target = parse_target(environ["penstock.target"], hosted)
@@ -134,6 +142,7 @@ class Endpoint:
         passage.target = entry.target
         passage.operation = entry.operation.name
         passage.access_key_id = entry.caller.access_key_id
+        self._rate_limits.pass_credential(passage.access_key_id)
         exchange = Exchange(
             environ=environ,
             request_id=passage.request_id,

@@ -1,8 +1,12 @@
 """What the configuration means for one process: a node's limits are shared out over its processes."""
 
+from ipaddress import ip_network
+
 from dataplane.middleware.admission import AdmissionLimits
+from dataplane.middleware.rate_limits import Rates
 from dataplane.open_files import connections_within, open_files_count
 from dataplane.server.settings import ServerSettings
+from dataplane.wire.forwarded import TrustedProxies
 from engine.settings import Settings
 
 CONNECTION_COUNT_MAX = 20_000
@@ -22,6 +26,19 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
         wait_s=admission.wait_s,
         memory_bytes_max=max(settings.live.storage.inline_buffer_bytes, admission.memory_bytes // count),
     )
+
+
+def rates(settings: Settings) -> Rates:
+    """This process' share of the node's."""
+    limits, count = settings.live.rate_limits, settings.node.processes.dataplane
+    return Rates(
+        per_address_s=None if limits.per_address is None else limits.per_address / count,
+        per_credential_s=None if limits.per_credential is None else limits.per_credential / count,
+    )
+
+
+def trusted_proxies(settings: Settings) -> TrustedProxies:
+    return TrustedProxies([ip_network(each) for each in settings.live.rate_limits.trusted_proxies])
 
 
 def server_settings(settings: Settings) -> ServerSettings:

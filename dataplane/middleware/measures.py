@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Admission, Flow
+from dataplane.middleware.rate_limits import Limited, RateLimits
 from engine.objects.degradations import Degradation, Degradations
 
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -62,6 +63,12 @@ class Measures:
         self.shed = Counter(
             "penstock_requests_shed_total", "Requests refused by admission.", registry=registry
         )
+        self.rate_limited = Counter(
+            "penstock_requests_rate_limited_total",
+            "Requests refused because their client asked too often.",
+            ["by"],
+            registry=registry,
+        )
         self.connections = Gauge(
             "penstock_connections_open",
             "Open client connections.",
@@ -104,15 +111,24 @@ class ProcessMeasures:
     """
 
     def __init__(
-        self, measures: Measures, *, admission: Admission, access_log: AccessLog, degradations: Degradations
+        self,
+        measures: Measures,
+        *,
+        admission: Admission,
+        rate_limits: RateLimits,
+        access_log: AccessLog,
+        degradations: Degradations,
     ) -> None:
         self._measures = measures
         self._admission = admission
+        self._rate_limits = rate_limits
         self._access_log = access_log
         self._degradations = degradations
         self._pools = {name: measures.pool_full.labels(pool=name) for name in ("short", "streaming")}
         self._flows = {flow: measures.in_flight.labels(flow=flow.value) for flow in Flow}
         self._kinds = {kind: measures.degradations.labels(kind=kind.value) for kind in Degradation}
+        self._limited = {by: measures.rate_limited.labels(by=by.value) for by in Limited}
+        self._carried_limited = dict.fromkeys(Limited, 0)
         self._carried_shed = 0
         self._carried_dropped = 0
         self._carried_kinds = dict.fromkeys(Degradation, 0)
@@ -134,6 +150,10 @@ class ProcessMeasures:
         self._measures.shed.inc(shed - self._carried_shed)
         self._measures.log_dropped.inc(dropped - self._carried_dropped)
         self._carried_shed, self._carried_dropped = shed, dropped
+        for by, counter in self._limited.items():
+            refused_count = self._rate_limits.refused_count(by)
+            counter.inc(refused_count - self._carried_limited[by])
+            self._carried_limited[by] = refused_count
         for kind, count in self._degradations.counts().items():
             self._kinds[kind].inc(count - self._carried_kinds[kind])
             self._carried_kinds[kind] = count

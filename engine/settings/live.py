@@ -7,7 +7,13 @@ from pydantic import PrivateAttr
 
 from engine.settings.access import AdminTokenSettings, BucketSettings, IdentitySettings
 from engine.settings.quantities import Absent, one_of
-from engine.settings.running import AdmissionSettings, DebugSettings, TelemetrySettings, WorkersSettings
+from engine.settings.running import (
+    AdmissionSettings,
+    DebugSettings,
+    RateLimitSettings,
+    TelemetrySettings,
+    WorkersSettings,
+)
 from engine.settings.section import Section
 from engine.settings.source import Path
 from engine.settings.storage import BackendSettings, StorageSettings
@@ -43,8 +49,11 @@ class LiveSettings(Section):
     admission: AdmissionSettings = AdmissionSettings()
     """Bounds on what is in flight."""
 
-    rate_limits: Absent = None
-    """Requests a second by address and by credential."""
+    rate_limits: RateLimitSettings = RateLimitSettings()
+    """Most requests a second on this node, shared out over its processes; beyond them clients get 503 `SlowDown`.
+
+    Bursts of two seconds' worth pass. A client with a single connection meets the share of one process.
+    """
 
     workers: WorkersSettings = WorkersSettings()
     """Background jobs."""

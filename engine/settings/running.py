@@ -6,6 +6,7 @@ from pydantic import Field
 
 from engine.settings.quantities import Absent, Bytes, Count, Flag, Fraction, Seconds, one_of
 from engine.settings.section import Section
+from engine.settings.texts import NetworkText
 from engine.units import DAY_S, MIB
 
 
@@ -26,6 +27,19 @@ class AdmissionSettings(Section):
 
     memory_bytes: Bytes = Field(default=256 * MIB, ge=16 * MIB)
     """Most bytes of bodies held in memory."""
+
+
+class RateLimitSettings(Section):
+    """Requests a second by client address and by access key."""
+
+    per_address: Annotated[Count, Field(ge=1, le=1_000_000)] | None = None
+    """Of one client address; of IPv6, one network of 64 bits. Default: no limit."""
+
+    per_credential: Annotated[Count, Field(ge=1, le=1_000_000)] | None = None
+    """Of one access key. Default: no limit."""
+
+    trusted_proxies: tuple[NetworkText, ...] = ()
+    """Networks of proxies whose `X-Forwarded-For` names the client, here and in the access log; else it is ignored."""
 
 
 class WorkerSettings(Section):

@@ -1,5 +1,6 @@
 """Types of single texts: names of nodes, accounts, backends and buckets, access keys, digests."""
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -58,6 +59,17 @@ HostDomain = Annotated[
         )
     ),
 ]
+
+
+def _network(value: Any) -> str:
+    try:
+        return str(ipaddress.ip_network(value)) if isinstance(value, str) else refuse(_NETWORK_FORM)
+    except ValueError:
+        refuse(_NETWORK_FORM)
+
+
+_NETWORK_FORM = "a network is an address, or such as 10.0.0.0/8 or fd00::/8 with nothing set behind its bits"
+NetworkText = Annotated[str, BeforeValidator(_network)]
 RegionName = Annotated[
     str, BeforeValidator(_text(r"[a-z0-9][a-z0-9-]{0,31}", "a region is 1 to 32 of a-z, 0-9 and dash"))
 ]

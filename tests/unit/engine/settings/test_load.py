@@ -105,7 +105,6 @@ def test_an_empty_section_asks_for_nothing(load: Load) -> None:
         ("listen: {ui: '127.0.0.1:9002'}", "listen.ui", "listen.ui"),
         ("routing: weighted", "routing", "routing weighted"),
         ("routing: cost", "routing", "routing cost"),
-        ("rate_limits: {per_address: 10}", "rate_limits", "rate_limits"),
         ("notifications: [{url: x}]", "notifications", "notifications"),
         (
             "storage: {default_scheme: 'erasure(4,2)'}",
