@@ -83,6 +83,8 @@ class Endpoint:
             self._pass(environ, resp, passage)
         except HandOn:
             passage.release()
+            # It comes again on a thread, and is still one request.
+            self._rate_limits.give_back(address=passage.peer, access_key_id=passage.access_key_id)
             raise
         except Exception as error:
             self._refuse(environ, resp, passage, error)

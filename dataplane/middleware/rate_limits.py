@@ -70,6 +70,13 @@ class TokenBuckets:
                 self._buckets.popitem(last=False)
         return 0.0 if passes else (1.0 - left) / self._rate_s
 
+    def give_back(self, name: str) -> None:
+        """Undo a `take` that let its request pass."""
+        with self._lock:
+            known = self._buckets.get(name)
+            if known is not None:
+                self._buckets[name] = (min(self._most, known[0] + 1.0), known[1])
+
 
 class RateLimits:
     """Lets requests through or raises RateLimited, and counts what it refused."""
@@ -96,6 +103,13 @@ class RateLimits:
         """Only for a proven credential: nobody spends another's share with a wrong signature."""
         if self._by_credential is not None:
             self._take(self._by_credential, access_key_id, Limited.CREDENTIAL)
+
+    def give_back(self, *, address: str, access_key_id: str) -> None:
+        """For a request that passed and will come once more. Without a proven credential `access_key_id` is empty."""
+        if self._by_address is not None:
+            self._by_address.give_back(client_network(address))
+        if self._by_credential is not None and access_key_id:
+            self._by_credential.give_back(access_key_id)
 
     def _take(self, buckets: TokenBuckets, name: str, by: Limited) -> None:
         wait_s = buckets.take(name)

@@ -93,6 +93,25 @@ def test_addresses_and_credentials_are_counted_apart(clock: Clock) -> None:
     assert [limits.refused_count(by) for by in Limited] == [1, 1]
 
 
+def test_a_request_that_comes_twice_counts_once(clock: Clock) -> None:
+    limits = RateLimits(Rates(per_address_s=1.0, per_credential_s=1.0), now_s=clock.now_s)
+
+    for _ in range(100):
+        limits.pass_address("203.0.113.9")
+        limits.pass_credential("AKID")
+        limits.give_back(address="203.0.113.9", access_key_id="AKID")
+    limits.give_back(address="203.0.113.9", access_key_id="")
+    limits.give_back(address="203.0.113.77", access_key_id="NOBODY")
+
+    for _ in range(2):
+        limits.pass_address("203.0.113.9")
+        limits.pass_credential("AKID")
+    with pytest.raises(RateLimited):
+        limits.pass_address("203.0.113.9")
+    with pytest.raises(RateLimited):
+        limits.pass_credential("AKID")
+
+
 def test_a_whole_network_of_ipv6_is_one_client(clock: Clock) -> None:
     limits = RateLimits(Rates(per_address_s=0.5), now_s=clock.now_s)
     limits.pass_address("2001:db8::1")
