@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ IS_LONG = os.environ.get("PENSTOCK_CLIENTS") == "long"
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT_TIMEOUT_S = 300
+MOUNT_TIMEOUT_S = 30
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +121,35 @@ def javascript_folder() -> Path:
         if shutil.which(name) is None:
             missing(f"{name} is not installed on this machine")
     return Path(_made("javascript"))
+
+
+@pytest.fixture
+def mounting(
+    tool: Callable[[str], str],
+) -> Callable[[list[str], dict[str, str], Path], AbstractContextManager[Path]]:
+    """Runs a program that mounts a file system in the foreground, for a block; skipped where none can be mounted."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        missing("/dev/fuse cannot be opened on this machine")
+    unmount = tool("fusermount3")
+
+    @contextmanager
+    def mounted(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[Path]:
+        folder.mkdir()
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                deadline = time.monotonic() + MOUNT_TIMEOUT_S
+                while not folder.is_mount():
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        process.kill()
+                        assert process.stdout is not None
+                        raise AssertionError(f"{command} mounts nothing:\n{process.stdout.read()}")
+                    time.sleep(0.05)
+                yield folder
+            finally:
+                if process.poll() is None:
+                    subprocess.run([unmount, "-u", str(folder)], check=True, timeout=MOUNT_TIMEOUT_S)
+                    process.wait(MOUNT_TIMEOUT_S)
+
+    return mounted

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from minio import Minio, S3Error
-from minio.commonconfig import REPLACE, CopySource
+from minio.commonconfig import REPLACE, ComposeSource, CopySource
 from minio.deleteobjects import DeleteObject
 
 from tests.clients.odd_keys import ODD_KEYS, SLASHED_KEYS
@@ -139,6 +139,20 @@ def test_copies_are_made_by_the_server(minio: Minio) -> None:
     with pytest.raises(S3Error) as error:
         minio.copy_object(BUCKET, "copy/never", CopySource(BUCKET, "copy/first", not_match_etag=etag))
     assert error.value.code == "PreconditionFailed"
+
+
+def test_a_composition_is_its_sources_in_their_order(minio: Minio) -> None:
+    first, second = os.urandom(5 * MIB + 1), os.urandom(200_000)
+    put(minio, "compose/first", first)
+    put(minio, "compose/second part", second)
+
+    minio.compose_object(
+        BUCKET,
+        "composed",
+        [ComposeSource(BUCKET, "compose/first"), ComposeSource(BUCKET, "compose/second part")],
+    )
+
+    assert read(minio, "composed") == first + second
 
 
 def test_presigned_requests_need_no_headers(minio: Minio) -> None:
