@@ -67,9 +67,12 @@ class NoSuchVersion(EngineError):
 
 
 class IsDeleteMarker(EngineError):
-    """The version asked for by its id is a delete marker: it has nothing to read."""
+    """The version asked for by its id is a delete marker: it has nothing to read, and no tags.
 
-    def __init__(self, *, bucket: str, key: bytes, version_id: str, created_at_us: int) -> None:
+    `created_at_us` is null where nobody looked.
+    """
+
+    def __init__(self, *, bucket: str, key: bytes, version_id: str, created_at_us: int | None) -> None:
         super().__init__(f"version {version_id!r} of key {key!r} in bucket {bucket!r} is a delete marker")
         self.bucket = bucket
         self.key = key

@@ -189,11 +189,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectHeaders:
-    """What a version carries beside its bytes. `system` holds lower-case names such as cache-control."""
+    """What a version carries beside its bytes. `system` holds lower-case names such as cache-control.
+
+    Tags are set with a version like the rest, and unlike it can be changed afterwards.
+    """
 
     content_type: str | None = None
     system: Mapping[str, str] = field(default_factory=dict)
     user: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = "STANDARD"
 
 
@@ -245,6 +249,19 @@ class Published:
     versioning: Versioning
     created_at_us: int
     replaced_version_seq: int | None
+
+    @property
+    def shown_version_id(self) -> str | None:
+        """What clients are told; null where the bucket keeps no versions."""
+        return None if self.versioning is Versioning.OFF else self.version_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tagged:
+    """The version whose tags were changed."""
+
+    version_id: str
+    versioning: Versioning
 
     @property
     def shown_version_id(self) -> str | None:

@@ -35,6 +35,7 @@ _TABLE = re.compile(r"CREATE TABLE (?P<name>\w+) \($")
 _ALTER = re.compile(r"ALTER TABLE (?P<table>\w+) ADD COLUMN (?P<column>.*?);? *-- (?P<meaning>.*)$")
 _INDEX = re.compile(r"CREATE (?P<unique>UNIQUE )?INDEX (?P<name>\w+) ON (?P<table>\w+) (?P<what>.*);$")
 _COMMENT = re.compile(r"COMMENT ON COLUMN \w+\.\w+ IS '.*';$")
+_DROP_TABLE = re.compile(r"DROP TABLE (?P<name>\w+);$")
 _DROP_INDEX = re.compile(r"DROP INDEX (?P<name>\w+);$")
 
 
@@ -83,6 +84,8 @@ def read_tables(migrations: Path = MIGRATIONS) -> list[Table]:
                 tables[match["table"]].indexes[match["name"]] = Index(
                     name=match["name"], is_unique=match["unique"] is not None, what=match["what"]
                 )
+            elif match := _DROP_TABLE.fullmatch(line):
+                del tables[match["name"]]
             elif match := _DROP_INDEX.fullmatch(line):
                 for table in tables.values():
                     table.indexes.pop(match["name"], None)

@@ -30,6 +30,7 @@ _READS = frozenset(
         Action.GET_VERSIONING,
         Action.GET_BUCKET_ACL,
         Action.GET_OBJECT_ACL,
+        Action.GET_OBJECT_TAGGING,
         Action.GET_ACCELERATION,
         Action.GET_CORS,
         Action.GET_ENCRYPTION,
@@ -47,7 +48,16 @@ _READS = frozenset(
         Action.GET_WEBSITE,
     }
 )
-_WRITES = frozenset({Action.PUT_OBJECT, Action.DELETE_OBJECT, Action.ABORT_UPLOAD, Action.PUT_OBJECT_ACL})
+_WRITES = frozenset(
+    {
+        Action.PUT_OBJECT,
+        Action.DELETE_OBJECT,
+        Action.ABORT_UPLOAD,
+        Action.PUT_OBJECT_ACL,
+        Action.PUT_OBJECT_TAGGING,
+        Action.DELETE_OBJECT_TAGGING,
+    }
+)
 
 ALLOWED: Mapping[Role, frozenset[Action]] = {
     Role.READER: _READS,

@@ -9,10 +9,11 @@ from dataplane.handlers.ownership import Ownership, require_own
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import read_algorithm
 from dataplane.wire.conditions import COPY_PREFIX, ReadConditions, WriteConditions
-from dataplane.wire.copy_source import CopySource, read_copy_source, replaces_metadata
+from dataplane.wire.copy_source import CopySource, read_copy_source, replaces_metadata, replaces_tags
 from dataplane.wire.headers import read_object_headers
 from dataplane.wire.operations import Action
 from dataplane.wire.refusals import InvalidRequest
+from dataplane.wire.tagging import read_object_tags
 from engine.errors import IsDeleteMarker
 from engine.objects.copy import Copier, CopyOrder
 from engine.objects.read import Reader
@@ -33,8 +34,9 @@ class CopyHandlers:
         authorise(exchange.identity, Action.GET_OBJECT, source.bucket)
         replaces = replaces_metadata(headers)
         target_conditions = WriteConditions.of(headers)
+        tags = read_object_tags(headers) if replaces_tags(headers) else None
         is_itself = (source.bucket, source.key) == (exchange.bucket, exchange.key)
-        if is_itself and source.version_id is None and not replaces:
+        if is_itself and source.version_id is None and not replaces and tags is None:
             raise InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself without changing the "
                 "object's metadata, storage class, website redirect location or encryption attributes."
@@ -57,6 +59,7 @@ class CopyHandlers:
                 key=exchange.key,
                 account_id=exchange.identity.account_id,
                 headers=read_object_headers(headers) if replaces else None,
+                tags=tags,
                 checksum_algorithm=read_algorithm(headers, "x-amz-checksum-algorithm"),
                 if_none_match=target_conditions.if_none_match,
                 if_match_etag=target_conditions.if_match_etag,

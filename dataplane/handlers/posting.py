@@ -1,5 +1,6 @@
 """PostObject: an upload by a form, answered as the form asked."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -10,6 +11,8 @@ from dataplane.handlers.answers import answer_xml, tell_version_id
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.headers import quoted, read_object_headers
+from dataplane.wire.post_form import PostForm
+from dataplane.wire.tagging import OBJECT_TAG_COUNT_MAX, read_tagging
 from engine.objects.write import PutOrder, Writer
 
 
@@ -27,7 +30,7 @@ class PostHandlers:
             bucket=exchange.bucket,
             key=key,
             account_id=exchange.identity.account_id,
-            headers=read_object_headers(exchange.headers),
+            headers=replace(read_object_headers(exchange.headers), tags=_tags(form)),
         )
         written = self._writer.put_open_ended(order, exchange.form_file())
         resp.content_type = None
@@ -48,6 +51,15 @@ class PostHandlers:
         tell_version_id(resp, written.version.shown_version_id)
         for name, value in checksum_headers(written.checksums):
             resp.set_header(name, value)
+
+
+def _tags(form: PostForm) -> dict[str, str]:
+    """The form's field `tagging` is a document, unlike the header of a PUT."""
+    document = form.fields.get("tagging")
+    if document is None:
+        return {}
+    tags = read_tagging(document.encode(), count_max=OBJECT_TAG_COUNT_MAX)
+    return {tag.key: tag.value for tag in tags}
 
 
 def _location(exchange: Exchange) -> str:

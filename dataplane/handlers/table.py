@@ -22,6 +22,7 @@ from dataplane.handlers.objects import ObjectHandlers
 from dataplane.handlers.ownership import Ownership
 from dataplane.handlers.part_copying import PartCopyHandlers
 from dataplane.handlers.posting import PostHandlers
+from dataplane.handlers.tagging import TaggingHandlers
 from dataplane.handlers.unset import ObjectAclHandlers, bucket_handlers
 from engine.deployment.use_cases import UseCases
 from engine.errors import NoSuchKey
@@ -48,6 +49,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
     listings = ListingHandlers(use.listings)
     acls = ObjectAclHandlers(use.reader)
     multipart = MultipartHandlers(use.multipart)
+    tags = TaggingHandlers(use.reader, use.tagger)
     of_own_buckets: Mapping[str, Handler] = {
         "HeadBucket": buckets.head_bucket,
         "DeleteBucket": buckets.delete_bucket,
@@ -69,6 +71,9 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
         "AbortMultipartUpload": multipart.abort,
         "ListParts": multipart.list_parts,
         "ListMultipartUploads": multipart.list_uploads,
+        "GetObjectTagging": tags.get,
+        "PutObjectTagging": tags.put,
+        "DeleteObjectTagging": tags.delete,
         **_document_handlers(use),
         **bucket_handlers(),
     }

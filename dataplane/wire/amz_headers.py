@@ -54,6 +54,7 @@ READ = frozenset(
         "x-amz-server-side-encryption",
         "x-amz-source-expected-bucket-owner",
         "x-amz-storage-class",
+        "x-amz-tagging",
         "x-amz-tagging-directive",
         "x-amz-trailer",
     }
@@ -95,7 +96,6 @@ REFUSED = frozenset(
         "x-amz-server-side-encryption-customer-algorithm",
         "x-amz-server-side-encryption-customer-key",
         "x-amz-server-side-encryption-customer-key-md5",
-        "x-amz-tagging",
         "x-amz-website-redirect-location",
         "x-amz-write-offset-bytes",
     }
@@ -179,15 +179,9 @@ def _ownership(value: str) -> None:
         raise NotImplementedYet(f"x-amz-object-ownership: {value[:64]}")
 
 
-def _tagging_directive(value: str) -> None:
-    if value != "COPY":
-        raise NotImplementedYet(f"x-amz-tagging-directive: {value[:32]}")
-
-
 _CHECKS = {
     "x-amz-acl": _acl,
     "x-amz-bucket-object-lock-enabled": _object_lock,
     "x-amz-object-ownership": _ownership,
     "x-amz-server-side-encryption": _encryption,
-    "x-amz-tagging-directive": _tagging_directive,
 }

@@ -84,6 +84,14 @@ def read_copy_range(headers: Mapping[str, str]) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def replaces_tags(headers: Mapping[str, str]) -> bool:
+    """x-amz-tagging-directive: whether the copy carries the request's tags instead of the source's."""
+    directive = headers.get("x-amz-tagging-directive", "COPY")
+    if directive not in {"COPY", "REPLACE"}:
+        raise InvalidArgument("Unknown tagging directive.", name="x-amz-tagging-directive", value=directive)
+    return directive == "REPLACE"
+
+
 def _refusal(text: str) -> WireError:
     return InvalidArgument(
         "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",

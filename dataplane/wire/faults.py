@@ -226,12 +226,14 @@ def _headers(error: Exception, fault: S3Fault) -> Mapping[str, str]:
         case errors.NoSuchKey(marker_version_id=str(version_id)):
             return {"x-amz-delete-marker": "true", "x-amz-version-id": version_id}
         case errors.IsDeleteMarker():
-            return {
+            told = {
                 "x-amz-delete-marker": "true",
                 "x-amz-version-id": error.version_id,
-                "Last-Modified": http_date(error.created_at_us // 1_000_000),
                 "Allow": "DELETE",
             }
+            if error.created_at_us is not None:
+                told["Last-Modified"] = http_date(error.created_at_us // 1_000_000)
+            return told
         case WireError():
             return error.headers
         case _:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from dataplane.wire.refusals import InvalidArgument, InvalidStorageClass, MetadataTooLarge
+from dataplane.wire.tagging import TAGGING_FIELD, read_object_tags
 from dataplane.wire.target import Target
 from engine.records import ObjectHeaders
 
@@ -28,11 +29,11 @@ _UNSENDABLE = frozenset(map(chr, (*range(0x20), 0x7F))) - {"\t"}
 def read_object_headers(
     headers: Mapping[str, str], *, storage_classes: Collection[str] = ("STANDARD",)
 ) -> ObjectHeaders:
-    """System and user metadata and the storage class of a version about to be written.
+    """System and user metadata, tags and the storage class of a version about to be written.
 
     Values are kept as ISO 8859-1 text, one character an octet, so that whatever a client sent comes back as it was.
     `aws-chunked` is a way of travelling and not of being stored: it is taken out of Content-Encoding.
-    Raises WireError MetadataTooLarge and InvalidStorageClass.
+    Raises WireError MetadataTooLarge, InvalidStorageClass, and what `read_tagging_header` raises.
     """
     storage_class = headers.get("x-amz-storage-class", "STANDARD")
     if storage_class not in storage_classes:
@@ -48,6 +49,7 @@ def read_object_headers(
         content_type=headers.get("content-type") or None,
         system=system,
         user=read_user_metadata(headers),
+        tags=read_object_tags(headers) if TAGGING_FIELD in headers else {},
         storage_class=storage_class,
     )
 
@@ -86,6 +88,8 @@ def object_response_headers(
         system.update(overrides)
     pairs = list(system.items())
     pairs += [(USER_METADATA_PREFIX + name, value) for name, value in headers.user.items()]
+    if headers.tags:
+        pairs.append(("x-amz-tagging-count", str(len(headers.tags))))
     if headers.storage_class != "STANDARD":
         pairs.append(("x-amz-storage-class", headers.storage_class))
     return [(name, value) for name, value in pairs if is_sendable(value)]

@@ -40,6 +40,9 @@ class Action(Enum):
     PUT_BUCKET_ACL = "s3:PutBucketAcl"
     GET_OBJECT_ACL = "s3:GetObjectAcl"
     PUT_OBJECT_ACL = "s3:PutObjectAcl"
+    GET_OBJECT_TAGGING = "s3:GetObjectTagging"
+    PUT_OBJECT_TAGGING = "s3:PutObjectTagging"
+    DELETE_OBJECT_TAGGING = "s3:DeleteObjectTagging"
     GET_ACCELERATION = "s3:GetAccelerateConfiguration"
     PUT_ACCELERATION = "s3:PutAccelerateConfiguration"
     GET_CORS = "s3:GetBucketCORS"
@@ -260,6 +263,22 @@ SERVED = (
         )
         for sub_resource, name, actions in _BUCKET_DOCUMENTS
         for method, action in actions.items()
+    ),
+    *(
+        _served(
+            f"{VERBS[method]}ObjectTagging",
+            method,
+            Kind.OBJECT,
+            "tagging",
+            action=action,
+            body=Body.DOCUMENT if method == "PUT" else Body.NONE,
+            parameters=frozenset({"versionId"}),
+        )
+        for method, action in (
+            ("GET", Action.GET_OBJECT_TAGGING),
+            ("PUT", Action.PUT_OBJECT_TAGGING),
+            ("DELETE", Action.DELETE_OBJECT_TAGGING),
+        )
     ),
     _served(
         "GetObjectAcl",

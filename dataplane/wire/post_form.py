@@ -12,7 +12,6 @@ from dataplane.wire.refusals import (
     InvalidArgument,
     MaxPostPreDataLengthExceeded,
     MissingContentLength,
-    NotImplementedYet,
 )
 from engine.errors import InvalidKey
 from engine.names import ObjectKey, object_key
@@ -65,12 +64,10 @@ class PostForm:
     def headers(self) -> dict[str, str]:
         """What the fields say as the headers of a PUT would: octets as ISO 8859-1 text.
 
-        Raises WireError InvalidArgument for what no header can hold, NotImplementedYet for tags.
+        Raises WireError InvalidArgument for what no header can hold.
         """
         found = {}
         for name, value in self.fields.items():
-            if name == "tagging":
-                raise NotImplementedYet("The form field tagging")
             if name == "acl":
                 name = "x-amz-acl"
             elif name not in _HEADER_FIELDS and (not name.startswith("x-amz-") or name in _OF_THE_SIGNATURE):

@@ -23,7 +23,6 @@ _NUMBERED_DOCUMENTS: tuple[tuple[str, str], ...] = (
 _OBJECT_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
     ("legal-hold", "ObjectLegalHold", "GET PUT"),
     ("retention", "ObjectRetention", "GET PUT"),
-    ("tagging", "ObjectTagging", "GET PUT DELETE"),
     ("torrent", "ObjectTorrent", "GET"),
 )
 _SINGLE: tuple[tuple[str, str, Kind, str], ...] = (

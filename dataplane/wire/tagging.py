@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +10,7 @@ from dataplane.wire.refusals import BadRequest, InvalidArgument, InvalidTag, Mal
 from dataplane.wire.xml_in import NAMESPACE, parse_document
 from dataplane.wire.xml_text import escape
 
+TAGGING_FIELD = "x-amz-tagging"
 OBJECT_TAG_COUNT_MAX = 10
 BUCKET_TAG_COUNT_MAX = 50
 KEY_LENGTH_MAX = 128
@@ -52,6 +53,11 @@ def read_tagging_header(text: str) -> Tags:
         key, _, value = piece.partition("=")
         tags.append(Tag(key=_unquoted(key, text), value=_unquoted(value, text)))
     return _checked(tags, OBJECT_TAG_COUNT_MAX)
+
+
+def read_object_tags(headers: Mapping[str, str]) -> dict[str, str]:
+    """What x-amz-tagging gives a version, none without it; raises what `read_tagging_header` raises."""
+    return {tag.key: tag.value for tag in read_tagging_header(headers.get(TAGGING_FIELD, ""))}
 
 
 def tagging(tags: Sequence[Tag]) -> bytes:
@@ -105,6 +111,6 @@ def _unquoted(text: str, whole: str) -> str:
         raise InvalidArgument(
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without "
             "tag name duplicates.",
-            name="x-amz-tagging",
+            name=TAGGING_FIELD,
             value=whole,
         ) from error

@@ -26,6 +26,7 @@ from engine.objects.read import Reader
 from engine.objects.remove import Remover
 from engine.objects.storage_policy import StoragePolicy
 from engine.objects.suspicions import Suspicions
+from engine.objects.tagging import Tagger
 from engine.objects.write import Writer
 from engine.placement.health import HealthBoard
 from engine.placement.policy import Routing
@@ -47,6 +48,7 @@ class UseCases:
     parts: Parts
     part_copier: PartCopier
     listings: Listings
+    tagger: Tagger
     health: HealthBoard
     degradations: Degradations
     holder: IntentHolder
@@ -116,6 +118,7 @@ def build_use_cases(
         parts=Parts(store),
         part_copier=PartCopier(reader, multipart),
         listings=Listings(store),
+        tagger=Tagger(store),
         health=health,
         degradations=degradations,
         holder=holder,

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from engine.metadata.store import SqlValue
@@ -13,26 +13,36 @@ _NO_HEADERS = ObjectHeaders()
 
 
 def write_headers(headers: ObjectHeaders) -> dict[str, SqlValue]:
-    """Columns content_type, headers, user_metadata and storage_class."""
+    """Columns content_type, headers, user_metadata, tags and storage_class."""
     return {
         "content_type": headers.content_type,
         "headers": json.dumps(dict(headers.system)) if headers.system else None,
         "user_metadata": json.dumps(dict(headers.user), ensure_ascii=False) if headers.user else None,
+        "tags": write_tags(headers.tags),
         "storage_class": headers.storage_class,
     }
 
 
 def read_headers(
-    content_type: SqlValue, headers: SqlValue, user_metadata: SqlValue, storage_class: SqlValue
+    content_type: SqlValue,
+    headers: SqlValue,
+    user_metadata: SqlValue,
+    tags: SqlValue,
+    storage_class: SqlValue,
 ) -> ObjectHeaders:
-    if content_type is None and headers is None and user_metadata is None and storage_class == "STANDARD":
+    if content_type is headers is user_metadata is tags is None and storage_class == "STANDARD":
         return _NO_HEADERS
     return ObjectHeaders(
         content_type=cast("str | None", content_type),
         system={} if headers is None else json.loads(cast(str, headers)),
         user={} if user_metadata is None else json.loads(cast(str, user_metadata)),
+        tags={} if tags is None else json.loads(cast(str, tags)),
         storage_class=cast(str, storage_class),
     )
+
+
+def write_tags(tags: Mapping[str, str]) -> str | None:
+    return json.dumps(dict(tags), ensure_ascii=False) if tags else None
 
 
 def write_checksums(checksums: Sequence[Checksum]) -> str | None:

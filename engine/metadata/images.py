@@ -296,6 +296,7 @@ VERSION = Kind(
             ("content_type", "content_type", Form.TEXT),
             ("headers", "headers", Form.TEXT),
             ("user_metadata", "user_metadata", Form.TEXT),
+            ("tags", "tags", Form.TEXT),
             ("storage_class", "storage_class", Form.TEXT),
             ("checksums", "checksums", Form.TEXT),
             ("part_count", "part_count", Form.INTEGER),
@@ -317,6 +318,17 @@ MARKER = Kind(
         ("version", "version_id", Form.TEXT),
         ("account", "account_id", Form.INTEGER),
         ("at_us", "created_at_us", Form.INTEGER),
+    ),
+)
+
+TAGGED = Kind(
+    name="tagged",
+    tells="A version has other tags.",
+    fields=_fields(
+        "object_versions",
+        ("seq", "version_seq", Form.INTEGER),
+        ("tags", "tags", Form.TEXT),
+        ("revision", "tag_revision", Form.INTEGER),
     ),
 )
 
@@ -349,7 +361,10 @@ ROW_KINDS: Mapping[str, RowKind] = {
 }
 KINDS: Mapping[str, Kind] = {
     **ROW_KINDS,
-    **{kind.name: kind for kind in (BUCKET_DELETED, BUCKET_DOCUMENT_DELETED, VERSION, MARKER, REMOVED)},
+    **{
+        kind.name: kind
+        for kind in (BUCKET_DELETED, BUCKET_DOCUMENT_DELETED, VERSION, MARKER, REMOVED, TAGGED)
+    },
 }
 
 TABLES: Mapping[str, tuple[Kind, ...]] = {
@@ -362,9 +377,8 @@ TABLES: Mapping[str, tuple[Kind, ...]] = {
     "backend_states": (BACKEND,),
     "backend_fences": (BACKEND,),
     "quota_limits": (BUCKET, BUCKET_DELETED, BACKEND),
-    "object_versions": (VERSION, MARKER, REMOVED),
+    "object_versions": (VERSION, MARKER, REMOVED, TAGGED),
     "object_segments": (VERSION,),
-    "object_tags": (),
     "identities": (IDENTITY,),
     "access_keys": (ACCESS_KEY,),
     "admin_tokens": (ADMIN_TOKEN,),

@@ -73,7 +73,6 @@ def _reap_version(
             freed = _free(tx, blob_ids, not_before_us, changes)
         if len(segments) == SEGMENT_COUNT_MAX:
             return ReapStep(freed_count=freed, has_more=True)
-    tx.ask("delete_version_tags", named)
     tx.ask("delete_version", named)
     tx.ask("delete_retired", {"retired_id": retired_id})
     return ReapStep(freed_count=freed, has_more=True)

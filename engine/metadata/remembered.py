@@ -25,7 +25,7 @@ ENTRY_BYTES_MAX = 64 * 1024
 
 _EVICTED_SHARE = 50
 _BUSY_TIMEOUT_MS = 1000
-_LAYOUT = 1
+_LAYOUT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS versions (
     bucket TEXT NOT NULL,          -- name of the bucket

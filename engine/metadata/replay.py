@@ -26,6 +26,7 @@ from engine.metadata.images import (
     MARKER,
     REMOVED,
     STANDARD,
+    TAGGED,
     VERSION,
     Kind,
     RowKind,
@@ -116,6 +117,8 @@ def _apply(
         _publish(tx, kind, values, _segments(told), restore_blob, lost)
     elif kind is REMOVED:
         _remove(tx, values, lost)
+    elif kind is TAGGED:
+        tx.run("restore_version_tags", values)
     elif kind is BUCKET:
         _restore_bucket(tx, values)
     elif kind is BUCKET_DELETED:

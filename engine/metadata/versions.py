@@ -22,10 +22,10 @@ _FIND_VERSION = "find_version"
 # Where the columns of the version and those of a piece begin in its rows.
 _BUCKET_COLUMNS = 11
 _MARKER_COLUMN = 13
-_CREATED_COLUMN = 24
-_LOCATION_COLUMN = 34
+_CREATED_COLUMN = 25
+_LOCATION_COLUMN = 35
 _SLICE_BLOB_COLUMN = 2
-_BLOB_COLUMN = 25
+_BLOB_COLUMN = 26
 
 
 def find_current(tx: Tx, bucket: str, key: bytes, *, count_max: int = SLICE_COUNT_MAX) -> StoredVersion:
@@ -140,6 +140,7 @@ def _read_current(rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersi
         content_type,
         headers,
         user_metadata,
+        tags,
         checksums,
         part_count,
         storage_class,
@@ -168,7 +169,7 @@ def _read_current(rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersi
         version_id=version_id,
         size_bytes=size_bytes,
         etag=etag,
-        headers=read_headers(content_type, headers, user_metadata, storage_class),
+        headers=read_headers(content_type, headers, user_metadata, tags, storage_class),
         checksums=read_checksums(checksums),
         part_count=part_count,
         sse_kind=sse_kind,

@@ -1,7 +1,7 @@
 """CopyObject: the target joins the source's blobs where both wish them stored the same way, otherwise bytes stream."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from engine.errors import BlobGone, ConcurrentWrite, ObjectTooLarge
@@ -27,6 +27,7 @@ from engine.records import (
     Segment,
     StoredSlice,
     StoredVersion,
+    Version,
 )
 from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType, DigestPlan
 from engine.units import PUT_SIZE_MAX_BYTES
@@ -37,7 +38,7 @@ JOIN_ATTEMPT_COUNT_MAX = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyOrder:
-    """What to copy, and to where. `headers` null keeps the source's.
+    """What to copy, and to where. `headers` and `tags` null keep the source's; tags within `headers` mean nothing.
 
     `source_version_id` is the id by which the source was asked for, null when it was the current version.
     `checksum_algorithm` asks for a checksum the source may not have. `recheck` is called with the source whenever it
@@ -50,6 +51,7 @@ class CopyOrder:
     key: ObjectKey
     account_id: int
     headers: ObjectHeaders | None = None
+    tags: Mapping[str, str] | None = None
     checksum_algorithm: ChecksumAlgorithm | None = None
     if_none_match: bool = False
     if_match_etag: str | None = None
@@ -148,7 +150,7 @@ class Copier:
             account_id=order.account_id,
             size_bytes=version.size_bytes,
             etag=version.etag,
-            headers=order.headers or version.headers,
+            headers=_headers(order, version),
             checksums=version.checksums,
             segments=[each.segment for each in slices],
             blobs=(),
@@ -189,7 +191,7 @@ class Copier:
                 account_id=order.account_id,
                 size_bytes=stored.size_bytes,
                 etag=stored.md5.hex(),
-                headers=order.headers or version.headers,
+                headers=_headers(order, version),
                 checksums=stored.checksums,
                 segments=stored.segments,
                 blobs=blobs,
@@ -209,6 +211,11 @@ class Copier:
             created_at_us=published.created_at_us,
             checksums=stored.checksums,
         )
+
+
+def _headers(order: CopyOrder, source: Version) -> ObjectHeaders:
+    tags = source.headers.tags if order.tags is None else order.tags
+    return replace(order.headers or source.headers, tags=tags)
 
 
 def _has_checksum(checksums: Sequence[Checksum], algorithm: ChecksumAlgorithm | None) -> bool:

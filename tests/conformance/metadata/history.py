@@ -22,6 +22,7 @@ from engine.metadata.complete import CompleteOrder, complete
 from engine.metadata.publish import publish
 from engine.metadata.remove import remove, remove_version
 from engine.metadata.store import Tx
+from engine.metadata.tagging import set_tags
 from engine.metadata.uploads import abort
 from engine.names import BackendName, ObjectKey, bucket_name
 from engine.records import (
@@ -77,6 +78,7 @@ class History:
             (3, self.complete),
             (1, self.abort),
             (2, self.version),
+            (3, self.tag),
             (2, self.change_bucket),
             (2, self.change_document),
             (1, self.replace_bucket),
@@ -213,6 +215,15 @@ class History:
             else [Versioning.ENABLED, Versioning.OFF]
         )
         self.store.write(partial(buckets.set_versioning, name=bucket.name, versioning=versioning))
+
+    def tag(self) -> None:
+        """Of the current version, or of any other, and at times none."""
+        found = [each for bucket in self.buckets() for each in self.live_versions(bucket)]
+        if found:
+            bucket, key, version_id = self.chance.choice(found)
+            named = self.chance.choice([None, version_id])
+            tags = self.chance.choice([{}, {"colour": f"blue {self.count()}"}])
+            self.store.write(lambda tx: set_tags(tx, bucket.name, key, named, tags, bucket.account_id))
 
     def change_bucket(self) -> None:
         self.store.write(

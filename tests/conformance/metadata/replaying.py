@@ -18,7 +18,6 @@ _UNTOLD_COLUMNS = {
 _ROWS_THAT_STAND = {
     "object_versions": "state = 'live'",
     "object_segments": "version_seq IN (SELECT version_seq FROM object_versions WHERE state = 'live')",
-    "object_tags": "version_seq IN (SELECT version_seq FROM object_versions WHERE state = 'live')",
 }
 _COLUMNS = {table.name: [column.name for column in table.columns] for table in read_tables()}
 _BLOB_COLUMNS = (

@@ -265,19 +265,6 @@ def test_a_step_that_is_rolled_back_freed_nothing(store: Store, bucket: Bucket, 
     assert reap_all(store) == 1
 
 
-def test_tags_go_with_their_version(store: Store, bucket: Bucket, backend: int) -> None:
-    published = put(store, bucket, KEY, backend)
-    run_sql(
-        store,
-        "INSERT INTO object_tags (version_seq, tag_key, tag_value) VALUES (:seq, 'colour', 'blue')",
-        {"seq": published.version_seq},
-    )
-    delete(store, bucket)
-
-    assert reap_all(store) == 1
-    assert run_sql(store, "SELECT COUNT(*) FROM object_tags") == [(0,)]
-
-
 def test_the_grace_begins_when_the_reaper_frees_not_when_the_version_was_retired(
     store: Store, bucket: Bucket, backend: int, clock: SetClock
 ) -> None:

@@ -151,7 +151,7 @@ def test_b25_version_ids(client: Any, version_id: str, expected: tuple[str, int]
         ({"ServerSideEncryption": "AES256"}, ("NotImplemented", 501)),
         ({"StorageClass": "GLACIER"}, ("InvalidStorageClass", 400)),
         ({"ACL": "public-read"}, ("AccessControlListNotSupported", 400)),
-        ({"Tagging": "a=b"}, ("NotImplemented", 501)),
+        ({"Tagging": "a=b&a=c"}, ("InvalidTag", 400)),
         ({"ContentMD5": base64.b64encode(bytes(16)).decode()}, ("BadDigest", 400)),
         ({"ContentMD5": "abc"}, ("InvalidDigest", 400)),
         ({"Metadata": {"a": "x" * 2048}}, ("MetadataTooLarge", 400)),

@@ -92,7 +92,6 @@ def test_f33_encryption_of_no_kind_is_invalid() -> None:
     [
         ("x-amz-bucket-object-lock-enabled", "false", "true"),
         ("x-amz-object-ownership", "BucketOwnerEnforced", "ObjectWriter"),
-        ("x-amz-tagging-directive", "COPY", "REPLACE"),
     ],
 )
 def test_a_header_that_asks_for_what_holds_anyway_is_fine(name: str, fine: str, refused: str) -> None:

@@ -45,6 +45,7 @@ ISSUED = {
     "ListParts",
     "ListMultipartUploads",
     "GetObjectAcl",
+    *(f"{verb}ObjectTagging" for verb in ("Get", "Put", "Delete")),
     "PutObjectAcl",
     *(
         verb + name

@@ -13,7 +13,7 @@ from engine.metadata.postgres.lending import connect_arguments
 from engine.metadata.postgres.statements import PostgresStatement, load_postgres_statements
 from engine.metadata.statements import load_statements
 from tests.support.postgres import shared_server
-from tools.schema_reference import read_tables
+from tools.schema_reference import POSTGRES_MIGRATIONS, read_tables
 
 POSTGRES: Mapping[str, PostgresStatement] = load_postgres_statements(postgres.FOLDER)
 SQLITE = load_statements(sqlite.FOLDER)
@@ -158,16 +158,12 @@ ONLY_POSTGRES = {("journal", "transaction_id"), ("journal", "unit_id")}
 
 
 def inline_comments() -> dict[tuple[str, str], str]:
-    """Meanings beside the columns in PostgreSQL's first migration, by table and column."""
-    inline: dict[tuple[str, str], str] = {}
-    table = ""
-    for line in (postgres.FOLDER / "migrations" / "0001_pre_initial.sql").read_text().splitlines():
-        if begun := re.match(r"CREATE TABLE (\w+) \(", line):
-            table = begun[1]
-        elif found := re.match(r"    ([a-z]\w*) [A-Z].*?-- (.*)$", line):
-            inline[table, found[1]] = found[2]
-
-    return inline
+    """Meanings beside the columns in PostgreSQL's migrations, by table and column."""
+    return {
+        (table.name, column.name): column.meaning
+        for table in read_tables(POSTGRES_MIGRATIONS)
+        for column in table.columns
+    }
 
 
 def test_both_engines_have_the_same_columns_with_the_same_meanings() -> None:
