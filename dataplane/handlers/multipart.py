@@ -6,6 +6,7 @@ from falcon import Response
 
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml, tell_version_id
+from dataplane.handlers.long_work import LongWork
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers, read_algorithm, read_checksum, read_checksum_type
 from dataplane.wire.conditions import WriteConditions
@@ -20,7 +21,7 @@ from dataplane.wire.parameters import (
 from dataplane.wire.refusals import InvalidRequest
 from dataplane.wire.requests import COMPLETE_BYTES_MAX, read_complete
 from engine.metadata.uploads import LAST_ID
-from engine.objects.complete import CompleteRequest
+from engine.objects.complete import Completed, CompleteRequest
 from engine.objects.multipart import Multipart, UploadOrder
 from engine.streams import ChecksumAlgorithm, ChecksumType
 
@@ -28,8 +29,9 @@ from engine.streams import ChecksumAlgorithm, ChecksumType
 class MultipartHandlers:
     """Upload ids are 32 hex digits on the wire."""
 
-    def __init__(self, multipart: Multipart) -> None:
+    def __init__(self, multipart: Multipart, long_work: LongWork) -> None:
         self._multipart = multipart
+        self._long_work = long_work
 
     def create(self, exchange: Exchange, resp: Response) -> None:
         algorithm, kind = _read_checksum_wish(exchange)
@@ -66,33 +68,36 @@ class MultipartHandlers:
                 resp.set_header(name, value)
 
     def complete(self, exchange: Exchange, resp: Response) -> None:
-        """No byte is copied; the same list again is answered the same."""
+        """No byte is copied; the same list again is answered the same. One that takes long is answered meanwhile."""
         headers = exchange.headers
         conditions = WriteConditions.of(headers)
         upload_id = read_upload_id(exchange.target)
         parts = read_complete(exchange.read_document(max_bytes=COMPLETE_BYTES_MAX, has_checksum=False))
-        completed = self._multipart.complete(
-            CompleteRequest(
-                upload_id=upload_id,
-                bucket=exchange.bucket,
-                key=exchange.key,
-                parts=parts,
-                checksum=read_checksum(headers, may_be_composite=True),
-                size_bytes=read_object_size(headers),
-                if_none_match=conditions.if_none_match,
-                if_match_etag=conditions.if_match_etag,
-            )
-        )
-        host = headers.get("host", "")
-        document = xml_out.complete_upload(
-            location=f"http://{host}{exchange.target.raw_path.decode('latin-1')}",
+        request = CompleteRequest(
+            upload_id=upload_id,
             bucket=exchange.bucket,
             key=exchange.key,
-            etag=completed.etag,
-            checksums=completed.checksums,
+            parts=parts,
+            checksum=read_checksum(headers, may_be_composite=True),
+            size_bytes=read_object_size(headers),
+            if_none_match=conditions.if_none_match,
+            if_match_etag=conditions.if_match_etag,
         )
-        answer_xml(resp, document)
-        tell_version_id(resp, completed.version_id)
+        location = f"http://{headers.get('host', '')}{exchange.target.raw_path.decode('latin-1')}"
+
+        def document(completed: Completed) -> bytes:
+            return xml_out.complete_upload(
+                location=location,
+                bucket=exchange.bucket,
+                key=exchange.key,
+                etag=completed.etag,
+                checksums=completed.checksums,
+            )
+
+        completed = self._long_work.run(exchange, resp, lambda: self._multipart.complete(request), document)
+        if completed is not None:
+            answer_xml(resp, document(completed))
+            tell_version_id(resp, completed.version_id)
 
     def abort(self, exchange: Exchange, resp: Response) -> None:
         self._multipart.abort(read_upload_id(exchange.target), exchange.bucket, exchange.key)

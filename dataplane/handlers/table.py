@@ -17,6 +17,7 @@ from dataplane.handlers.bucket_documents import (
 from dataplane.handlers.buckets import BucketHandlers
 from dataplane.handlers.copying import CopyHandlers
 from dataplane.handlers.listings import ListingHandlers
+from dataplane.handlers.long_work import LongWork
 from dataplane.handlers.multipart import MultipartHandlers
 from dataplane.handlers.objects import ObjectHandlers
 from dataplane.handlers.ownership import Ownership
@@ -48,7 +49,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
     attributes = AttributesHandlers(use.reader, use.parts)
     listings = ListingHandlers(use.listings)
     acls = ObjectAclHandlers(use.reader)
-    multipart = MultipartHandlers(use.multipart)
+    multipart = MultipartHandlers(use.multipart, LongWork())
     tags = TaggingHandlers(use.reader, use.tagger)
     of_own_buckets: Mapping[str, Handler] = {
         "HeadBucket": buckets.head_bucket,

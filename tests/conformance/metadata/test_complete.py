@@ -20,6 +20,8 @@ from engine.metadata.publish import publish
 from engine.metadata.store import Store, Tx
 from engine.names import ObjectKey
 from engine.objects.complete import Completed, Completer, CompleteRequest
+from engine.objects.parts import Parts
+from engine.objects.read import Span
 from engine.records import Bucket, ListedPart, Part
 from engine.units import DAY_S, OBJECT_SIZE_MAX_BYTES, PART_NUMBER_MAX
 from tests.support.metadata import (
@@ -315,6 +317,15 @@ def test_ten_thousand_parts_become_one_object_and_leave_in_bounded_steps(
         offset=stored.version.size_bytes - 1,
     )
     assert store.read(at) == PART_NUMBER_MAX - 1
+    parts = Parts(store)
+    size_bytes = stored.version.size_bytes
+    last = Span(start=size_bytes - PART_NUMBER_MAX, stop=size_bytes)
+    assert parts.span(stored, PART_NUMBER_MAX) == last
+    assert parts.span(stored, 3) == Span(start=3, stop=6)
+    page = parts.page(stored, after=PART_NUMBER_MAX - 2, count_max=1)
+    assert [(part.part_number, part.size_bytes) for part in page.parts] == [(PART_NUMBER_MAX - 1,) * 2]
+    assert page.next_after == PART_NUMBER_MAX - 1
+    assert parts.page(stored, after=page.next_after, count_max=1).next_after is None
     assert_consistent(store)
 
 

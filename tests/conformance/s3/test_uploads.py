@@ -124,3 +124,26 @@ def test_a_completed_upload_is_one_object_with_its_etag(wire: Wire, upload: Uplo
     assert wire.get(upload.path, [("range", f"bytes={PART_BYTES - 2}-{PART_BYTES + 1}")]).body == (
         bodies[0][-2:] + bodies[1][:2]
     )
+
+
+def test_a_list_as_long_as_that_of_ten_thousand_parts(wire: Wire, upload: Upload) -> None:
+    upload.part(1, b"whole")
+    blanks = " " * 700_000
+    listed = f"<Part><PartNumber>1</PartNumber><ETag>{upload.etags[1]}</ETag></Part>"
+    target = f"{upload.path}?uploadId={upload.id}"
+
+    wrong = listed.replace("<PartNumber>1", "<PartNumber>2")
+    refused = wire.ask(
+        "POST",
+        target,
+        body=f"<CompleteMultipartUpload>{blanks}{wrong}</CompleteMultipartUpload>".encode(),
+    )
+    done = wire.ask(
+        "POST",
+        target,
+        body=f"<CompleteMultipartUpload>{blanks}{listed}</CompleteMultipartUpload>".encode(),
+    )
+
+    assert refused.said == (400, "InvalidPart")
+    assert done.status == 200
+    assert wire.stored(upload.path) == b"whole"

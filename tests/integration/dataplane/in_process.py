@@ -17,6 +17,7 @@ from dataplane.auth.signing_keys import SigningKeys
 from dataplane.auth.sigv4 import Authenticator
 from dataplane.exchange import Exchange
 from dataplane.handlers.table import handler_table
+from dataplane.server.contract import Lane
 from dataplane.wire.faults import error_document, refusal_of
 from dataplane.wire.fields import gather_fields
 from dataplane.wire.refusals import WireError
@@ -82,7 +83,7 @@ class InProcess:
             raw = BytesBody(body, piece_sizes=(1000, 7))
             entry = enter(method, parse_target(target.encode("latin-1")), fields, raw, self._authenticator)
             exchange = Exchange(
-                environ={"wsgi.input": raw},
+                environ={"wsgi.input": raw, "penstock.lane": Lane.SHORT},
                 request_id="R",
                 target=entry.target,
                 operation=entry.operation,
