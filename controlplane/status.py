@@ -39,6 +39,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.RangeNotSatisfiable: Answer(_C.OUT_OF_RANGE, "RANGE_NOT_SATISFIABLE"),
     errors.PartOrder: Answer(_C.INVALID_ARGUMENT, "PART_ORDER"),
     errors.InvalidPart: Answer(_C.INVALID_ARGUMENT, "INVALID_PART"),
+    errors.ChecksumTypeMismatch: Answer(_C.INVALID_ARGUMENT, "CHECKSUM_TYPE_MISMATCH"),
     errors.NoSuchPart: Answer(_C.NOT_FOUND, "NO_SUCH_PART"),
     errors.PartTooSmall: Answer(_C.INVALID_ARGUMENT, "PART_TOO_SMALL"),
     errors.PreconditionFailed: Answer(_C.FAILED_PRECONDITION, "PRECONDITION_FAILED"),

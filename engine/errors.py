@@ -153,6 +153,15 @@ class NoSuchPart(EngineError):
         self.part_count = part_count
 
 
+class ChecksumTypeMismatch(EngineError):
+    """A Complete speaks of another type of checksum than its upload was begun with."""
+
+    def __init__(self, *, began: str | None, named: str) -> None:
+        super().__init__(f"the upload was begun with the checksum type {began}, not {named}")
+        self.began = began
+        self.named = named
+
+
 class PartOrder(EngineError):
     """The part list is not strictly ascending."""
 

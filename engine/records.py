@@ -406,6 +406,7 @@ class ListedVersion:
     storage_class: str
     created_at_us: int
     checksum_algorithms: Sequence[str]
+    checksum_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

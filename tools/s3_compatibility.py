@@ -68,9 +68,10 @@ CHOICES = """\
   is 412, and those on time and size hold.
 - **Parts by number**: `partNumber` is the number that the part was uploaded under. The checksum of a single part is not
   kept once an upload is complete, so neither `partNumber` nor GetObjectAttributes tells it; sizes are told.
-- **A long CompleteMultipartUpload** (a list above 64 KiB whose commit takes more than 5 s) is answered as in S3: 200 and
-  the XML declaration, a blank every 5 s, then the document or an `<Error>`. `Content-Length` is announced, white space
-  behind the document fills it. The version's id is then not among the headers.
+- **A long CompleteMultipartUpload** (a list above 64 KiB whose commit takes more than 5 s) is answered as in S3: 200
+  and the XML declaration, a blank every 5 s, then the document or an `<Error>`. `Content-Length` is announced, white
+  space behind the document fills it. The version's id is then not among the headers.
+- **Checksums** are those that were asked for: none is added to an object that was sent without one.
 - **UploadPartCopy** takes `bytes=first-last` only; a range beyond the end of the source is 416 `InvalidRange`.
 - **Access control lists**: the owner's (`private`, `bucket-owner-full-control`) are accepted, all others are 400
   `AccessControlListNotSupported`, as with enforced ownership.

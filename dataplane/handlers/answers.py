@@ -21,11 +21,16 @@ def answer_xml(resp: Response, document: bytes, status: HTTPStatus = HTTPStatus.
 
 
 def describe_version(
-    resp: Response, stored: StoredVersion, headers: Mapping[str, str], overrides: Mapping[str, str]
+    resp: Response,
+    stored: StoredVersion,
+    headers: Mapping[str, str],
+    overrides: Mapping[str, str],
+    *,
+    is_whole: bool,
 ) -> None:
     """ETag, Last-Modified, metadata, the version's id, and checksums where they were asked for.
 
-    The checksums are those of the whole, so nothing but the whole may be said to have them.
+    The checksums are those of the whole: clients would hold a part of it against them.
     """
     version = stored.version
     resp.content_type = None
@@ -36,11 +41,7 @@ def describe_version(
     resp.set_header("ETag", quoted(version.etag))
     resp.set_header("Last-Modified", http_date(version.created_at_us // 1_000_000))
     resp.set_header("Accept-Ranges", "bytes")
-    if (
-        version.checksums
-        and headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
-        and "range" not in headers
-    ):
+    if is_whole and version.checksums and headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
         for name, value in checksum_headers(version.checksums):
             resp.set_header(name, value)
 

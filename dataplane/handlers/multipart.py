@@ -79,6 +79,7 @@ class MultipartHandlers:
             key=exchange.key,
             parts=parts,
             checksum=read_checksum(headers, may_be_composite=True),
+            checksum_type=read_checksum_type(headers),
             size_bytes=read_object_size(headers),
             if_none_match=conditions.if_none_match,
             if_match_etag=conditions.if_match_etag,

@@ -67,10 +67,16 @@ class ObjectHandlers:
             asked = None if ranged is None else Span(start=ranged.start, stop=ranged.stop)
         elif part_number is not None:
             asked = self._parts.span(stored, part_number)
-        describe_version(resp, stored, headers, read_response_overrides(exchange.target))
+        span = asked or Span(start=0, stop=version.size_bytes)
+        describe_version(
+            resp,
+            stored,
+            headers,
+            read_response_overrides(exchange.target),
+            is_whole=asked is None or asked.stop - asked.start == version.size_bytes,
+        )
         if part_number is not None and version.part_count is not None:
             resp.set_header("x-amz-mp-parts-count", str(version.part_count))
-        span = asked or Span(start=0, stop=version.size_bytes)
         if asked is None or span.start == span.stop:
             # A part may be empty, and Content-Range has no words for that.
             resp.status = HTTPStatus.OK

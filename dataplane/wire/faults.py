@@ -37,6 +37,7 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.ObjectTooLarge: S3Fault("EntityTooLarge", _S.BAD_REQUEST),
     errors.RangeNotSatisfiable: S3Fault("InvalidRange", _S.REQUESTED_RANGE_NOT_SATISFIABLE),
     errors.NoSuchPart: S3Fault("InvalidPartNumber", _S.REQUESTED_RANGE_NOT_SATISFIABLE),
+    errors.ChecksumTypeMismatch: S3Fault("InvalidRequest", _S.BAD_REQUEST),
     errors.PartOrder: S3Fault("InvalidPartOrder", _S.BAD_REQUEST),
     errors.InvalidPart: S3Fault("InvalidPart", _S.BAD_REQUEST),
     errors.PartTooSmall: S3Fault("EntityTooSmall", _S.BAD_REQUEST),

@@ -20,6 +20,7 @@ from engine.records import (
     Bucket,
     HistoryEntry,
     HistoryPage,
+    ListedVersion,
     ListingPage,
     Part,
     Upload,
@@ -252,7 +253,7 @@ def _contents(page: ListingPage, query: ListQuery, owner: str) -> str:
     rows = [
         f"<Contents><Key>{key_text(each.key, is_url_encoded=encoded)}</Key>"
         f"<LastModified>{iso_time(each.created_at_us)}</LastModified><ETag>&quot;{each.etag}&quot;</ETag>"
-        f"{_algorithms(each.checksum_algorithms) if each.checksum_algorithms else ''}"
+        f"{_algorithms(each) if each.checksum_algorithms else ''}"
         f"<Size>{each.size_bytes}</Size>{owner}<StorageClass>{each.storage_class}</StorageClass></Contents>"
         for each in page.versions
     ]
@@ -266,13 +267,14 @@ def _history_row(each: HistoryEntry, query: ListQuery, owner: str) -> str:
     inner += _element("LastModified", iso_time(listed.created_at_us))
     if each.is_delete_marker:
         return _element("DeleteMarker", inner + owner)
-    inner += _etag(listed.etag) + _algorithms(listed.checksum_algorithms)
+    inner += _etag(listed.etag) + _algorithms(listed)
     inner += f"<Size>{listed.size_bytes}</Size>{owner}"
     return _element("Version", inner + _element("StorageClass", listed.storage_class))
 
 
-def _algorithms(names: Iterable[str]) -> str:
-    return "".join(f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in names)
+def _algorithms(each: ListedVersion) -> str:
+    named = "".join(_element("ChecksumAlgorithm", name) for name in each.checksum_algorithms)
+    return named if each.checksum_type is None else named + _element("ChecksumType", each.checksum_type)
 
 
 def _upload_row(each: Upload, query: ListQuery) -> str:

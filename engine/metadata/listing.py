@@ -103,13 +103,13 @@ def _bounds(bucket_id: int, after: bytes, before: bytes, count_max: int) -> dict
 def read_listed(row: Row) -> ListedVersion:
     """From the columns that every listing begins with."""
     key, size_bytes, etag, storage_class, created_at_us, checksums = row
+    told = () if checksums is None else json.loads(cast(str, checksums))
     return ListedVersion(
         key=ObjectKey(cast(bytes, key)),
         size_bytes=cast(int, size_bytes),
         etag=cast(str, etag),
         storage_class=cast(str, storage_class),
         created_at_us=cast(int, created_at_us),
-        checksum_algorithms=()
-        if checksums is None
-        else tuple(each["algorithm"] for each in json.loads(cast(str, checksums))),
+        checksum_algorithms=tuple(each["algorithm"] for each in told),
+        checksum_type=told[0]["type"] if told else None,
     )

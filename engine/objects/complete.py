@@ -8,6 +8,7 @@ from functools import partial
 from itertools import pairwise
 
 from engine.errors import (
+    ChecksumTypeMismatch,
     DigestMismatch,
     InvalidPart,
     NoSuchUpload,
@@ -28,13 +29,14 @@ from engine.units import OBJECT_SIZE_MAX_BYTES, PART_NUMBER_MAX, PART_SIZE_MIN_B
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteRequest:
-    """What a client sends: its list of parts, and a checksum or size of the whole if it knows them."""
+    """What a client sends: its list of parts, and a checksum, its type, or the size of the whole if it knows them."""
 
     upload_id: bytes
     bucket: BucketName
     key: ObjectKey
     parts: Sequence[ListedPart]
     checksum: Checksum | None = None
+    checksum_type: ChecksumType | None = None
     size_bytes: int | None = None
     if_none_match: bool = False
     if_match_etag: str | None = None
@@ -65,13 +67,15 @@ class Completer:
 
         The same list again answers the same within 24 hours, also after the key was overwritten. Raises NoSuchUpload
         (also for another list after it was completed), PartOrder, InvalidPart, PartTooSmall, ObjectTooLarge,
-        DigestMismatch, PreconditionFailed, BucketQuotaExceeded, NoSuchBucket. After any of them the upload stands.
+        ChecksumTypeMismatch, DigestMismatch, PreconditionFailed, BucketQuotaExceeded, NoSuchBucket. After any of them
+        the upload stands.
         """
         digest = _list_digest(request.parts)
         repeated = self._find_result(request, digest)
         if repeated is not None:
             return repeated
         upload, stored = self._store.read(lambda tx: _read_upload(tx, request))
+        _check_type(upload, request.checksum_type)
         parts = self._check(request, stored)
         etag = multipart_etag([bytes.fromhex(part.etag) for part in parts])
         checksums = _checksums(upload, parts)
@@ -145,6 +149,12 @@ def _read_upload(tx: Tx, request: CompleteRequest) -> tuple[Upload, dict[int, Pa
     upload = uploads.find_upload(tx, upload_id=request.upload_id, bucket=request.bucket, key=request.key)
     parts = uploads.list_parts(tx, request.upload_id, after=0, count_max=PART_NUMBER_MAX)
     return upload, {part.part_number: part for part in parts}
+
+
+def _check_type(upload: Upload, named: ChecksumType | None) -> None:
+    if named is not None and named is not upload.checksum_type:
+        began = None if upload.checksum_type is None else upload.checksum_type.value
+        raise ChecksumTypeMismatch(began=began, named=named.value)
 
 
 def _has(part: Part, listed: Checksum | None) -> bool:
