@@ -24,10 +24,10 @@ class IdentitySettings(Section):
     """Secret key of at least 16 bytes; sealed wherever it is stored."""
 
     role: Annotated[Literal["reader", "writer", "superuser"], one_of("reader", "writer", "superuser")]
-    """`reader` reads objects, `writer` changes them too, `superuser` may do everything to everything."""
+    """`reader` reads objects, `writer` changes them too, `superuser` may do everything within its account."""
 
     buckets: tuple[BucketText, ...] = ()
-    """Buckets that a reader or writer is held to. Default: all of its account."""
+    """Buckets that it is held to, whatever its role. Default: all of its account."""
 
 
 class AdminTokenSettings(Section):

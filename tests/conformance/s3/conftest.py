@@ -18,6 +18,8 @@ from tests.support.served import Served
 
 OTHER_KEY_ID, OTHER_SECRET = "OTHERACCOUNTKEY", "a secret of the other account"
 READER_KEY_ID, READER_SECRET = "READERKEY", "a secret of one who reads"
+LIMITED_KEY_ID, LIMITED_SECRET = "LIMITEDKEY", "a secret of one who is held to a bucket"
+LIMITED_BUCKET = "limited-to-this"
 DOMAIN, DOMAIN_BELOW = "s3.test", "below.s3.test"
 REST_TIMEOUT_S = 10.0
 _MORE_IDENTITIES = f"""
@@ -26,6 +28,8 @@ processes:
 
 identities:
   - {{name: other, account: other, access_key_id: {OTHER_KEY_ID}, secret_access_key: {OTHER_SECRET}, role: superuser}}
+  - {{name: limited, account: main, access_key_id: {LIMITED_KEY_ID}, secret_access_key: {LIMITED_SECRET}, role: writer,
+     buckets: [{LIMITED_BUCKET}]}}
   - {{name: reader, account: main, access_key_id: {READER_KEY_ID}, secret_access_key: {READER_SECRET}, role: reader}}
 """
 
@@ -68,7 +72,14 @@ def wire(served: Served, session_wire: Wire) -> Iterator[Wire]:
     lines = [json.loads(line) for line in events]
     failures = [line for line in lines if line.get("level") in ("error", "critical") or "traceback" in line]
     assert failures == []
-    for secret in (session_wire.secret, OTHER_SECRET, READER_SECRET, "Signature=", "AWS4-HMAC"):
+    for secret in (
+        session_wire.secret,
+        OTHER_SECRET,
+        READER_SECRET,
+        LIMITED_SECRET,
+        "Signature=",
+        "AWS4-HMAC",
+    ):
         assert secret not in told
 
 
@@ -82,6 +93,13 @@ def other(wire: Wire) -> Wire:
 def reader(wire: Wire) -> Wire:
     """One of our account who may not write."""
     return replace(wire, access_key_id=READER_KEY_ID, secret=READER_SECRET)
+
+
+@pytest.fixture
+def limited(wire: Wire) -> Wire:
+    """One of our account who is held to one bucket, which is there."""
+    assert wire.ask("PUT", f"/{LIMITED_BUCKET}").said in ((200, ""), (409, "BucketAlreadyOwnedByYou"))
+    return replace(wire, access_key_id=LIMITED_KEY_ID, secret=LIMITED_SECRET)
 
 
 @pytest.fixture
