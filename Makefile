@@ -52,7 +52,7 @@ test-clients: setup ## real clients at full size; a missing one is a failure
 	PENSTOCK_CLIENTS=long $(BIN)/pytest tests/clients
 
 fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each, the served system under tens of thousands
-	PENSTOCK_FUZZ_EXAMPLES=100000 $(BIN)/pytest --timeout=0 tests/unit/dataplane/test_fuzz.py
+	PENSTOCK_FUZZ_EXAMPLES=100000 $(BIN)/pytest --timeout=0 tests/unit/dataplane/fuzz
 	PENSTOCK_FLIPS=20000 PENSTOCK_RANDOM_REQUESTS=50000 $(BIN)/pytest --timeout=0 tests/conformance/s3/test_http.py \
 		tests/conformance/s3/test_random_requests.py
 

@@ -1,0 +1,1 @@
+"""Whatever bytes come, parsers answer or refuse in kind: nothing but typed errors ever leaves them."""
