@@ -7,14 +7,15 @@ from functools import partial
 import pytest
 
 from engine.errors import EngineError
-from engine.metadata import buckets, identities, journal, keys
+from engine.metadata import bucket_documents, buckets, identities, journal, keys
 from engine.metadata.buckets import find_bucket
 from engine.metadata.complete import CompleteOrder, complete
 from engine.metadata.publish import publish
 from engine.metadata.remove import remove, remove_version
 from engine.metadata.store import Store, Tx
+from engine.metadata.tagging import set_tags
 from engine.names import ObjectKey
-from engine.records import Bucket, Copies, Sealing, Versioning
+from engine.records import Bucket, Copies, DocumentKind, Sealing, Versioning
 from tests.support.metadata import (
     START_US,
     SetClock,
@@ -92,6 +93,22 @@ def change_bucket_settings(rig: Rig) -> Change:
     )
 
 
+def change_document(rig: Rig) -> Change:
+    return partial(
+        bucket_documents.put_document, name=rig.bucket.name, kind=DocumentKind.TAGGING, document="[]"
+    )
+
+
+def change_document_gone(rig: Rig) -> Change:
+    rig.store.write(change_document(rig))
+    return partial(bucket_documents.delete_document, name=rig.bucket.name, kind=DocumentKind.TAGGING)
+
+
+def change_tags(rig: Rig) -> Change:
+    put(rig.store, rig.bucket, KEY, rig.backend_id)
+    return lambda tx: set_tags(tx, rig.bucket.name, KEY, None, {"a": "1"}, rig.bucket.account_id)
+
+
 def change_delete_bucket(rig: Rig) -> Change:
     return partial(buckets.delete_bucket, name=rig.bucket.name)
 
@@ -152,6 +169,9 @@ CHANGES: dict[str, tuple[Callable[[Rig], Change], list[str]]] = {
     "remove a version": (change_remove_version, ["removed"]),
     "complete": (change_complete, ["version"]),
     "bucket settings": (change_bucket_settings, ["bucket"]),
+    "bucket document": (change_document, ["bucket", "bucket_document"]),
+    "bucket document gone": (change_document_gone, ["bucket", "bucket_document_deleted"]),
+    "tags": (change_tags, ["tagged"]),
     "delete bucket": (change_delete_bucket, ["bucket_deleted"]),
     "ring key": (change_key, ["key"]),
     "identity": (change_identity, ["identity", "access_key"]),
@@ -169,6 +189,21 @@ def test_a_change_leaves_its_image(rig: Rig, name: str) -> None:
     rig.store.write(change)
 
     assert [kind for kind, _ in journal_of(rig.store, after_count=before)] == kinds
+
+
+@pytest.mark.parametrize("kind", list(DocumentKind))
+def test_a_document_that_says_what_is_so_and_one_that_is_not_there_leave_no_image(
+    rig: Rig, kind: DocumentKind
+) -> None:
+    put_it = partial(bucket_documents.put_document, name=rig.bucket.name, kind=kind, document="[1]")
+    delete_it = partial(bucket_documents.delete_document, name=rig.bucket.name, kind=kind)
+    for change in (put_it, delete_it):
+        rig.store.write(change)
+        once = journal_of(rig.store)
+
+        rig.store.write(change)
+
+        assert journal_of(rig.store) == once
 
 
 class Refused(EngineError):
