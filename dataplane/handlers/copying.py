@@ -10,7 +10,7 @@ from dataplane.wire import xml_out
 from dataplane.wire.checksums import read_algorithm
 from dataplane.wire.conditions import COPY_PREFIX, ReadConditions, WriteConditions
 from dataplane.wire.copy_source import CopySource, read_copy_source, replaces_metadata, replaces_tags
-from dataplane.wire.headers import read_object_headers
+from dataplane.wire.headers import read_object_headers, read_storage_class
 from dataplane.wire.operations import Action
 from dataplane.wire.refusals import InvalidRequest
 from dataplane.wire.tagging import read_object_tags
@@ -34,6 +34,7 @@ class CopyHandlers:
         authorise(exchange.identity, Action.GET_OBJECT, source.bucket)
         replaces = replaces_metadata(headers)
         target_conditions = WriteConditions.of(headers)
+        read_storage_class(headers)
         tags = read_object_tags(headers) if replaces_tags(headers) else None
         is_itself = (source.bucket, source.key) == (exchange.bucket, exchange.key)
         if is_itself and source.version_id is None and not replaces and tags is None:

@@ -35,11 +35,7 @@ def read_object_headers(
     `aws-chunked` is a way of travelling and not of being stored: it is taken out of Content-Encoding.
     Raises WireError MetadataTooLarge, InvalidStorageClass, and what `read_tagging_header` raises.
     """
-    storage_class = headers.get("x-amz-storage-class", "STANDARD")
-    if storage_class not in storage_classes:
-        raise InvalidStorageClass(
-            "The storage class you specified is not valid", StorageClassRequested=storage_class[:256]
-        )
+    storage_class = read_storage_class(headers, storage_classes)
     system = {name: headers[name] for name in SYSTEM_FIELDS if name in headers}
     if "content-encoding" in system:
         stored = _without_aws_chunked(system.pop("content-encoding"))
@@ -52,6 +48,16 @@ def read_object_headers(
         tags=read_object_tags(headers) if TAGGING_FIELD in headers else {},
         storage_class=storage_class,
     )
+
+
+def read_storage_class(headers: Mapping[str, str], storage_classes: Collection[str] = ("STANDARD",)) -> str:
+    """x-amz-storage-class, which a copy heeds whatever it keeps of its source; raises WireError InvalidStorageClass."""
+    storage_class = headers.get("x-amz-storage-class", "STANDARD")
+    if storage_class not in storage_classes:
+        raise InvalidStorageClass(
+            "The storage class you specified is not valid", StorageClassRequested=storage_class[:256]
+        )
+    return storage_class
 
 
 def read_user_metadata(headers: Mapping[str, str]) -> dict[str, str]:

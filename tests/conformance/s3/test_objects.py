@@ -267,6 +267,8 @@ def test_f34_what_is_asked_for_and_nobody_would_do(
 ) -> None:
     assert wire.ask("PUT", path, [(name, value)], body=b"x").said == said
     assert wire.ask("POST", f"{path}?uploads", [(name, value)]).said == said
+    if name != "x-amz-tagging":
+        assert wire.ask("PUT", path, [(name, value), ("x-amz-copy-source", SENTINEL)]).said == said
     assert wire.stored(path) is None
     assert b"<Upload>" not in wire.get(f"/{BUCKET}?uploads&prefix={path.removeprefix(f'/{BUCKET}/')}").body
 

@@ -11,6 +11,7 @@ from tests.integration.dataplane.in_process import refused
 
 BUCKET = "photos"
 PART = bytes(range(256)) * 1024
+REPLACE = {"MetadataDirective": "REPLACE"}
 
 
 def begin(client: Any, key: str = "k", **arguments: Any) -> dict[str, str]:
@@ -105,3 +106,76 @@ def test_f18_to_f23_what_is_refused(client: Any) -> None:
     source = {"CopySource": f"{BUCKET}/k", "PartNumber": 1}
     assert refused(client.upload_part_copy, **named, **source) == ("NoSuchKey", 404)
     assert complete(**named, MultipartUpload=listed(etag.strip('"')))["ETag"].endswith('-1"')
+
+
+def test_parts_are_read_by_number_and_told_of(client: Any) -> None:
+    large = PART * 20
+    named = begin(client, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+    etags = [
+        client.upload_part(**named, PartNumber=n, Body=body)["ETag"] for n, body in ((1, large), (2, PART))
+    ]
+    client.complete_multipart_upload(**named, MultipartUpload=listed(*etags))
+    known = {"Bucket": BUCKET, "Key": "k"}
+
+    # boto3 holds what it reads against the checksums that come with it, without being asked to.
+    second = client.get_object(**known, PartNumber=2)
+    head = client.head_object(**known, PartNumber=1)
+    told = client.get_object_attributes(
+        **known,
+        ObjectAttributes=["ETag", "Checksum", "ObjectParts", "ObjectSize", "StorageClass"],
+        MaxParts=1,
+    )
+
+    assert second["Body"].read() == PART
+    assert (second["PartsCount"], head["PartsCount"], head["ContentLength"]) == (2, 2, len(large))
+    assert (told["ObjectSize"], told["StorageClass"]) == (len(large) + len(PART), "STANDARD")
+    assert f'"{told["ETag"]}"' == second["ETag"]
+    assert told["Checksum"]["ChecksumType"] == "FULL_OBJECT"
+    parts = told["ObjectParts"]
+    assert (parts["TotalPartsCount"], parts["IsTruncated"], parts["NextPartNumberMarker"]) == (2, True, 1)
+    assert parts["Parts"] == [{"PartNumber": 1, "Size": len(large)}]
+    assert refused(client.get_object, **known, PartNumber=3) == ("InvalidPartNumber", 416)
+
+
+def test_a_large_copy_is_one_of_parts(client: Any) -> None:
+    data = PART * 45
+    client.put_object(Bucket=BUCKET, Key="from", Body=data)
+
+    client.copy(
+        {"Bucket": BUCKET, "Key": "from"},
+        BUCKET,
+        "to",
+        Config=TransferConfig(multipart_threshold=1, multipart_chunksize=5 * 1024 * 1024, use_threads=False),
+    )
+
+    got = client.get_object(Bucket=BUCKET, Key="to")
+    assert got["Body"].read() == data
+    assert got["ETag"].endswith('-3"')
+
+
+def test_conditions_of_every_write_and_delete(client: Any) -> None:
+    known = {"Bucket": BUCKET, "Key": "k"}
+    etag = client.put_object(**known, Body=b"x")["ETag"]
+    modified = client.head_object(**known)["LastModified"]
+    named = begin(client)
+    parts = listed(client.upload_part(**named, PartNumber=1, Body=PART)["ETag"])
+    failed = ("PreconditionFailed", 412)
+
+    complete = client.complete_multipart_upload
+    assert refused(complete, **named, MultipartUpload=parts, IfNoneMatch="*") == failed
+    source = {"CopySource": f"{BUCKET}/k"}
+    assert refused(client.copy_object, Bucket=BUCKET, Key="k", **source, IfNoneMatch="*", **REPLACE) == failed
+    assert refused(client.copy_object, Bucket=BUCKET, Key="k", **source, IfMatch='"x"', **REPLACE) == failed
+    assert refused(client.delete_object, **known, IfMatch='"x"') == failed
+    assert refused(client.delete_object, **known, IfMatchSize=2) == failed
+    entries = [
+        {"Key": "k", "ETag": '"x"'},
+        {"Key": "k", "Size": 2},
+        {"Key": "k", "LastModifiedTime": "2020-01-01T00:00:00Z"},
+    ]
+    answer = client.delete_objects(Bucket=BUCKET, Delete={"Objects": entries})
+    assert [each["Code"] for each in answer["Errors"]] == ["PreconditionFailed"] * 3
+    assert client.get_object(**known)["Body"].read() == b"x"
+
+    client.delete_object(**known, IfMatch=etag, IfMatchSize=1, IfMatchLastModifiedTime=modified)
+    assert refused(client.get_object, **known) == ("NoSuchKey", 404)
