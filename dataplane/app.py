@@ -23,7 +23,8 @@ from dataplane.middleware.cross_origin import CrossOrigin
 from dataplane.middleware.measures import Measures, ProcessMeasures
 from dataplane.middleware.rate_limits import RateLimits
 from dataplane.passage import Ledger
-from dataplane.plane import Plane
+from dataplane.plane import S3_LISTENER, Plane
+from dataplane.server.certificates import Certificates
 from dataplane.server.parking import Parking
 from dataplane.settings import admission_limits, rates, server_settings, trusted_proxies
 from dataplane.wire.hosts import HostedBuckets
@@ -81,11 +82,14 @@ def build_plane(config: Path, *, version: str) -> Plane:
         opened.close()
         settle()
 
+    tls = settings.node.listen.tls
+    certificates = {} if tls is None else {S3_LISTENER: Certificates(tls)}
+    scheme = "http" if tls is None else "https"
     _log.info(
         "dataplane.serving",
         extra={
             "version": version,
-            "endpoint": f"http://{settings.node.listen.s3}",
+            "endpoint": f"{scheme}://{settings.node.listen.s3}",
             "generation": opened.generation,
             "unusable": ", ".join(_unusable(opened)) or "nothing",
         },
@@ -101,6 +105,7 @@ def build_plane(config: Path, *, version: str) -> Plane:
         observer=observed,
         server_settings=bounds,
         parking=parking if _waits_for_commits_alone(opened, bounds.small_body_bytes) else None,
+        certificates=certificates,
         reads_wait=opened.store.waits_for_network,
         tick=tick,
         settle=settle,

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import falcon
@@ -12,10 +12,12 @@ from dataplane.endpoint import Endpoint
 from dataplane.health import PREFIX, Health
 from dataplane.metrics import PATH as METRICS_PATH
 from dataplane.metrics import serve_metrics
+from dataplane.server.certificates import Certificates
 from dataplane.server.contract import HeaderList, Lane, Observer, StartResponse
 from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
 
+S3_LISTENER = 0
 METRICS_LISTENER = 1
 """The second listening socket is the one for metrics and health."""
 
@@ -44,6 +46,7 @@ class Plane:
         observer: Observer,
         server_settings: ServerSettings,
         parking: Parking | None,
+        certificates: Mapping[int, Certificates],
         reads_wait: bool,
         tick: Callable[[], None],
         settle: Callable[[], None],
@@ -52,6 +55,7 @@ class Plane:
         self.observer = observer
         self.server_settings = server_settings
         self.parking = parking
+        self.certificates = certificates
         self._small_write_lane = Lane.SHORT if parking is None else Lane.PARKING
         self._read_lane = Lane.INLINE if not reads_wait else self._small_write_lane
         self._endpoint = endpoint

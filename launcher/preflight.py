@@ -157,6 +157,7 @@ def _listening(settings: Settings, planes: Sequence[str]) -> Listening:
         # Without a token it listens on the sockets alone.
         control=_known(node.listen.control) if has_control and settings.live.admin_tokens else None,
         control_socket=str(node.node.state_dir / "admin.sock") if has_control else None,
+        s3_speaks_tls=has_data and node.listen.tls is not None,
     )
 
 

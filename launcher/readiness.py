@@ -22,24 +22,28 @@ _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """Where the planes that were asked for listen; null for what does not. `s3`, `control`, `metrics`: `host:port`."""
+    """Where the planes that were asked for listen; null for what does not.
+
+    `s3`, `control`, `metrics`: `host:port`; `s3_speaks_tls` at the first of them.
+    """
 
     s3: str | None
     metrics: str | None
     control: str | None
     control_socket: str | None
+    s3_speaks_tls: bool = False
 
     @classmethod
     def read(cls, text: str) -> Self:
         """What `launcher.preflight` printed."""
-        told: dict[str, str | None] = json.loads(text)
+        told: dict[str, Any] = json.loads(text)
         return cls(**told)
 
     def line(self) -> str:
         """In words."""
         parts = []
         if self.s3 is not None:
-            parts.append(f"S3 at http://{self.s3}")
+            parts.append(f"S3 at {'https' if self.s3_speaks_tls else 'http'}://{self.s3}")
         if self.control is not None:
             parts.append(f"the control API at {self.control}")
         elif self.control_socket is not None:
@@ -94,6 +98,9 @@ class Readiness:
                 _connect(listening.control).close()
             elif listening.control_socket is not None:
                 connect_unix(Path(listening.control_socket))
+            if listening.s3_speaks_tls:
+                # A client without certificates cannot ask there; readiness is told beside the metrics as well.
+                return None if listening.metrics is None else _not_ready(listening.metrics)
             if listening.s3 is not None:
                 return _not_ready(listening.s3)
         except OSError as error:

@@ -83,7 +83,9 @@ class Supervisor:
                 self._say(f"{signal.Signals(received).name}: stopping")
                 return self._stop(reversed(self._places))
             if received == signal.SIGHUP:
-                self._say("SIGHUP: nothing is read anew yet; restart to apply a changed configuration")
+                self._say(
+                    "SIGHUP: certificates are read anew when they change; for all else, restart to apply it"
+                )
             refusing = self._replace_dead()
             if refusing is not None:
                 self._say(f"{refusing.spec.name} cannot run like this; see what it said above")

@@ -84,7 +84,8 @@ class MultipartHandlers:
             if_none_match=conditions.if_none_match,
             if_match_etag=conditions.if_match_etag,
         )
-        location = f"http://{headers.get('host', '')}{exchange.target.raw_path.decode('latin-1')}"
+        scheme = exchange.environ["wsgi.url_scheme"]
+        location = f"{scheme}://{headers.get('host', '')}{exchange.target.raw_path.decode('latin-1')}"
 
         def document(completed: Completed) -> bytes:
             return xml_out.complete_upload(

@@ -1,7 +1,6 @@
 """A request's body off the wire: straight into the reader's buffer, at a least rate, never longer than announced."""
 
 import select
-import socket
 import time
 
 from dataplane.server.chunked import ChunkedDecoder
@@ -9,6 +8,7 @@ from dataplane.server.contract import HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
 from dataplane.server.heads import RequestHead
 from dataplane.server.settings import ServerSettings
+from dataplane.server.tls import AnySocket
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 FRAMING_BYTES = 16 * 1024
@@ -59,7 +59,7 @@ class RequestBody:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: AnySocket,
         head: RequestHead,
         buffered: bytearray,
         settings: ServerSettings,

@@ -1,7 +1,6 @@
 """A client's connection as the loop sees it: what it waits for, until when, and what has arrived."""
 
 import fcntl
-import socket
 import struct
 import termios
 from enum import Enum
@@ -10,12 +9,16 @@ from dataplane.server.bodies import ChunkedScan
 from dataplane.server.contract import Lane
 from dataplane.server.heads import RequestHead
 from dataplane.server.requests import Request
+from dataplane.server.tls import AnySocket
 
 NEVER_S = float("inf")
 
 
 class Phase(Enum):
     """What a connection waits for."""
+
+    HANDSHAKE = "handshake"
+    """The client's part in beginning TLS."""
 
     HEAD = "head"
     """The next head or the rest of it."""
@@ -65,7 +68,7 @@ class Connection:
         "window_s",
     )
 
-    def __init__(self, sock: socket.socket, *, peer: str, listener: int, deadline_s: float) -> None:
+    def __init__(self, sock: AnySocket, *, peer: str, listener: int, deadline_s: float) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.peer = peer
@@ -87,6 +90,14 @@ class Connection:
         self.progress_s = 0.0
         self.taken_bytes = 0
         self.drained_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Between requests, and nothing of the next one is here."""
+        if self.phase is not Phase.HEAD or self.buffer:
+            return False
+        raw = fcntl.ioctl(self.sock, termios.FIONREAD, b"\0\0\0\0")
+        return int(struct.unpack("i", raw)[0]) == 0
 
     def unacknowledged_bytes(self) -> int:
         """What the kernel still holds for the client (SIOCOUTQ, tcp(7))."""

@@ -60,7 +60,8 @@ class Application(Protocol):
     """A WSGI application that also says where requests run and how refusals of the server itself look.
 
     It may also have `observer`, an Observer, `parking`, the Parking in which requests of that lane are set aside
-    (without it they run on threads), and `close()`, called once after the last request.
+    (without it they run on threads), `certificates`, Certificates by the
+    index of the listening socket that speaks TLS, and `close()`, called once after the last request.
     """
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse, /) -> Iterable[bytes]: ...

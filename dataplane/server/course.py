@@ -13,6 +13,7 @@ from dataplane.server.pools import Pool
 from dataplane.server.requests import Request
 from dataplane.server.responses import Sent
 from dataplane.server.settings import ServerSettings
+from dataplane.server.tls import TlsSocket
 
 ROOM_TIMEOUT_MS = 100
 """How long a thread waits for room in the socket before the loop waits instead."""
@@ -248,6 +249,8 @@ class Course:
         assert request is not None
         request.end(is_whole=True)
         connection.phase = _HEAD
+        if isinstance(connection.sock, TlsSocket):
+            connection.buffer += connection.sock.take_decrypted()
         if not request.response.keeps_alive:
             # A client that asked for the end and sent nothing else reads all of the answer in any case.
             if not request.head.keeps_alive and not connection.buffer and request.body.discard():

@@ -4,10 +4,10 @@ import logging
 import select
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
-from dataplane.server.connections import Connection
+from dataplane.server.connections import Connection, Phase
 from dataplane.server.open_connections import OpenConnections
 from dataplane.server.settings import ServerSettings
 
@@ -25,15 +25,21 @@ class Door:
         epoll: select.epoll,
         connections: OpenConnections,
         settings: ServerSettings,
+        *,
+        tls_listeners: Container[int] = (),
     ) -> None:
         self._epoll = epoll
         self._connections = connections
         self._settings = settings
         self._listeners = {each.fileno(): (index, each) for index, each in enumerate(listeners)}
+        self._tls_listeners = tls_listeners
         self.is_accepting = False
         self.is_full = False
         self._is_shut = False
-        self.templates = [_template(index, each) for index, each in enumerate(listeners)]
+        self.templates = [
+            _template(index, each, "https" if index in tls_listeners else "http")
+            for index, each in enumerate(listeners)
+        ]
 
     def open(self) -> None:
         for _, listener in self._listeners.values():
@@ -53,7 +59,7 @@ class Door:
         settings = self._settings
         index, listener = self._listeners[fd]
         for _ in range(count_max):
-            if len(self._connections) >= settings.connection_count_max:
+            if len(self._connections) >= settings.connection_count_max and not self._connections.close_idle():
                 self.is_full = True
                 self.pause()
                 return
@@ -76,6 +82,9 @@ class Door:
                 listener=index,
                 deadline_s=self._connections.now_s + settings.idle_timeout_s,
             )
+            if index in self._tls_listeners:
+                connection.phase = Phase.HANDSHAKE
+                connection.deadline_s = self._connections.now_s + settings.handshake_timeout_s
             self._connections.add(connection)
 
     def pause(self) -> None:
@@ -91,8 +100,9 @@ class Door:
                 self._epoll.register(fd, _IN)
 
     def make_room(self) -> None:
-        """Accept again if there is room for a connection."""
-        if len(self._connections) < self._settings.connection_count_max:
+        """Accept again if there is room for a connection, or an idle one can make it for those that wait."""
+        has_room = len(self._connections) < self._settings.connection_count_max
+        if has_room or (self.is_full and self._connections.close_idle()):
             self.is_full = False
             self.resume()
 
@@ -104,7 +114,7 @@ class Door:
             listener.close()
 
 
-def _template(index: int, listener: socket.socket) -> dict[str, Any]:
+def _template(index: int, listener: socket.socket, scheme: str) -> dict[str, Any]:
     address = listener.getsockname()
     is_inet = listener.family in (socket.AF_INET, socket.AF_INET6)
     return {
@@ -114,7 +124,7 @@ def _template(index: int, listener: socket.socket) -> dict[str, Any]:
         "SERVER_NAME": str(address[0]) if is_inet else "localhost",
         "SERVER_PORT": str(address[1]) if is_inet else "0",
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": scheme,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,

@@ -6,13 +6,15 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from dataplane.server.certificates import Certificates
 from dataplane.server.connections import NEVER_S, Connection, Phase
 from dataplane.server.contract import Application, Lane, Observer
 from dataplane.server.course import Course
 from dataplane.server.deadlines import Deadlines
 from dataplane.server.door import Door
+from dataplane.server.handshakes import Handshakes
 from dataplane.server.open_connections import OpenConnections
 from dataplane.server.parking import Parking
 from dataplane.server.reception import Reception
@@ -23,7 +25,7 @@ BUSY_EVENT_COUNT = EVENT_COUNT_PER_TURN - 2
 """A turn with more events than these is a full one."""
 
 _IN = select.EPOLLIN
-_HEAD, _BODY, _OWNED = Phase.HEAD, Phase.BODY, Phase.OWNED
+_HANDSHAKE, _HEAD, _BODY, _OWNED = Phase.HANDSHAKE, Phase.HEAD, Phase.BODY, Phase.OWNED
 _SENDING, _LINGERING, _CLOSED = Phase.SENDING, Phase.LINGERING, Phase.CLOSED
 
 _log = logging.getLogger("penstock.server")
@@ -33,7 +35,7 @@ class Loop:
     """Serves connections of listening sockets until it is stopped. `run` is for one thread, `stop` for any.
 
     It closes the sockets when it is told to stop; those of other processes that share them go on. `on_tick` is called
-    about every `tick_s`.
+    about every `tick_s`. Sockets that `certificates` names by their index speak TLS.
     """
 
     def __init__(
@@ -45,19 +47,23 @@ class Loop:
         *,
         on_tick: Callable[[], None] = lambda: None,
         parking: Parking | None = None,
+        certificates: Mapping[int, Certificates] | None = None,
     ) -> None:
         self._application = application
         self._settings = settings
         self._observer = observer
         self._on_tick = on_tick
         self._parking = parking
+        self._certificates = certificates or {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Reentrant for the sake of signal handlers: who stops must not write to a descriptor that is just being closed.
         self._wake_lock = threading.RLock()
         self._is_woken = False
         self._connections = OpenConnections(self._epoll, settings)
-        self._door = Door(listeners, self._epoll, self._connections, settings)
+        self._door = Door(
+            listeners, self._epoll, self._connections, settings, tls_listeners=self._certificates
+        )
         self._course = Course(
             self._connections,
             settings,
@@ -77,6 +83,7 @@ class Loop:
             may_keep=lambda: self._stop_timeout_s is None,
         )
         self._deadlines = Deadlines(self._connections, self._reception, settings)
+        self._handshakes = Handshakes(self._certificates, self._connections, self._reception, settings)
         self._told_count = 0
         self._stop_timeout_s: float | None = None
         self._stop_at_s = NEVER_S
@@ -146,7 +153,7 @@ class Loop:
                 next_tick_s = started_s + settings.tick_s
             if self._stop_timeout_s is not None and self._is_stopped(self._stop_timeout_s):
                 return
-            if door.is_full:
+            if door.is_full and len(connections) < settings.connection_count_max:
                 door.make_room()
             took_s = monotonic() - started_s
             if took_s > settings.stall_s:
@@ -165,6 +172,8 @@ class Loop:
             self._reception.serve_buffered(connection)
         elif phase is _LINGERING:
             self._connections.drain(connection)
+        elif phase is _HANDSHAKE:
+            self._handshakes.go_on(connection)
         elif phase is not _CLOSED:
             # Whoever owns the connection will find out.
             self._connections.arm(connection, 0)
@@ -189,6 +198,8 @@ class Loop:
 
     def _tick(self) -> None:
         self._on_tick()
+        for each in self._certificates.values():
+            each.refresh()
         for connection in self._deadlines.expired():
             self._guard(self._deadlines.apply, connection)
         self._course.expire()
@@ -212,7 +223,9 @@ class Loop:
         self._course.is_stopping = True
         self._door.shut()
         for connection in list(self._connections.by_fd.values()):
-            if connection.phase is _HEAD and not connection.buffer:
+            if connection.phase is _HANDSHAKE:
+                self._connections.close(connection)
+            elif connection.phase is _HEAD and not connection.buffer:
                 # A request that is here already is served; an idle connection is closed.
                 self._guard(self._reception.on_head_bytes, connection)
                 if connection.phase is _HEAD and not connection.buffer:

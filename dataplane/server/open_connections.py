@@ -2,14 +2,18 @@
 
 import select
 import socket
+from heapq import nsmallest
 
 from dataplane.server.connections import Connection, Phase
 from dataplane.server.settings import ServerSettings
+from dataplane.server.tls import TlsSocket
 
 RECEIVE_BYTES = 64 * 1024
+IDLE_SHARE = 128
+"""One in so many idle connections is closed at once where there is no room for others."""
 
 _IN = select.EPOLLIN
-_CLOSED, _LINGERING = Phase.CLOSED, Phase.LINGERING
+_CLOSED, _HEAD, _LINGERING = Phase.CLOSED, Phase.HEAD, Phase.LINGERING
 
 
 class OpenConnections:
@@ -64,11 +68,25 @@ class OpenConnections:
     def abort(self, connection: Connection) -> None:
         """Close so that the client sees a reset, never an end that looks clean."""
         if connection.phase is not _CLOSED:
+            if isinstance(connection.sock, TlsSocket):
+                connection.sock.cut()
             try:
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             except OSError:
                 pass
             self.close(connection)
+
+    def close_idle(self) -> bool:
+        """Close some of those that have been idle for longest; whether there was one."""
+        between = [each for each in self.by_fd.values() if each.phase is _HEAD and not each.buffer]
+        # A look at all of them makes room for more than one of the crowd that is waiting.
+        count = max(1, len(between) // IDLE_SHARE)
+        closed = False
+        for connection in nsmallest(count, between, key=lambda each: each.deadline_s):
+            if connection.is_idle:
+                self.close(connection)
+                closed = True
+        return closed
 
     def linger(self, connection: Connection) -> None:
         """Say that no more comes, and give the client a moment to read it before what it still sends is refused."""

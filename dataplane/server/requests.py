@@ -1,7 +1,6 @@
 """One request from its whole head to the end of its response, wherever it runs."""
 
 import logging
-import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +10,7 @@ from dataplane.server.contract import Application, Ended, HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
 from dataplane.server.heads import RequestHead
 from dataplane.server.responses import Response, Sent
+from dataplane.server.tls import AnySocket
 from engine.streams import WouldBlock
 
 ALL_REGIONS = 1 << 62
@@ -114,7 +114,7 @@ class Request:
         response.hold([content])
         response.prepare(keeps_alive=keeps_alive and self._keeps_alive())
 
-    def send(self, sock: socket.socket, *, nowait: bool, region_count_max: int = ALL_REGIONS) -> Sent:
+    def send(self, sock: AnySocket, *, nowait: bool, region_count_max: int = ALL_REGIONS) -> Sent:
         """Response.send, with what goes wrong told as CUT."""
         try:
             return self.response.send(sock, nowait=nowait, region_count_max=region_count_max)

@@ -8,6 +8,7 @@ from email.utils import formatdate
 from enum import Enum
 from typing import Any
 
+from dataplane.server.tls import AnySocket, TlsSocket
 from engine.streams import FileRegion, RegionSource, WouldBlock
 
 _NO_BODY_STATUSES = ("1", "204", "304")
@@ -199,7 +200,7 @@ class Response:
         self._left_bytes -= size
         return True
 
-    def send(self, sock: socket.socket, *, nowait: bool, region_count_max: int) -> Sent:
+    def send(self, sock: AnySocket, *, nowait: bool, region_count_max: int) -> Sent:
         """Send until done, until the socket is full, until waiting is needed, or for so many regions more.
 
         With `nowait` only parts of files are made here, other regions NEED a THREAD.
@@ -235,7 +236,7 @@ class Response:
         if close is not None:
             close()
 
-    def _send_pending(self, sock: socket.socket) -> None:
+    def _send_pending(self, sock: AnySocket) -> None:
         """Return once everything prepared so far is with the kernel; raises BlockingIOError when it takes no more."""
         pending, file = self._pending, self._file
         while pending:
@@ -252,7 +253,11 @@ class Response:
             return
         out, sent = sock.fileno(), self._file_sent
         while sent < file.length:
-            count = os.sendfile(out, file.fd, file.offset + sent, file.length - sent)
+            at, left_bytes = file.offset + sent, file.length - sent
+            if isinstance(sock, TlsSocket):
+                count = sock.send_file(file.fd, at, left_bytes)
+            else:
+                count = os.sendfile(out, file.fd, at, left_bytes)
             if count == 0:
                 raise BodyCut("a file ended before its region did")
             self._sent_bytes += count

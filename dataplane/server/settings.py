@@ -10,6 +10,9 @@ class ServerSettings:
     head_timeout_s: float = 10.0
     """From the first byte of a head to its last."""
 
+    handshake_timeout_s: float = 10.0
+    """From a connection to a port of TLS to the end of the handshake."""
+
     idle_timeout_s: float = 60.0
     send_timeout_s: float = 20.0
     """How long a reader may take no byte at all."""
@@ -33,7 +36,7 @@ class ServerSettings:
     """Few, for threads that are just ending their call: behind one that streams a request may wait for long."""
 
     connection_count_max: int = 20_000
-    """At so many connections of this process none is accepted until one closes."""
+    """At so many connections of this process idle ones are closed for new ones; without any, new ones wait."""
 
     accept_count_per_turn: int = 4
     """Of a full turn; others take in a single connection."""

@@ -3,12 +3,14 @@
 import gc
 import os
 import sys
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from dataplane.server.certificates import Certificates
 from dataplane.server.contract import Observer
 from dataplane.server.loop import Loop
 from dataplane.server.parking import Parking
@@ -57,8 +59,15 @@ class StreamingWorker(Worker):  # type: ignore[misc]
         settings = getattr(self.app, "server_settings", None) or ServerSettings()
         observer: Observer = getattr(application, "observer", None) or _Unobserved()
         parking: Parking | None = getattr(application, "parking", None)
+        certificates: Mapping[int, Certificates] | None = getattr(application, "certificates", None)
         self._loop = Loop(
-            self.sockets, application, settings, observer, on_tick=self._on_tick, parking=parking
+            self.sockets,
+            application,
+            settings,
+            observer,
+            on_tick=self._on_tick,
+            parking=parking,
+            certificates=certificates,
         )
         if not self.alive:
             self._loop.stop(0.0)

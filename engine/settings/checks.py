@@ -10,14 +10,20 @@ from engine.settings.live import LiveSettings
 from engine.settings.node import FileKeys, NodeSettings
 from engine.settings.secret import is_known_digest
 from engine.settings.source import Path
+from engine.settings.tls import UnusableTlsFiles, server_context
 
 Found = tuple[Path, str]
 """Where, and what is wrong."""
 
 
 def node_problems(settings: NodeSettings) -> Iterator[Found]:
-    """Problems of node settings; reads the key file."""
+    """Problems of node settings; reads the key file and those of TLS."""
     listen = settings.listen
+    if listen.tls is not None:
+        try:
+            server_context(listen.tls)
+        except UnusableTlsFiles as error:
+            yield ("listen", "tls"), str(error)
     if not listen.control.is_loopback:
         yield (
             ("listen", "control"),

@@ -10,6 +10,7 @@ from engine.settings.quantities import Absent, Address, AddressText, Count, Path
 from engine.settings.secret import Secret
 from engine.settings.section import Section
 from engine.settings.texts import HostDomain, NodeName
+from engine.settings.tls import TlsSettings
 
 THREADS_STREAMING_MAX = 256
 
@@ -33,7 +34,7 @@ class ListenSettings(Section):
     """Where Penstock listens: `host:port` each, port 0 for any free one, an empty host for every interface."""
 
     s3: AddressText = Address(host="127.0.0.1", port=9000)
-    """The S3 endpoint. Plain HTTP: put it behind a proxy with TLS where others can listen in."""
+    """The S3 endpoint. Plain HTTP unless `listen.tls` is given: for networks that nobody else listens in on."""
 
     control: AddressText = Address(host="127.0.0.1", port=9001)
     """The control API (gRPC, admin tokens). Loopback only while TLS is not built; unix sockets stand in `state_dir`."""
@@ -44,8 +45,8 @@ class ListenSettings(Section):
     ui: Absent = None
     """The web UI."""
 
-    tls: Absent = None
-    """Certificate, key and client authority."""
+    tls: TlsSettings | None = None
+    """TLS at the S3 endpoint; plain HTTP without it."""
 
     domains: tuple[HostDomain, ...] = ()
     """Domains for virtual-host style: `bucket.domain` names the bucket. Every other host means path style."""

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.support.certificates import CertificateFiles
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
@@ -54,6 +56,7 @@ class Served:
         self.data = folder / "data"
         self.log = folder / "serve.log"
         self.environ: dict[str, str] = {}
+        self.ca: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         s3_port, control_port, ui_port, metrics_port = free_ports(4)
         subprocess.run(
@@ -114,12 +117,29 @@ class Served:
             if self._process.poll() is not None:
                 raise AssertionError(f"serve ended with {self._process.returncode}:\n{self.log_tail()}")
             try:
-                with urllib.request.urlopen(f"{self.credentials.endpoint}/-/ready", timeout=2) as answer:
+                with urllib.request.urlopen(self._ready_url, timeout=2) as answer:
                     if answer.status == 200:
                         return
             except OSError:
                 time.sleep(0.05)
         raise AssertionError(f"not ready within {timeout_s} s:\n{self.log_tail()}")
+
+    def speak_tls(self, files: CertificateFiles, ca: Path, *, more: str = "") -> None:
+        """Serve S3 over TLS from the next start; `more` keys go to `listen.tls`."""
+        text = self.config.read_text()
+        tls = f"{{cert: {files.cert}, key: {files.key}{more}}}"
+        self.config.write_text(text.replace("\nlisten:\n", f"\nlisten:\n  tls: {tls}\n"))
+        self.ca = ca
+        self.credentials = replace(
+            self.credentials, endpoint=self.credentials.endpoint.replace("http:", "https:")
+        )
+
+    @property
+    def _ready_url(self) -> str:
+        if self.ca is None:
+            return f"{self.credentials.endpoint}/-/ready"
+        # Beside the metrics, where no certificate is asked for.
+        return self.credentials.metrics_url.replace("/metrics", "/-/ready")
 
     def stop(self) -> int:
         """SIGTERM, as a service manager would; the exit status."""
@@ -186,6 +206,7 @@ class Served:
             "s3",
             endpoint_url=self.credentials.endpoint,
             region_name=self.credentials.region,
+            verify=None if self.ca is None else str(self.ca),
             aws_access_key_id=self.credentials.access_key_id,
             aws_secret_access_key=self.credentials.secret_access_key,
             config=Config(**{"retries": {"max_attempts": 0}, "max_pool_connections": 32, **options}),

@@ -35,7 +35,6 @@ OPEN: Mapping[str, str] = {
     "f29": "Object lock is not built.",
     "f30": "Object lock is not built.",
     "f32": "Encryption with keys of the client's is not built.",
-    "g14": "TLS is not served yet.",
 }
 
 

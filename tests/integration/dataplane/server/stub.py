@@ -1,7 +1,9 @@
 """A small application and raw clients for the server: what a test wants stands in the request's target."""
 
 import errno
+import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,10 +13,12 @@ from pathlib import Path
 from queue import Queue
 from typing import Any, BinaryIO
 
+from dataplane.server.certificates import Certificates
 from dataplane.server.contract import HandOn, HeaderList, Lane
 from dataplane.server.loop import Loop
 from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
+from engine.settings.tls import TlsSettings
 from engine.streams import FileRegion, WouldBlock
 
 PATTERN = bytes(range(251)) * 4_200
@@ -238,7 +242,14 @@ class Answer:
 class Client:
     """A raw connection that reads one response after the other."""
 
-    def __init__(self, address: tuple[str, int], *, receive_buffer_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        receive_buffer_bytes: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.tls = tls
         self.sock = socket.socket()
         if receive_buffer_bytes is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
@@ -248,10 +259,24 @@ class Client:
         except OSError:
             self.sock.close()
             raise
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=address[0])
         self._file = self.sock.makefile("rb")
 
     def send(self, raw: bytes) -> None:
         self.sock.sendall(raw)
+
+    def end_sending(self) -> None:
+        """Half-close, of the connection alone: what TLS would say of its end is not sent."""
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
+
+    def is_silent(self, timeout_s: float) -> bool:
+        """Whether nothing comes for so long; what comes in the end stays for `answer`."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return False
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return not poll.poll(timeout_s * 1000)
 
     def get(self, target: str, *headers: str) -> Answer:
         self.send(request("GET", target, *headers))
@@ -307,12 +332,19 @@ class Running:
     loop: Loop
     thread: threading.Thread
     address: tuple[str, int]
+    tls: ssl.SSLContext | None = None
+    """What clients speak, null for plain HTTP."""
+
     clients: list[Client] = field(default_factory=list)
 
     def client(self, *, receive_buffer_bytes: int | None = None) -> Client:
-        client = Client(self.address, receive_buffer_bytes=receive_buffer_bytes)
+        client = self.new_client(receive_buffer_bytes=receive_buffer_bytes)
         self.clients.append(client)
         return client
+
+    def new_client(self, *, receive_buffer_bytes: int | None = None) -> Client:
+        """One that the test closes."""
+        return Client(self.address, receive_buffer_bytes=receive_buffer_bytes, tls=self.tls)
 
     def get(self, target: str, *headers: str) -> Answer:
         return self.client().get(target, *headers)
@@ -324,16 +356,30 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, settings: ServerSettings) -> Iterator[Running]:
+def running(
+    folder: Path, settings: ServerSettings, *, tls: TlsSettings | None = None, ca: Path | None = None
+) -> Iterator[Running]:
+    """Serve plain HTTP, or with `tls`, to clients that trust `ca`."""
     path = folder / "pattern"
     path.write_bytes(PATTERN)
     with path.open("rb") as file, socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         application = StubApplication(file)
-        loop = Loop([listener], application, settings, application, parking=application.parking)
+        loop = Loop(
+            [listener],
+            application,
+            settings,
+            application,
+            parking=application.parking,
+            certificates=None if tls is None else {0: Certificates(tls)},
+        )
         thread = threading.Thread(target=loop.run)
         thread.start()
         server = Running(
-            application=application, loop=loop, thread=thread, address=listener.getsockname()[:2]
+            application=application,
+            loop=loop,
+            thread=thread,
+            address=listener.getsockname()[:2],
+            tls=None if ca is None else ssl.create_default_context(cafile=ca),
         )
         try:
             yield server

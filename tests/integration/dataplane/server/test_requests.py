@@ -1,5 +1,6 @@
 """Requests are answered in order on kept connections, wherever they run, and strictly or not at all."""
 
+import select
 import socket
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from dataplane.server.contract import Lane
 from tests.integration.dataplane.server.conftest import Serve
-from tests.integration.dataplane.server.stub import Client, Ending, Running, eventually, request
+from tests.integration.dataplane.server.stub import Ending, Running, eventually, request
 
 LANES = [lane.value for lane in Lane]
 
@@ -67,7 +68,7 @@ def test_the_environment_says_what_is_agreed(server: Running) -> None:
         "HTTP_HOST": "a",
         "CONTENT_TYPE": "a/b",
         "CONTENT_LENGTH": "3",
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": "http" if server.tls is None else "https",
         "wsgi.version": (1, 0),
         "wsgi.multithread": True,
         "wsgi.run_once": False,
@@ -134,7 +135,7 @@ def test_cutting_a_pipeline_anywhere_gives_the_same_answers(serve: Serve) -> Non
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.integers(0, len(raw)), max_size=30).map(sorted))
     def check(cuts: list[int]) -> None:
-        client = Client(server.address)
+        client = server.new_client()
         try:
             for start, stop in zip([0, *cuts], [*cuts, len(raw)], strict=True):
                 client.send(raw[start:stop])
@@ -162,10 +163,10 @@ def test_a_flipped_byte_is_refused_or_changes_its_own_request_only(server: Runni
     def check(at: int, flip: int) -> None:
         flipped = bytearray(raw)
         flipped[at] ^= flip
-        client = Client(server.address)
+        client = server.new_client()
         try:
             client.send(bytes(flipped))
-            client.sock.shutdown(socket.SHUT_WR)
+            client.end_sending()
             answers = []
             try:
                 while True:
@@ -331,19 +332,35 @@ def test_a_full_pool_is_slow_down_at_once(serve: Serve) -> None:
     assert client.get("/hello?lane=short").status == 200
 
 
-def test_connections_beyond_the_limit_wait_until_one_closes(serve: Serve) -> None:
+def test_connections_beyond_the_limit_wait_while_none_is_idle(serve: Serve) -> None:
+    server = serve(connection_count_max=2)
+    busy = [server.client() for _ in range(2)]
+    for n, client in enumerate(busy):
+        client.send(request("GET", f"/wait?n={n}&lane=short"))
+        assert server.application.entered.get(timeout=20) == f"{n}"
+    third = socket.create_connection(server.address, timeout=20)
+    poll = select.poll()
+    poll.register(third, select.POLLIN)
+    third.send(b"\0")
+    assert not poll.poll(100)
+
+    server.application.go_on.set()
+
+    assert [each.answer().body for each in busy] == [b"waited", b"waited"]
+    # Answered or hung up on: somebody looked at it.
+    assert poll.poll(20_000)
+    third.close()
+    eventually(lambda: server.application.counts[-1:] == [1])
+
+
+def test_at_the_limit_of_connections_the_one_that_is_idle_for_longest_makes_room(serve: Serve) -> None:
     server = serve(connection_count_max=2)
     first, second = server.client(), server.client()
-    assert first.get("/hello").status == 200
     assert second.get("/hello").status == 200
+    assert first.get("/hello").status == 200
+
     third = server.client()
-    third.send(request("GET", "/hello?n=3"))
-    third.sock.settimeout(0.1)
-    with pytest.raises(TimeoutError):
-        third.sock.recv(1, socket.MSG_PEEK)
-    third.sock.settimeout(20)
 
-    first.close()
-
-    assert third.answer().body == b"hello 3"
-    eventually(lambda: server.application.counts[-1:] == [2])
+    assert third.get("/hello?n=3").body == b"hello 3"
+    assert second.is_at_end()
+    assert first.get("/hello?n=1").body == b"hello 1"

@@ -101,7 +101,6 @@ def test_an_empty_section_asks_for_nothing(load: Load) -> None:
 @pytest.mark.parametrize(
     ("line", "path", "what"),
     [
-        ("listen: {tls: {cert: a, key: b}}", "listen.tls", "listen.tls"),
         ("listen: {ui: '127.0.0.1:9002'}", "listen.ui", "listen.ui"),
         ("routing: weighted", "routing", "routing weighted"),
         ("routing: cost", "routing", "routing cost"),
