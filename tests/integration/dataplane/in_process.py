@@ -83,7 +83,7 @@ class InProcess:
             raw = BytesBody(body, piece_sizes=(1000, 7))
             entry = enter(method, parse_target(target.encode("latin-1")), fields, raw, self._authenticator)
             exchange = Exchange(
-                environ={"wsgi.input": raw, "penstock.lane": Lane.SHORT},
+                environ={"wsgi.input": raw, "wsgi.url_scheme": "http", "penstock.lane": Lane.SHORT},
                 request_id="R",
                 target=entry.target,
                 operation=entry.operation,
