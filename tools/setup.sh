@@ -18,7 +18,7 @@ if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; t
   exit 0
 fi
 
-echo "making $venv: downloads some 150 MB the first time, which takes a minute or two" >&2
+echo "making $venv: downloads some 210 MB the first time, which takes a minute or two" >&2
 if [ ! -x "$venv/bin/python" ]; then
   rm -rf "$venv"
   if "$python" -c 'import ensurepip' 2>/dev/null; then

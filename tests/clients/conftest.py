@@ -73,6 +73,19 @@ def client_environment(served: Served, tmp_path: Path) -> dict[str, str]:
     return environment_for(served, tmp_path)
 
 
+@pytest.fixture
+def pen_environment(served: Served, client_environment: dict[str, str]) -> dict[str, str]:
+    """The same for rclone, as its remote `pen:`."""
+    return {
+        **client_environment,
+        "RCLONE_CONFIG_PEN_TYPE": "s3",
+        "RCLONE_CONFIG_PEN_PROVIDER": "Other",
+        "RCLONE_CONFIG_PEN_ENV_AUTH": "true",
+        "RCLONE_CONFIG_PEN_ENDPOINT": served.credentials.endpoint,
+        "RCLONE_CONFIG_PEN_REGION": served.credentials.region,
+    }
+
+
 def missing(told: str) -> None:
     """Skip by name what this machine does not have; a failure in the long form."""
     if IS_LONG:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.support.served import Served
 
 MIB = 1024**2
+UPLOADED_TIMEOUT_S = 60
 
 Mounting = Callable[[list[str], dict[str, str], Path], AbstractContextManager[Path]]
 
@@ -84,26 +86,22 @@ def test_s3fs_fuse_keeps_a_folder(
 def test_rclone_mount_keeps_a_folder(
     tmp_path: Path,
     served: Served,
-    client_environment: dict[str, str],
+    pen_environment: dict[str, str],
     tool: Callable[[str], str],
     mounting: Mounting,
 ) -> None:
     program = tool("rclone")
     served.client().create_bucket(Bucket="rclone-mount")
-    environment = {
-        **client_environment,
-        "RCLONE_CONFIG_PEN_TYPE": "s3",
-        "RCLONE_CONFIG_PEN_PROVIDER": "Other",
-        "RCLONE_CONFIG_PEN_ENV_AUTH": "true",
-        "RCLONE_CONFIG_PEN_ENDPOINT": served.credentials.endpoint,
-        "RCLONE_CONFIG_PEN_REGION": served.credentials.region,
-    }
     folder = tmp_path / "mounted"
     command = [program, "mount", "pen:rclone-mount", str(folder), "--vfs-cache-mode", "writes"]
 
     with mounting(
-        [*command, "--vfs-write-back", "0s", "--cache-dir", str(tmp_path / "cache")], environment, folder
+        [*command, "--vfs-write-back", "0s", "--cache-dir", str(tmp_path / "cache")], pen_environment, folder
     ):
         use_as_a_folder(folder)
+        # It uploads behind the programs' backs, and does not wait for that when it is unmounted.
+        deadline = time.monotonic() + UPLOADED_TIMEOUT_S
+        while keys_of(served, "rclone-mount") != EXPECTED and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     assert keys_of(served, "rclone-mount") == EXPECTED

@@ -62,6 +62,7 @@ def test_what_is_applied_stays_without_drift_and_goes_away(
     named = {"Bucket": "terraform-kept", "Key": "folder/ü +.txt"}
     assert first != second
     assert s3.get_object(**named)["Body"].read() == b"second"
+    assert s3.get_object_tagging(**named)["TagSet"] == [{"Key": "owner", "Value": "terraform"}]
     assert s3.get_object(**named, VersionId=first)["Body"].read() == b"first"
     call("destroy", "-auto-approve", "-input=false", "-no-color")
     assert "terraform-kept" not in [each["Name"] for each in s3.list_buckets()["Buckets"]]

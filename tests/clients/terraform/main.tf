@@ -66,6 +66,9 @@ resource "aws_s3_object" "kept" {
   metadata = {
     colour = "blue"
   }
+  tags = {
+    owner = "terraform"
+  }
 }
 
 output "version_id" {
