@@ -10,6 +10,7 @@ from dataplane.wire.amz_headers import GRANTS, HARMLESS, READ, REFUSED
 from dataplane.wire.operations import SERVED, AuthKind, Operation, PayloadKind
 from dataplane.wire.refused_operations import REFUSED as REFUSED_OPERATIONS
 from dataplane.wire.refused_operations import SAME_ON_THE_WIRE
+from tools.s3_parameters import parameters
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "s3-compatibility.md"
 
@@ -73,6 +74,13 @@ CHOICES = """\
   space behind the document fills it. The version's id is then not among the headers.
 - **Checksums** are those that were asked for: none is added to an object that was sent without one.
 - **UploadPartCopy** takes `bytes=first-last` only; a range beyond the end of the source is 416 `InvalidRange`.
+- **Browsers of other origins** see what a bucket's CORS rules let them see, errors too; the first rule that fits
+  decides. A rule for `*` lets no credentials along. Without rules nothing is said to other origins, and
+  preflights, which nobody signs, are 403 `AccessForbidden` for buckets that are not there as well.
+- **Tags**: 50 on a bucket, 10 on a version. They keep the order they were given in.
+- **Sub-resources that are never set** answer what S3 answers of one that was not set: their own 404, or the default.
+  Writing what holds anyway (the owner pays, no logging, all public access blocked, enforced ownership) is accepted,
+  and so is deleting what is not there; anything else is 501 under its name.
 - **Access control lists**: the owner's (`private`, `bucket-owner-full-control`) are accepted, all others are 400
   `AccessControlListNotSupported`, as with enforced ownership.
 - **x-amz-expected-bucket-owner** is compared with the name of the caller's account, which alone reaches its buckets.
@@ -83,7 +91,17 @@ CHOICES = """\
 def page() -> str:
     """The whole page as Markdown."""
     return "\n".join(
-        [INTRODUCTION, *_served(), *_payloads(), *_roles(), CHOICES, *_headers(), *_refused(), *_alike()]
+        [
+            INTRODUCTION,
+            *_served(),
+            *_payloads(),
+            *_roles(),
+            CHOICES,
+            *_headers(),
+            *_parameters(),
+            *_refused(),
+            *_alike(),
+        ]
     )
 
 
@@ -139,10 +157,26 @@ def _headers() -> list[str]:
         *rows,
         "",
         "Of those read, `x-amz-server-side-encryption` is always refused (501, or 400 for what is no algorithm), and",
-        "`x-amz-bucket-object-lock-enabled`, `x-amz-object-ownership` and `x-amz-tagging-directive` are refused unless",
+        "`x-amz-bucket-object-lock-enabled` and `x-amz-object-ownership` are refused unless",
         "they ask for what holds anyway.",
         "",
     ]
+
+
+def _parameters() -> list[str]:
+    rows = [
+        "## Parameters",
+        "",
+        "Every parameter of every served operation, as SDKs name it, and what becomes of it. Those of refused",
+        "operations are refused with them.",
+        "",
+        "| operation | parameter | on the wire | here |",
+        "|---|---|---|---|",
+    ]
+    for each in parameters():
+        wire = f"{each.place} `{each.wire_name}`"
+        rows.append(f"| {each.operation.name} | {each.member} | {wire} | {each.fate.value} |")
+    return [*rows, ""]
 
 
 def _refused() -> list[str]:
