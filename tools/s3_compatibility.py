@@ -67,8 +67,8 @@ CHOICES = """\
   `x-amz-if-match-last-modified-time` and `x-amz-if-match-size`, which S3 has for directory buckets only; each entry of
   DeleteObjects may have its own. They are asked of the version that would go. Where nothing is, a condition on the ETag
   is 412, and those on time and size hold.
-- **Parts by number**: `partNumber` is the number that the part was uploaded under. The checksum of a single part is not
-  kept once an upload is complete, so neither `partNumber` nor GetObjectAttributes tells it; sizes are told.
+- **Parts by number**: `partNumber` is the number that the part was uploaded under. A read of a part tells that part's
+  checksum; GetObjectAttributes lists parts with sizes, and with checksums where the upload asked for one.
 - **A long CompleteMultipartUpload** (a list above 64 KiB whose commit takes more than 5 s) is answered as in S3: 200
   and the XML declaration, a blank every 5 s, then the document or an `<Error>`. `Content-Length` is announced, white
   space behind the document fills it. The version's id is then not among the headers.

@@ -1,6 +1,6 @@
 """What several answers share: XML bodies, and the headers of a version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from falcon import Response
@@ -9,6 +9,7 @@ from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.headers import object_response_headers, quoted
 from dataplane.wire.times import http_date
 from engine.records import StoredVersion, Versioning
+from engine.streams import Checksum
 
 VERSION_ID_FIELD = "x-amz-version-id"
 DELETE_MARKER_FIELD = "x-amz-delete-marker"
@@ -26,11 +27,11 @@ def describe_version(
     headers: Mapping[str, str],
     overrides: Mapping[str, str],
     *,
-    is_whole: bool,
+    checksums: Sequence[Checksum],
 ) -> None:
     """ETag, Last-Modified, metadata, the version's id, and checksums where they were asked for.
 
-    The checksums are those of the whole: clients would hold a part of it against them.
+    `checksums` are those of the bytes that are sent.
     """
     version = stored.version
     resp.content_type = None
@@ -41,8 +42,8 @@ def describe_version(
     resp.set_header("ETag", quoted(version.etag))
     resp.set_header("Last-Modified", http_date(version.created_at_us // 1_000_000))
     resp.set_header("Accept-Ranges", "bytes")
-    if is_whole and version.checksums and headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-        for name, value in checksum_headers(version.checksums):
+    if checksums and headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        for name, value in checksum_headers(checksums):
             resp.set_header(name, value)
 
 

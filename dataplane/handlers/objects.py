@@ -1,5 +1,6 @@
 """GetObject, HeadObject, PutObject, DeleteObject, DeleteObjects."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from falcon import Response
@@ -23,11 +24,12 @@ from dataplane.wire.ranges import parse_range
 from dataplane.wire.requests import ListedDelete, read_delete
 from dataplane.wire.xml_out import Deleted, DeleteFailure
 from engine.errors import EngineError
-from engine.objects.parts import Parts
+from engine.objects.parts import Parts, PlacedPart
 from engine.objects.read import Reader, Span
 from engine.objects.remove import RemoveOrder, Remover
 from engine.objects.write import PutOrder, Writer
-from engine.records import Removed
+from engine.records import Removed, Version
+from engine.streams import Checksum
 
 
 class ObjectHandlers:
@@ -61,19 +63,20 @@ class ObjectHandlers:
         if not ReadConditions.of(headers).hold(etag, modified_at_us):
             answer_not_modified(resp, stored)
             return
-        asked = None
+        asked, part = None, None
         if "range" in headers and range_applies(headers, etag=etag, modified_at_us=modified_at_us):
             ranged = parse_range(headers["range"], version.size_bytes)
             asked = None if ranged is None else Span(start=ranged.start, stop=ranged.stop)
         elif part_number is not None:
-            asked = self._parts.span(stored, part_number)
+            part = self._parts.find(stored, part_number)
+            asked = part.span
         span = asked or Span(start=0, stop=version.size_bytes)
         describe_version(
             resp,
             stored,
             headers,
             read_response_overrides(exchange.target),
-            is_whole=asked is None or asked.stop - asked.start == version.size_bytes,
+            checksums=_checksums_of(version, asked, part),
         )
         if part_number is not None and version.part_count is not None:
             resp.set_header("x-amz-mp-parts-count", str(version.part_count))
@@ -136,6 +139,14 @@ class ObjectHandlers:
             else:
                 deleted.append(_deleted(entry, outcome))
         answer_xml(resp, xml_out.delete_result(() if request.is_quiet else deleted, failures))
+
+
+def _checksums_of(version: Version, asked: Span | None, part: PlacedPart | None) -> Sequence[Checksum]:
+    """Only those of exactly the bytes that are sent: clients hold what they get against them."""
+    if part is not None and part.checksum is not None:
+        return [part.checksum]
+    is_whole = asked is None or asked.stop - asked.start == version.size_bytes
+    return version.checksums if is_whole else ()
 
 
 def _deleted(entry: ListedDelete, removed: Removed) -> Deleted:

@@ -212,7 +212,8 @@ def _object_parts(part_count: int, page: ObjectPartsPage, query: AttributesQuery
     inner += _element("NextPartNumberMarker", str(last)) + _element("MaxParts", str(query.limit))
     inner += _element("IsTruncated", _boolean(page.next_after is not None))
     return inner + "".join(
-        f"<Part><PartNumber>{each.part_number}</PartNumber><Size>{each.size_bytes}</Size></Part>"
+        f"<Part><PartNumber>{each.part_number}</PartNumber><Size>{each.size_bytes}</Size>"
+        f"{'' if each.checksum is None else _checksums([each.checksum])}</Part>"
         for each in page.parts
     )
 

@@ -1,5 +1,6 @@
 """Complete: the parts of an upload become segments of a version in one transaction; no byte is copied."""
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.publish import (
     Displacing,
+    ToldSegment,
     append_image,
     check_conditions,
     find_for_write,
@@ -76,12 +78,12 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     held = tx.ask("sum_live_parts", {"upload_id": order.upload_id})
     bucket, current = find_for_write(tx, order.bucket, order.key)
     offset = 0
-    listed: list[list[int]] = []
+    listed: list[list[int | str | None]] = []
     for part, answer in zip(order.parts, asked, strict=True):
         row = answer.row_or_none()
         if row is None or row[0] != part.part_seq:
             raise InvalidPart(part_number=part.part_number)
-        listed.append([part.part_seq, part.part_number, offset])
+        listed.append([part.part_seq, part.part_number, offset, _digest(part, order.checksums)])
         offset += part.size_bytes
     new = NewVersion(
         bucket=order.bucket,
@@ -109,7 +111,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     displaced.check()
     tx.ask("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
     segments = tx.rows("list_version_segments", {"version_seq": published.version_seq})
-    append_image(tx, bucket, new, published, cast("list[tuple[bytes, int, int, int | None]]", segments))
+    append_image(tx, bucket, new, published, cast("list[ToldSegment]", segments))
     changes.apply(tx)
     changed = tx.run(
         "finish_upload",
@@ -128,3 +130,12 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
         {"kind": "upload", "target_seq": None, "target_id": order.upload_id, "now_us": tx.now_us()},
     )
     return published
+
+
+def _digest(part: Part, checksums: Sequence[Checksum]) -> str | None:
+    """The part's own checksum of the algorithm that the object has one of."""
+    for whole in checksums:
+        for each in part.checksums:
+            if each.algorithm is whole.algorithm:
+                return base64.b64encode(each.digest).decode("ascii")
+    return None

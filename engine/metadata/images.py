@@ -17,7 +17,10 @@ class Form(Enum):
     TEXT = "text"
     BYTES = "hex"
     FLAG = "true or false"
-    SEGMENTS = "array of [blob in hex, where the slice begins in the blob, its bytes, its part or null]"
+    SEGMENTS = (
+        "array of [blob in hex, where the slice begins in the blob, its bytes, its part or null, and on the first "
+        "slice of a part that has one its checksum in base64]"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

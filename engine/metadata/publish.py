@@ -36,6 +36,10 @@ from engine.records import (
 _TAKES_PLACEMENTS = (VolumeState.OPEN.value, VolumeState.CLOSED.value)
 
 
+ToldSegment = tuple[bytes, int, int, int | None, str | None]
+"""A segment as images tell it: its blob, where it begins in that, its length, its part, and that one's digest."""
+
+
 def publish(tx: Tx, new: NewVersion) -> Published:
     """Make `new` the current version of its key. Repeating it after a rollback is safe, after a commit it is not.
 
@@ -71,7 +75,7 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     published = inserted()
     displaced.check()
     gone.check()
-    named = [(each.blob_id, each.blob_offset, each.length, each.part_number) for each in new.segments]
+    named = [(each.blob_id, each.blob_offset, each.length, each.part_number, None) for each in new.segments]
     append_image(tx, bucket, new, published, named, blob_id=single)
     if single is None:
         for segment in new.segments:
@@ -85,6 +89,7 @@ def publish(tx: Tx, new: NewVersion) -> Published:
                     "blob_offset": segment.blob_offset,
                     "length": segment.length,
                     "part_number": segment.part_number,
+                    "part_digest": None,
                 },
             )
     return published
@@ -159,14 +164,11 @@ def append_image(
     bucket: Bucket,
     new: NewVersion,
     published: Published,
-    segments: Iterable[tuple[bytes, int, int, int | None]],
+    segments: Iterable[ToldSegment],
     *,
     blob_id: bytes | None = None,
 ) -> None:
-    """The version's after-image: the one blob that it is, or its segments.
-
-    Of a segment: its blob, where it begins in that, its length, its part.
-    """
+    """The version's after-image: the one blob that it is, or its segments."""
     image: dict[str, object] = {
         "seq": published.version_seq,
         "bucket": bucket.bucket_id,
@@ -186,7 +188,12 @@ def append_image(
     if blob_id is not None:
         image["blob"] = blob_id.hex()
     else:
-        image["segments"] = [(each.hex(), offset, length, part) for each, offset, length, part in segments]
+        image["segments"] = [
+            (each.hex(), offset, length, part)
+            if digest is None
+            else (each.hex(), offset, length, part, digest)
+            for each, offset, length, part, digest in segments
+        ]
     journal.append(tx, VERSION.name, image)
 
 

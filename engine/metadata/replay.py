@@ -251,19 +251,20 @@ def _name(values: Mapping[str, SqlValue]) -> VersionName:
 
 def _segments(told: Mapping[str, object]) -> list[dict[str, SqlValue]]:
     """Slices of a version in their order; where each begins follows from the lengths before."""
-    slices = cast("list[tuple[str, int, int, int | None]]", told.get("segments", []))
+    slices = cast("list[list[str | int | None]]", told.get("segments", []))
     segments: list[dict[str, SqlValue]] = []
     start_offset = 0
-    for ordinal, (blob_id, blob_offset, length, part_number) in enumerate(slices):
+    for ordinal, (blob_id, blob_offset, length, part_number, *digest) in enumerate(slices):
         segments.append(
             {
                 "ordinal": ordinal,
                 "start_offset": start_offset,
-                "blob_id": bytes.fromhex(blob_id),
+                "blob_id": bytes.fromhex(cast(str, blob_id)),
                 "blob_offset": blob_offset,
                 "length": length,
                 "part_number": part_number,
+                "part_digest": digest[0] if digest else None,
             }
         )
-        start_offset += length
+        start_offset += cast(int, length)
     return segments

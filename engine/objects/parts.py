@@ -1,21 +1,32 @@
 """The parts that an object was uploaded in, and where each of them lies in it."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from engine.errors import NoSuchPart
-from engine.metadata.store import Store, Tx
+from engine.metadata.store import SqlValue, Store
 from engine.objects.read import Span
-from engine.records import StoredVersion
+from engine.records import StoredVersion, Version
+from engine.streams import Checksum, ChecksumType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectPart:
-    """A part of an object that is whole."""
+    """A part of an object that is whole. `checksum` is of the part alone, null where the object has none."""
 
     part_number: int
     size_bytes: int
+    checksum: Checksum | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedPart:
+    """Where a part lies in its object; `checksum` as in ObjectPart."""
+
+    span: Span
+    checksum: Checksum | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,23 +43,25 @@ class Parts:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def span(self, stored: StoredVersion, part_number: int) -> Span:
+    def find(self, stored: StoredVersion, part_number: int) -> PlacedPart:
         """The bytes of a part; an object of one PUT is its own first part.
 
-        Raises NoSuchPart, and DatabaseUnavailable for one of a long object while the database is away.
+        Raises NoSuchPart, and DatabaseUnavailable for one of several while the database is away.
         """
         version = stored.version
-        whole = Span(start=0, stop=version.size_bytes)
+        size_bytes = version.size_bytes
         if version.part_count is None:
             if part_number == 1:
-                return whole
+                return PlacedPart(span=Span(start=0, stop=size_bytes))
             raise NoSuchPart(part_number=part_number, part_count=1)
-        found = self._find(stored, part_number)
-        if found is not None:
-            return found
+        params = {"version_seq": version.version_seq, "part_number": part_number}
+        ((start, part_bytes, digest),) = self._store.look("find_part_span", params)
+        if start is not None:
+            span = Span(start=cast(int, start), stop=cast(int, start) + cast(int, part_bytes))
+            return PlacedPart(span=span, checksum=_checksum(version, digest))
         if part_number == version.part_count:
             # Only the last part may be empty, and then it has no segment.
-            return Span(start=version.size_bytes, stop=version.size_bytes)
+            return PlacedPart(span=Span(start=size_bytes, stop=size_bytes))
         raise NoSuchPart(part_number=part_number, part_count=version.part_count)
 
     def page(self, stored: StoredVersion, *, after: int, count_max: int) -> ObjectPartsPage:
@@ -62,24 +75,23 @@ class Parts:
         }
         rows = self._store.look("list_version_parts", params)
         parts = [
-            ObjectPart(part_number=cast(int, number), size_bytes=cast(int, size_bytes))
-            for number, size_bytes in rows[:count_max]
+            ObjectPart(
+                part_number=cast(int, number),
+                size_bytes=cast(int, size_bytes),
+                checksum=_checksum(stored.version, digest),
+            )
+            for number, size_bytes, digest in rows[:count_max]
         ]
         if len(rows) <= count_max:
             return ObjectPartsPage(parts=parts, next_after=None)
         return ObjectPartsPage(parts=parts, next_after=parts[-1].part_number if parts else after)
 
-    def _find(self, stored: StoredVersion, part_number: int) -> Span | None:
-        if stored.has_more_slices:
-            return self._store.read(lambda tx: _find_span(tx, stored.version.version_seq, part_number))
-        segments = [each.segment for each in stored.slices if each.segment.part_number == part_number]
-        if not segments:
-            return None
-        return Span(start=segments[0].start_offset, stop=segments[-1].start_offset + segments[-1].length)
 
-
-def _find_span(tx: Tx, version_seq: int, part_number: int) -> Span | None:
-    start, size_bytes = tx.row("find_part_span", {"version_seq": version_seq, "part_number": part_number})
-    if start is None:
+def _checksum(version: Version, digest: SqlValue) -> Checksum | None:
+    if digest is None:
         return None
-    return Span(start=cast(int, start), stop=cast(int, start) + cast(int, size_bytes))
+    return Checksum(
+        algorithm=version.checksums[0].algorithm,
+        digest=base64.b64decode(cast(str, digest)),
+        type=ChecksumType.FULL_OBJECT,
+    )

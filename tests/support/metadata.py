@@ -34,6 +34,7 @@ from engine.records import (
     Segment,
     Versioning,
 )
+from engine.streams import Checksum, ChecksumAlgorithm
 from tests.support.postgres import beside
 
 T = TypeVar("T")
@@ -248,7 +249,7 @@ def make_upload(store: Store, bucket: Bucket, key: bytes = b"big") -> bytes:
 def new_part(
     bucket: Bucket, key: bytes, upload_id: bytes, number: int, *blobs: NewBlob, etag: str | None = None
 ) -> NewPart:
-    """A part of whole blobs; its ETag is its number in hex unless given."""
+    """A part of whole blobs; its ETag is its number in hex unless given, and its CRC32 its number."""
     whole = new_version(bucket, key, *blobs)
     return NewPart(
         upload_id=upload_id,
@@ -257,7 +258,7 @@ def new_part(
         part_number=number,
         size_bytes=whole.size_bytes,
         etag=etag or f"{number:032x}",
-        checksums=(),
+        checksums=(Checksum(algorithm=ChecksumAlgorithm.CRC32, digest=number.to_bytes(4, "big")),),
         segments=whole.segments,
         blobs=blobs,
     )

@@ -197,7 +197,7 @@ class History:
             parts=listed,
             parts_digest=b"d",
             etag=f"{self.count():032x}-{len(listed)}",
-            checksums=(),
+            checksums=(Checksum(algorithm=ChecksumAlgorithm.CRC32, digest=self.count().to_bytes(4, "big")),),
             result=lambda _: "{}",
         )
         self.store.write(partial(complete, order=order))

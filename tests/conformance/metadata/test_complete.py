@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import pytest
 
@@ -23,6 +24,7 @@ from engine.objects.complete import Completed, Completer, CompleteRequest
 from engine.objects.parts import Parts
 from engine.objects.read import Span
 from engine.records import Bucket, ListedPart, Part
+from engine.streams import Checksum, ChecksumAlgorithm
 from engine.units import DAY_S, OBJECT_SIZE_MAX_BYTES, PART_NUMBER_MAX
 from tests.support.metadata import (
     SetClock,
@@ -320,8 +322,8 @@ def test_ten_thousand_parts_become_one_object_and_leave_in_bounded_steps(
     parts = Parts(store)
     size_bytes = stored.version.size_bytes
     last = Span(start=size_bytes - PART_NUMBER_MAX, stop=size_bytes)
-    assert parts.span(stored, PART_NUMBER_MAX) == last
-    assert parts.span(stored, 3) == Span(start=3, stop=6)
+    assert parts.find(stored, PART_NUMBER_MAX).span == last
+    assert parts.find(stored, 3).span == Span(start=3, stop=6)
     page = parts.page(stored, after=PART_NUMBER_MAX - 2, count_max=1)
     assert [(part.part_number, part.size_bytes) for part in page.parts] == [(PART_NUMBER_MAX - 1,) * 2]
     assert page.next_after == PART_NUMBER_MAX - 1
@@ -372,4 +374,26 @@ def test_a_copy_of_a_multipart_object_shares_its_blobs(store: Store, bucket: Buc
     put(store, bucket, KEY, backend)
 
     assert reap_all(store) == 0
+    assert_consistent(store)
+
+
+def test_the_checksums_of_parts_outlive_their_upload(store: Store, bucket: Bucket, backend: int) -> None:
+    upload_id = make_upload(store, bucket, KEY)
+    # The first part has two blobs: its checksum is told once.
+    first = put_part(store, bucket, KEY, upload_id, 1, new_blob(backend), new_blob(backend))
+    second = put_part(store, bucket, KEY, upload_id, 2, new_blob(backend))
+    whole = Checksum(algorithm=ChecksumAlgorithm.CRC32, digest=b"half")
+    order = replace(order_of(bucket, upload_id, first, second), checksums=(whole,))
+
+    store.write(partial(complete, order=order))
+    reap_all(store)
+
+    stored = store.read(partial(versions.find_current, bucket=bucket.name, key=KEY))
+    parts = Parts(store)
+    assert [parts.find(stored, number).checksum for number in (1, 2)] == [*first.checksums, *second.checksums]
+    page = parts.page(stored, after=0, count_max=5)
+    assert [part.checksum for part in page.parts] == [*first.checksums, *second.checksums]
+    _, image = journal_of(store)[-1]
+    segments = cast("list[list[object]]", image["segments"])
+    assert [segment[3:] for segment in segments] == [[1, "AAAAAQ=="], [1], [2, "AAAAAg=="]]
     assert_consistent(store)

@@ -138,5 +138,10 @@ def test_of_several_parts(wire: Wire, path: str) -> None:
     head = wire.ask("HEAD", each.path, ASKED)
     assert head.header("x-amz-checksum-sha256") == f"{text_of('SHA256', digests)}-2"
     assert head.header("x-amz-checksum-type") == "COMPOSITE"
-    # What is of the whole is never said of a part.
-    assert wire.get(f"{whole.path}?partNumber=2", ASKED).header("x-amz-checksum-crc32") is None
+    for upload, algorithm in ((whole, "CRC32"), (each, "SHA256")):
+        attributes = wire.get(f"{upload.path}?attributes", [("x-amz-object-attributes", "ObjectParts")]).body
+        for number, body in enumerate(bodies, 1):
+            of_part = text_of(algorithm, body)
+            part = wire.get(f"{upload.path}?partNumber={number}", ASKED)
+            assert part.header(field_of(algorithm)) == of_part
+            assert f"<Checksum{algorithm}>{of_part}</Checksum{algorithm}>".encode() in attributes
