@@ -2,6 +2,7 @@
 
 import filecmp
 import os
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +64,38 @@ def test_a_second_sync_copies_nothing(
     assert len(listed.splitlines()) == FILE_COUNT
     run([aws, "s3", "rm", "--recursive", "--only-show-errors", "s3://aws-sync/"], client_environment)
     run([aws, "s3", "rb", "s3://aws-sync"], client_environment)
+
+
+@pytest.mark.timeout(600)
+def test_big_files_are_copied_and_moved_by_the_server_part_by_part(
+    tmp_path: Path, client_environment: dict[str, str], tool: Callable[[str], str]
+) -> None:
+    aws = tool("aws")
+    write_file(tmp_path / "there", 20 * 1024**2)
+    run([aws, "s3", "mb", "s3://aws-copies"], client_environment)
+    run([aws, "s3", "cp", str(tmp_path / "there"), "s3://aws-copies/first +ü"], client_environment)
+
+    run([aws, "s3", "cp", "s3://aws-copies/first +ü", "s3://aws-copies/copied"], client_environment)
+    run([aws, "s3", "mv", "s3://aws-copies/first +ü", "s3://aws-copies/moved"], client_environment)
+
+    for name in ("copied", "moved"):
+        run([aws, "s3", "cp", f"s3://aws-copies/{name}", str(tmp_path / name)], client_environment)
+        assert filecmp.cmp(tmp_path / "there", tmp_path / name, shallow=False)
+    listed = run([aws, "s3", "ls", "s3://aws-copies/"], client_environment)
+    assert [line.split()[-1] for line in listed.splitlines()] == ["copied", "moved"]
+    run([aws, "s3", "rb", "s3://aws-copies", "--force"], client_environment)
+
+
+def test_a_presigned_link_needs_no_headers(
+    tmp_path: Path, client_environment: dict[str, str], tool: Callable[[str], str]
+) -> None:
+    aws = tool("aws")
+    (tmp_path / "file").write_bytes(b"for all")
+    run([aws, "s3", "mb", "s3://aws-links"], client_environment)
+    run([aws, "s3", "cp", str(tmp_path / "file"), "s3://aws-links/a b"], client_environment)
+
+    link = run([aws, "s3", "presign", "s3://aws-links/a b"], client_environment).strip()
+
+    with urllib.request.urlopen(link) as answer:
+        assert answer.read() == b"for all"
+    run([aws, "s3", "rb", "s3://aws-links", "--force"], client_environment)

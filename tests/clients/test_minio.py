@@ -4,12 +4,15 @@ import io
 import os
 import urllib.request
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from minio import Minio, S3Error
-from minio.commonconfig import REPLACE, ComposeSource, CopySource
+from minio.commonconfig import ENABLED, REPLACE, ComposeSource, CopySource, Tags
+from minio.datatypes import PostPolicy
 from minio.deleteobjects import DeleteObject
+from minio.versioningconfig import VersioningConfig
+from urllib3 import encode_multipart_formdata, request
 
 from tests.clients.odd_keys import ODD_KEYS, SLASHED_KEYS
 from tests.support.served import Served
@@ -166,6 +169,52 @@ def test_presigned_requests_need_no_headers(minio: Minio) -> None:
     with urllib.request.urlopen(back) as answer:
         assert answer.read() == b"for all"
         assert answer.headers["Content-Disposition"] == "attachment"
+
+
+def test_a_form_takes_what_its_policy_allows(minio: Minio, on_each_engine: Served) -> None:
+    policy = PostPolicy(BUCKET, datetime.now(UTC) + timedelta(minutes=1))
+    policy.add_equals_condition("key", "form")
+    policy.add_content_length_range_condition(1, 100)
+    fields = {**minio.presigned_post_policy(policy), "key": "form"}
+
+    def post(payload: bytes) -> int:
+        body, content_type = encode_multipart_formdata({**fields, "file": ("name", payload)})
+        answer = request(
+            "POST",
+            f"{on_each_engine.credentials.endpoint}/{BUCKET}",
+            body=body,
+            headers={"Content-Type": content_type},
+        )
+        return answer.status
+
+    assert post(b"posted") == 204
+    assert post(b"x" * 101) == 400
+    assert read(minio, "form") == b"posted"
+
+
+def test_versions_and_tags_are_kept(minio: Minio) -> None:
+    minio.make_bucket("minio-versions")
+    minio.set_bucket_versioning("minio-versions", VersioningConfig(ENABLED))
+    for text in (b"first", b"second"):
+        minio.put_object("minio-versions", "k", io.BytesIO(text), len(text))
+    tags = Tags.new_object_tags()
+    tags["colour"] = "blau + grün"
+    minio.set_object_tags("minio-versions", "k", tags)
+
+    minio.remove_object("minio-versions", "k")
+
+    assert list(minio.list_objects("minio-versions")) == []
+    # It gives what has content before what has none.
+    kept = list(minio.list_objects("minio-versions", include_version=True))
+    assert [(each.is_delete_marker, each.is_latest) for each in kept] == [
+        (False, "false"),
+        (False, "false"),
+        (True, "true"),
+    ]
+    assert minio.get_object_tags("minio-versions", "k", version_id=kept[0].version_id) == tags
+    for each in kept:
+        minio.remove_object("minio-versions", "k", version_id=each.version_id)
+    minio.remove_bucket("minio-versions")
 
 
 def test_many_keys_go_in_one_request_and_the_bucket_after_them(minio: Minio) -> None:

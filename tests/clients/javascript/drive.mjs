@@ -12,15 +12,21 @@ import {
   DeleteBucketCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
+  GetObjectAttributesCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
+  PutObjectTaggingCommand,
   S3Client,
   UploadPartCommand,
   paginateListObjectsV2,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
+import { createPresignedPost } from "@aws-sdk/s3-presigned-post";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 
 const MIB = 1024 * 1024;
@@ -138,6 +144,46 @@ const chapters = {
     assert.equal((await fetch(link, { method: "PUT", body: "" })).status, 200);
   },
 
+  async "a form takes what its policy allows"() {
+    const Conditions = [["content-length-range", 1, 20], ["starts-with", "$key", "forms/"]];
+    const { url, fields } = await createPresignedPost(client, { Bucket, Key: "forms/${filename}", Conditions });
+    const post = async (text) => {
+      const form = new FormData();
+      for (const [name, value] of Object.entries(fields)) form.append(name, value);
+      form.append("file", new Blob([text]), "named ü.txt");
+      return fetch(url, { method: "POST", body: form });
+    };
+    assert.equal((await post("posted")).status, 204);
+    assert.equal(await (await get("forms/named ü.txt")).Body.transformToString(), "posted");
+    assert.equal((await post("x".repeat(21))).status, 400);
+  },
+
+  async "attributes tell of parts, tags of whatever they were given"() {
+    const asked = { Bucket, Key: "parts", ObjectAttributes: ["ETag", "ObjectSize", "ObjectParts", "StorageClass"] };
+    const told = await client.send(new GetObjectAttributesCommand(asked));
+    assert.equal(told.ObjectSize, 16 * MIB + 77);
+    assert.equal(told.ObjectParts.TotalPartsCount, 4);
+    assert.match(told.ETag, /^[0-9a-f]{32}-4$/);
+    const TagSet = [{ Key: "colour", Value: "blau + grün" }];
+    await client.send(new PutObjectTaggingCommand({ Bucket, Key: "parts", Tagging: { TagSet } }));
+    const tags = await client.send(new GetObjectTaggingCommand({ Bucket, Key: "parts" }));
+    assert.deepEqual(tags.TagSet, TagSet);
+  },
+
+  async "versions are kept once that is switched on"() {
+    const VersioningConfiguration = { Status: "Enabled" };
+    await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+    const first = await put("versions", "first");
+    const second = await put("versions", "second");
+    const marker = await client.send(new DeleteObjectCommand({ Bucket, Key: "versions" }));
+    assert.equal(marker.DeleteMarker, true);
+    await refused(get("versions"), "NoSuchKey", 404);
+    assert.equal(await (await get("versions", { VersionId: first.VersionId })).Body.transformToString(), "first");
+    await client.send(new DeleteObjectCommand({ Bucket, Key: "versions", VersionId: marker.VersionId }));
+    const restored = await client.send(new HeadObjectCommand({ Bucket, Key: "versions" }));
+    assert.equal(restored.VersionId, second.VersionId);
+  },
+
   async "what is not there is told by its name"() {
     await refused(get("nothing"), "NoSuchKey", 404);
     await refused(client.send(new HeadObjectCommand({ Bucket, Key: "nothing" })), "NotFound", 404);
@@ -155,7 +201,8 @@ for (const [promise, chapter] of Object.entries(chapters)) {
     throw error;
   }
 }
-for await (const page of paginateListObjectsV2({ client }, { Bucket })) {
-  for (const { Key } of page.Contents ?? []) await client.send(new DeleteObjectCommand({ Bucket, Key }));
+const { Versions = [], DeleteMarkers = [] } = await client.send(new ListObjectVersionsCommand({ Bucket }));
+for (const { Key, VersionId } of [...Versions, ...DeleteMarkers]) {
+  await client.send(new DeleteObjectCommand({ Bucket, Key, VersionId }));
 }
 await client.send(new DeleteBucketCommand({ Bucket }));
