@@ -133,55 +133,6 @@ def test_a_bucket_made_again_has_no_documents(wire: Wire, bucket: str) -> None:
         assert wire.get(f"{bucket}?{sub}").said == (404, UNSET[sub])
 
 
-@pytest.mark.parametrize("sub", GOOD)
-def test_d01_d02_d04_d06_d08_documents_that_are_none(wire: Wire, bucket: str, sub: str) -> None:
-    root, inner = GOOD[sub]
-    good = document(sub)
-    path = f"{bucket}?{sub}"
-    before = wire.get(path).said
-
-    assert put(wire, path, b"").said == (400, "MissingRequestBodyError")
-    entity = f'<!DOCTYPE a [<!ENTITY b "{"b" * 50}"><!ENTITY c "{"&b;" * 50}">]><{root}>&c;</{root}>'
-    for body in (
-        b"no xml",
-        good[:-3],
-        good + good,
-        b"<!DOCTYPE a>" + good,
-        entity.encode(),
-        f"<{root.lower()}>{inner}</{root.lower()}>".encode(),
-        b"<Wrong/>",
-        document(sub, attributes=' xmlns="http://example.com/"'),
-        document(sub, inner + "<Unknown/>"),
-        document(sub, inner + "text"),
-    ):
-        assert put(wire, path, body).said == MALFORMED, body
-    huge = document(sub, inner + " " * (1024 * 1024))
-    assert put(wire, path, huge).said == (400, "MaxMessageLengthExceeded")
-    assert wire.get(path).said == before
-    for body in (
-        good,
-        document(sub, attributes=f' xmlns="{NAMESPACE}"'),
-        good.replace(b"<", b"<p:")
-        .replace(b"<p:/", b"</p:")
-        .replace(b">", f' xmlns:p="{NAMESPACE}">'.encode(), 1),
-    ):
-        assert put(wire, path, body).status in (200, 204), body
-
-
-def test_d08_elements_that_come_twice(wire: Wire, bucket: str) -> None:
-    twice = {
-        "tagging": "<TagSet></TagSet><TagSet></TagSet>",
-        "cors": f"<CORSRule>{RULE}<ID>a</ID><ID>b</ID></CORSRule>",
-        "requestPayment": "<Payer>BucketOwner</Payer>" * 2,
-        "publicAccessBlock": BLOCK * 2,
-        "acl": OWN_ACL * 2,
-        "ownershipControls": GOOD["ownershipControls"][1] * 2,
-        "accelerate": "<Status>Suspended</Status>" * 2,
-    }
-    for sub, inner in twice.items():
-        assert put(wire, f"{bucket}?{sub}", document(sub, inner)).said == MALFORMED, sub
-
-
 def test_what_would_not_be_done_is_refused_by_name(wire: Wire, bucket: str) -> None:
     asked = {
         "requestPayment": "<Payer>Requester</Payer>",

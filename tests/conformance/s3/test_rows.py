@@ -1,4 +1,4 @@
-"""Every row of the list of bad input is answered for: signatures, names, bodies, chunks, objects, HTTP, forms (A to H).
+"""Every row of bad input is answered for: signatures, names, bodies, documents, chunks, objects, HTTP, forms (A to H).
 
 A row is covered by tests that carry its number, here and in `tests/chaos`, or by a test of a unit named below, or it is
 open: about an operation that is not built, which is then refused by name.
@@ -19,6 +19,7 @@ ROWS: Mapping[str, str] = {
     "a": "1 2 3 4 5 6 7 9 10 11 13 14 15 16 18 19 20 21 22 24 26 28 30 31 32 33 34 36 38 39 40 42 45 47 48 49",
     "b": "1 2 3 4 5 6 7 9 11 12 13 14 15 16 17 18 19 20 22 24 25",
     "c": "1 2 3 4 5 6 7 8 9 10 12 14 16",
+    "d": "1 2 4 6 8 9 11 12 13 14 15 16",
     "e": "1 3 4 5 6 8 9 10 11 12 13 15",
     "f": "1 2 3 6 7 8 9 10 12 13 15 16 18 19 20 21 22 23 25 27 28 29 30 32 33 34 36",
     "g": "1 2 3 5 6 7 8 10 12 13 14 15 16 18",
@@ -32,6 +33,8 @@ UNITS: Mapping[str, str] = {
 """Rows whose sizes no wire carries in a test, by the test of the metadata store that shows them."""
 
 OPEN: Mapping[str, str] = {
+    "d13": "Lifecycle is not built.",
+    "d15": "Bucket policies are not built.",
     "f29": "Object lock is not built.",
     "f30": "Object lock is not built.",
     "f32": "Encryption with keys of the client's is not built.",
@@ -97,7 +100,7 @@ def test_what_is_open_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("row", "method", "sub"),
-    [("f30", "PUT", "object-lock")],
+    [("d13", "PUT", "lifecycle"), ("d15", "PUT", "policy"), ("f30", "PUT", "object-lock")],
 )
 def test_what_is_open_of_buckets_is_refused_by_name(wire: Wire, row: str, method: str, sub: str) -> None:
     assert row in OPEN
