@@ -7,6 +7,7 @@ an answer to somebody else, or as a request that nobody sent.
 import os
 import random
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -22,23 +23,34 @@ from tests.support.raw_http import Answer, Connection, NoAnswer, Pairs, request_
 from tests.support.served import free_ports
 
 MIB = 1024**2
+SAMPLE = Path(__file__).parents[3] / "deploy" / "nginx" / "penstock.conf"
+KEPT_COUNT = 4
+"""Connections to Penstock that clients share: few, so that they meet."""
+
+FLIP_COUNT = 300
+SEED = 20261126
 _CONFIG = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log warn; worker_processes 1;
-events {{ worker_connections 512; }}
+events {{ worker_connections 1024; }}
 http {{
-  access_log off; client_max_body_size 0; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  large_client_header_buffers 8 16k;
-  upstream penstock {{ server {host}:{port}; keepalive 4; }}
-  server {{
-    listen 127.0.0.1:{listen};
-    location / {{
-      proxy_pass http://penstock; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
-      proxy_set_header Connection ""; proxy_set_header Host $http_host;
-    }}
-  }}
+  include {folder}/site.conf;
 }}
 """
+
+
+def _site(address: tuple[str, int], listen: int) -> str:
+    """The sample that is shipped, with ports of this test."""
+    text = SAMPLE.read_text()
+    for before, after in (
+        ("server 127.0.0.1:9000;", f"server {address[0]}:{address[1]};"),
+        ("listen 80;", f"listen 127.0.0.1:{listen};"),
+        ("keepalive 64;", f"keepalive {KEPT_COUNT};"),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +59,9 @@ def proxy(session_wire: Wire, tmp_path_factory: pytest.TempPathFactory) -> Itera
     if program is None:
         pytest.skip("nginx is not installed on this machine")
     folder, (listen,) = tmp_path_factory.mktemp("proxy"), free_ports(1)
-    host, port = session_wire.address
     config = folder / "nginx.conf"
-    config.write_text(_CONFIG.format(folder=folder, host=host, port=port, listen=listen))
+    config.write_text(_CONFIG.format(folder=folder))
+    (folder / "site.conf").write_text(_site(session_wire.address, listen))
     process = subprocess.Popen([program, "-c", config, "-p", folder], stderr=subprocess.DEVNULL)
     try:
         _wait_for(listen, folder)
@@ -220,3 +232,119 @@ def test_many_at_once_each_get_their_own(near: Wire, path: str) -> None:
         worker.join()
 
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    "raw", [b"GET /\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\0\r\n\r\n"]
+)
+def test_g07_what_is_no_request_of_ours_ends_at_the_proxy(near: Wire, path: str, raw: bytes) -> None:
+    with socket.create_connection(near.address, timeout=10) as client:
+        client.sendall(raw)
+        told = b"".join(iter(lambda: client.recv(4096), b""))
+
+    assert b" 200 " not in told
+    everybody_gets_their_own(near, path)
+
+
+def test_g07_http_1_0_is_answered_and_closed(near: Wire) -> None:
+    with Connection(near.address) as connection:
+        connection.send(request_bytes("GET", SENTINEL, near.headers("GET", SENTINEL), version="HTTP/1.0"))
+        assert connection.answer().body == SENTINEL_BODY
+        assert connection.ends()
+
+
+def test_g08_pipelined_requests_are_answered_in_order(near: Wire, path: str) -> None:
+    bodies = [b"%d" % number for number in range(20)]
+    for number, body in enumerate(bodies):
+        assert plain(near, "PUT", f"{path}/{number}", body).status == 200
+
+    with Connection(near.address) as connection:
+        connection.send(b"".join(near.raw("GET", f"{path}/{number}") for number in range(20)))
+
+        assert [connection.answer().body for _ in bodies] == bodies
+
+
+@pytest.mark.parametrize("expectations", [["100-continue"], ["100-continue"] * 2, ["x"]])
+def test_g12_expectations_are_met_once_or_refused(near: Wire, path: str, expectations: list[str]) -> None:
+    pairs = [*near.headers("PUT", path, body=b"abcde"), *(("expect", each) for each in expectations)]
+
+    with Connection(near.address) as connection:
+        connection.send(request_bytes("PUT", path, pairs))
+        if expectations == ["x"]:
+            # nginx knows no other expectation, and waits for the body.
+            connection.send(b"abcde")
+        first = connection.answer("PUT")
+        if first.status == 100:
+            assert connection.is_silent(0.1)
+            connection.send(b"abcde")
+            first = connection.answer("PUT")
+
+    # nginx 1.22 and later refuse a header that is there twice.
+    assert first.status in ((200,) if expectations == ["100-continue"] else (200, 400, 417))
+    stored = plain(near, "GET", path)
+    assert (stored.status, stored.body if stored.status == 200 else b"") in (
+        (200, b"abcde") if first.status == 200 else (404, b""),
+    )
+
+
+def test_g13_slow_clients_at_the_proxy_hold_up_nobody(near: Wire, path: str) -> None:
+    """A head that never ends, a body that stalls, an answer that is not read: a hundred of each."""
+    large = os.urandom(4 * MIB)
+    assert plain(near, "PUT", f"{path}/large", large).status == 200
+    head = near.raw("GET", SENTINEL)[:-2] + b"x-drip: "
+    body = near.raw("PUT", f"{path}/stalled", body=b"b" * 1000)[:-990]
+    read = near.raw("GET", f"{path}/large")
+    crowd = []
+    try:
+        for raw in (head, body, read):
+            for _ in range(100):
+                crowd.append(Connection(near.address, receive_bytes=4096))
+                crowd[-1].send(raw)
+
+        taken = []
+        for _ in range(50):
+            started_s = time.monotonic()
+            assert plain(near, "GET", SENTINEL).body == SENTINEL_BODY
+            taken.append(time.monotonic() - started_s)
+
+        assert max(taken) < 2.0
+    finally:
+        for connection in crowd:
+            connection.reset()
+    everybody_gets_their_own(near, path)
+    assert plain(near, "GET", f"{path}/stalled").status == 404
+
+
+def test_g16_only_the_proxy_says_who_asks(near: Wire, path: str) -> None:
+    """What the client claims about itself is not what Penstock hears of it, so it cannot be signed either."""
+    claims = [("x-forwarded-for", "10.1.2.3"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "other")]
+    raw = near.raw("PUT", path, claims, body=b"mine", unsigned=["x-forwarded-for"])
+
+    assert sent(near, raw, "PUT").status == 200
+
+    assert plain(near, "GET", path).body == b"mine"
+
+
+def test_g18_flipped_bits_reach_nobody_else(near: Wire, wire: Wire, path: str) -> None:
+    wire.put(path, b"as it was")
+    chance = random.Random(SEED)
+
+    for number in range(FLIP_COUNT):
+        method = chance.choice(("PUT", "DELETE"))
+        whole = near.raw(method, path, body=b"never to be seen" if method == "PUT" else b"")
+        altered = bytearray(whole)
+        for _ in range(chance.randint(1, 3)):
+            altered[chance.randrange(len(altered))] ^= 1 << chance.randrange(8)
+        if bytes(altered).replace(b"HTTP/1.0", b"HTTP/1.1").lower() == whole.lower():
+            continue
+        with Connection(near.address) as connection:
+            connection.send(bytes(altered))
+            connection.end_sending()
+            try:
+                answer = connection.answer(method)
+            except NoAnswer:
+                continue
+            assert answer.status not in (204, 500), (SEED, number, bytes(altered))
+        if number % 50 == 0:
+            everybody_gets_their_own(near, path + "/own")
+    assert wire.stored(path) == b"as it was"
