@@ -211,6 +211,33 @@ def test_h03_every_condition_is_kept_and_every_field_covered(
     assert wire.stored(path) is None
 
 
+def test_h03_a_form_goes_to_the_bucket_of_its_address(wire: Wire, path: str) -> None:
+    """Whatever bucket its fields name, and whatever its policy allows elsewhere."""
+    elsewhere = f"{BUCKET}-elsewhere"
+    assert wire.ask("PUT", f"/{elsewhere}").said in ((200, ""), (409, "BucketAlreadyOwnedByYou"))
+    fields = agreeing(wire.signer(), [("key", key_of(path)), ("bucket", BUCKET)], BUCKET)
+
+    assert post(wire, form(fields, FILE), target=f"/{elsewhere}").said == DENIED
+    assert wire.stored(path) is None
+    assert wire.stored(f"/{elsewhere}/{key_of(path)}") is None
+    assert post(wire, form(fields, FILE)).status == 204
+
+
+def test_tags_of_a_form_are_kept(wire: Wire, path: str) -> None:
+    tags = "<Tagging><TagSet><Tag><Key>kind</Key><Value>cat</Value></Tag></TagSet></Tagging>"
+    fields = agreeing(wire.signer(), [("key", key_of(path)), ("tagging", tags)], BUCKET)
+
+    assert post(wire, form(fields, FILE)).status == 204
+    assert b"<Key>kind</Key><Value>cat</Value>" in wire.get(f"{path}?tagging").body
+
+
+def test_tags_that_are_none_store_nothing(wire: Wire, path: str) -> None:
+    fields = agreeing(wire.signer(), [("key", key_of(path)), ("tagging", "kind=cat")], BUCKET)
+
+    assert post(wire, form(fields, FILE)).said == (400, "MalformedXML")
+    assert wire.stored(path) is None
+
+
 def test_h03_the_fields_of_the_signature_are_covered_as_well(wire: Wire, path: str) -> None:
     policy = policy_text([{"bucket": BUCKET}, {"key": key_of(path)}])
 

@@ -148,6 +148,14 @@ def test_cve_2023_28432_no_answer_to_a_stranger_holds_a_secret(wire: Wire, serve
     assert wire.stored(SENTINEL) == SENTINEL_BODY
 
 
+def test_an_underscored_date_is_no_date(wire: Wire) -> None:
+    pairs = [
+        (name.replace("x-amz-date", "x_amz_date"), value) for name, value in wire.headers("GET", SENTINEL)
+    ]
+
+    assert wire.send(request_bytes("GET", SENTINEL, pairs)).said == DENIED
+
+
 @pytest.fixture
 def talkative(tmp_path: Path) -> Iterator[Served]:
     """A deployment that logs all it can."""
