@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from dataplane.server.contract import HandOn, HeaderList, Lane
 from dataplane.server.loop import Loop
 from dataplane.server.parking import Parking
 from dataplane.server.settings import ServerSettings
+from dataplane.wire.long_answer import LongAnswer
 from engine.settings.tls import TlsSettings
 from engine.streams import FileRegion, WouldBlock
 
@@ -99,6 +101,7 @@ class StubApplication:
         self.reads: Queue[Any] = Queue()
         self.entered: Queue[str] = Queue()
         self.go_on = threading.Event()
+        self.work: Future[str] = Future()
         self.is_draining = threading.Event()
         self.full: list[str] = []
         self.stalls: list[float] = []
@@ -129,11 +132,11 @@ class StubApplication:
         handler = getattr(self, "on_" + path.strip("/"), self.on_missing)
         status, answer = handler(environ, options)
         headers = [("Content-Type", "text/plain")]
-        if isinstance(answer, Regions):
+        if hasattr(answer, "next_region"):
             self.sources.append(answer)
             headers.append(("Content-Length", str(answer.remaining_bytes)))
             start_response(f"{status} OK", headers)
-            return answer  # type: ignore[return-value]
+            return answer  # type: ignore[no-any-return]
         start_response(f"{status} OK", headers)
         return [answer]
 
@@ -223,6 +226,17 @@ class StubApplication:
             ends_at=int(options["ends"]) if "ends" in options else None,
             blocks="blocks" in options,
             failure=OSError(errno.EIO, "the disk is gone") if "disk" in options else None,
+        )
+
+    def on_long(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:
+        """Work that goes on until a test gives its result."""
+        return 200, LongAnswer(
+            self.work,
+            document=lambda result: f"<Done>{result}</Done>".encode(),
+            failure=lambda error: b"<Error/>",
+            room_bytes=100,
+            interval_s=float(options["interval"]),
+            wait_max_s=WAIT_S,
         )
 
     def ending(self) -> Ending:

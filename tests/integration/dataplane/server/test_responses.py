@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from dataplane.server.contract import Lane
+from dataplane.wire.long_answer import DECLARATION
 from tests.integration.dataplane.server.conftest import Serve
 from tests.integration.dataplane.server.stub import Client, Ending, Running, eventually, pattern, request
 
@@ -268,3 +269,27 @@ def test_stalls_of_the_loop_are_told(server: Running) -> None:
 
     assert client.answer().body == b"waited"
     eventually(lambda: max(server.application.stalls, default=0.0) > 0.01)
+
+
+def test_a_long_answer_says_blanks_while_its_work_goes_on(serve: Serve) -> None:
+    server = serve(send_timeout_s=0.4, rate_window_s=0.4, rate_bytes_min=1 << 20)
+    client = server.client()
+    client.send(request("POST", "/long?lane=streaming&interval=0.2"))
+
+    # Far below the least rate, and longer than a reader may take for nothing: it is not the reader that is slow.
+    received = bytearray()
+    while not received.endswith(DECLARATION + b" " * 8):
+        piece = client.sock.recv(1024)
+        assert piece
+        received += piece
+    server.application.work.set_result("at last")
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    announced = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while len(body) < announced:
+        piece = client.sock.recv(1024)
+        assert piece
+        body += piece
+
+    assert body.strip() == DECLARATION + b" " * 8 + b"<Done>at last</Done>"
+    assert len(body) == announced
+    assert client.get("/hello").status == 200
