@@ -116,6 +116,22 @@ QUERIES = (
         "AWSAccessKeyId=x",
     ),
     *("X-Amz-Credential=a", "select&select-type=2", "restore", "tagging", "attributes", "retention", "%zz=1"),
+    *(
+        "cors",
+        "versioning",
+        "website",
+        "encryption",
+        "ownershipControls",
+        "publicAccessBlock",
+        "requestPayment",
+    ),
+    *("logging", "notification", "accelerate", "versions&prefix=random/&max-keys=2", "version-id-marker=x"),
+    *(
+        "versions&key-marker=random/k&version-id-marker=null",
+        "partNumber=2",
+        "partNumber=10001",
+        "prefix=a+b",
+    ),
 )
 NAMES = (
     *(
@@ -151,6 +167,19 @@ NAMES = (
         "user-agent",
         "date",
     ),
+    *(
+        "access-control-request-method",
+        "access-control-request-headers",
+        "x-amz-object-attributes",
+        "x-amz-max-parts",
+    ),
+    *(
+        "x-amz-copy-source-range",
+        "x-amz-if-match-size",
+        "x-amz-if-match-last-modified-time",
+        "x-amz-tagging-directive",
+    ),
+    *("x-forwarded-for", "x-amz-part-number-marker", "x-amz-mfa"),
     *("x-amz-security-token", "origin", "te", "content-language", "x-amz-copy-source-if-modified-since"),
 )
 VALUES = (
@@ -209,6 +238,15 @@ VALUES = (
         "a,b,c",
         "Infinity",
     ),
+    *(
+        "https://a.example",
+        "PUT",
+        "x-amz-meta-a, content-type",
+        "ETag,ObjectParts",
+        "bytes=0-4",
+        "a=b&c=%C3%A4",
+        "a=1&a=2",
+    ),
 )
 BODIES = (
     *(
@@ -227,6 +265,13 @@ BODIES = (
     b"<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>",
     b"<?xml version='1.0' encoding='latin-1'?><Delete><Object><Key>\xe4</Key></Object></Delete>",
     b"<?xml version='1.0' encoding='foo'?><Delete/>",
+    b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+    b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>",
+    b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
+    b"<Delete><Object><Key>random/k</Key><VersionId>null</VersionId></Object></Delete>",
+    b"<CORSConfiguration><CORSRule><AllowedOrigin>https://a.example</AllowedOrigin><AllowedMethod>PUT</AllowedMethod>"
+    b"<AllowedHeader>*</AllowedHeader></CORSRule></CORSConfiguration>",
+    b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
 )
 PAYLOADS = ("",) * 12 + (UNSIGNED, UNSIGNED_TRAILER, SIGNED, SIGNED_TRAILER, "abc")
 
