@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.metadata import quota
-from engine.metadata.store import Answer, Row, Tx
+from engine.metadata.store import Answer, Row, RunAgain, Tx
 from engine.metadata.volumes import volume_of
 from engine.records import CleanupItem
 from engine.units import DAY_S, MINUTE_S
@@ -81,8 +81,12 @@ def settle_deleted(tx: Tx, items: Sequence[CleanupItem]) -> None:
 def postpone(tx: Tx, item: CleanupItem, error: str) -> None:
     """A try failed: the next one after 1 m × 2^n, at most a day; the tenth failure buries the row."""
     if item.attempts + 1 >= ATTEMPT_COUNT_MAX:
-        tx.run("bury_cleanup", {"cleanup_id": item.cleanup_id, "error": error, "now_us": tx.now_us()})
-        tx.row_or_none("delete_cleanup", {"cleanup_id": item.cleanup_id})
+        buried = tx.run(
+            "bury_cleanup", {"cleanup_id": item.cleanup_id, "error": error, "now_us": tx.now_us()}
+        )
+        if tx.row_or_none("delete_cleanup", {"cleanup_id": item.cleanup_id}) is None and buried:
+            # Somebody settled it in between, and freed its bytes: nothing is left to bury.
+            raise RunAgain
         return
     pause_s = min(BACKOFF_FIRST_S * 2**item.attempts, BACKOFF_MAX_S)
     next_retry_us = tx.now_us() + pause_s * 1_000_000

@@ -79,16 +79,18 @@ class RememberedFile:
             return None
         return Remembered(rows=_decoded(found[0]), confirmed_us=found[1])
 
-    def put(self, entries: Iterable[tuple[str, bytes, RememberedRows]], *, confirmed_us: int) -> None:
-        """Remember these, and forget the oldest beyond the bound."""
-        encoded = [(bucket, key, _encoded(rows)) for bucket, key, rows in entries]
-        fit = [each for each in encoded if len(each[2]) <= ENTRY_BYTES_MAX]
+    def put(self, entries: Iterable[tuple[str, bytes, Remembered]]) -> None:
+        """Remember these unless something newer is known, and forget the oldest beyond the bound."""
+        encoded = [(bucket, key, each.confirmed_us, _encoded(each.rows)) for bucket, key, each in entries]
+        fit = [each for each in encoded if len(each[3]) <= ENTRY_BYTES_MAX]
 
         def write(connection: apsw.Connection) -> None:
             with connection:
                 connection.executemany(
-                    "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)",
-                    [(bucket, key, confirmed_us, text) for bucket, key, text in fit],
+                    "INSERT INTO versions VALUES (?, ?, ?, ?) ON CONFLICT (bucket, object_key) DO UPDATE"
+                    " SET confirmed_us = excluded.confirmed_us, rows = excluded.rows"
+                    " WHERE excluded.confirmed_us >= versions.confirmed_us",
+                    fit,
                 )
                 ((count,),) = connection.execute("SELECT COUNT(*) FROM versions")
                 if count > self._entry_count_max:
@@ -101,12 +103,12 @@ class RememberedFile:
 
         self._with(write)
 
-    def forget(self, keys: Iterable[tuple[str, bytes]]) -> None:
-        """The database says that there is nothing."""
+    def forget(self, keys: Iterable[tuple[str, bytes, int]]) -> None:
+        """The database said that there is nothing, at the time behind each key; what was confirmed later stays."""
         named = list(keys)
         self._with(
             lambda connection: connection.executemany(
-                "DELETE FROM versions WHERE bucket = ? AND object_key = ?", named
+                "DELETE FROM versions WHERE bucket = ? AND object_key = ? AND confirmed_us <= ?", named
             )
         )
 

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ def move(source: Path, target: PostgresTarget, tell: Callable[[str], None]) -> M
             f"{source} was not stopped cleanly: start and stop its Penstock once, then move it"
         )
     migrate_postgres(target, POSTGRES_FOLDER / "migrations")
-    with _at_rest(source) as origin:
+    with _at_rest(source), closing(open_connection(source, is_reader=False)) as origin:
         migrate_sqlite(origin, SQLITE_FOLDER / "migrations", source.with_name(source.name + "-migration"))
         try:
             with psycopg.connect(**{**connect_arguments(target), "autocommit": False}) as connection:
@@ -79,13 +79,14 @@ def move(source: Path, target: PostgresTarget, tell: Callable[[str], None]) -> M
             raise StartRefused(f"PostgreSQL refused the rows, nothing was moved: {error}") from error
         # Emptied into the file itself, so that the one file is all of it.
         origin.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    _share_out(target)
-    return Moved(row_counts=counts, left_at=_put_away(source))
+        _share_out(target)
+        # Still under the mark: a process that started in between would write what is put away with the file.
+        return Moved(row_counts=counts, left_at=_put_away(source))
 
 
 @contextmanager
-def _at_rest(source: Path) -> Iterator[apsw.Connection]:
-    """The database, with the mark held that every process which uses it shares."""
+def _at_rest(source: Path) -> Iterator[None]:
+    """Hold the mark that every process which uses the database shares."""
     live_fd = os.open(source.with_name(source.name + "-live"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -96,11 +97,7 @@ def _at_rest(source: Path) -> Iterator[apsw.Connection]:
             raise StartRefused(
                 f"{source} was not stopped cleanly: start and stop its Penstock once, then move it"
             )
-        connection = open_connection(source, is_reader=False)
-        try:
-            yield connection
-        finally:
-            connection.close()
+        yield
     finally:
         os.close(live_fd)
 

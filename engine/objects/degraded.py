@@ -7,7 +7,7 @@ from typing import Protocol
 
 from engine.clock import Clock
 from engine.errors import DatabaseUnavailable
-from engine.metadata.remembered import RememberedFile, RememberedRows
+from engine.metadata.remembered import Remembered, RememberedFile, RememberedRows
 from engine.metadata.store import Row, Store
 from engine.metadata.versions import gather_rows, holds_version, is_whole, read_remembered
 from engine.names import BucketName, ObjectKey
@@ -70,7 +70,10 @@ class DegradedReads:
         self._age_max_us = int(age_max_s * 1_000_000)
         self._is_reached = is_reached
         self._due_s: dict[tuple[str, bytes], float] = {}
-        self._waiting: deque[tuple[BucketName, ObjectKey, tuple[Row, ...]]] = deque(maxlen=WAITING_COUNT_MAX)
+        # Each with the time at which the database said so: it is written down later, and may be old by then.
+        self._waiting: deque[tuple[BucketName, ObjectKey, tuple[Row, ...], int]] = deque(
+            maxlen=WAITING_COUNT_MAX
+        )
         self._reached_due_s = 0.0
 
     def note(self, bucket: BucketName, key: ObjectKey, rows: tuple[Row, ...], /) -> None:
@@ -81,7 +84,7 @@ class DegradedReads:
         if len(self._due_s) >= NOTED_COUNT_MAX:
             self._due_s.clear()
         self._due_s[named] = now_s + REFRESH_S
-        self._waiting.append((bucket, key, rows))
+        self._waiting.append((bucket, key, rows, self._clock.now_us()))
 
     def find(self, bucket: BucketName, key: ObjectKey, error: DatabaseUnavailable, /) -> StoredVersion:
         if self._is_reached():
@@ -107,15 +110,15 @@ class DegradedReads:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_COUNT))]
         if not batch:
             return
-        gone = [(bucket, key) for bucket, key, rows in batch if not holds_version(rows)]
-        kept: list[tuple[str, bytes, RememberedRows]] = []
-        for bucket, key, rows in batch:
+        gone = [(bucket, key, said_us) for bucket, key, rows, said_us in batch if not holds_version(rows)]
+        kept: list[tuple[str, bytes, Remembered]] = []
+        for bucket, key, rows, said_us in batch:
             if holds_version(rows):
                 whole = self._whole(bucket, key, rows)
                 if whole is not None:
-                    kept.append((bucket, key, whole))
+                    kept.append((bucket, key, Remembered(rows=whole, confirmed_us=said_us)))
+        self._file.put(kept)
         self._file.forget(gone)
-        self._file.put(kept, confirmed_us=now_us)
 
     @property
     def entry_count(self) -> int:

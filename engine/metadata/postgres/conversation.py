@@ -4,6 +4,7 @@ A round trip costs ten times a statement, so what a transaction asks before it l
 (libpq, chapter "Pipeline Mode"). psycopg's cursors would wait after each; its libpq wrapper does not.
 """
 
+import math
 import select
 import time
 from collections import deque
@@ -29,13 +30,24 @@ _POLL_BOTH = select.POLLIN | select.POLLOUT
 class PostgresAnswer:
     """Implements `engine.metadata.store.Answer`: read from the connection when somebody asks for it."""
 
-    __slots__ = ("_conversation", "_count", "_error", "_rows", "command", "is_settled", "statement")
+    __slots__ = (
+        "_conversation",
+        "_count",
+        "_error",
+        "_rows",
+        "command",
+        "is_settled",
+        "statement",
+        "warning",
+    )
 
     def __init__(self, conversation: "Conversation", statement: str) -> None:
         self._conversation = conversation
         self.statement = statement
         self.is_settled = False
         self.command = b""
+        self.warning: str | None = None
+        """What the server warned of while it did this."""
         self._rows: list[Row] = []
         self._count = 0
         self._error: Exception | None = None
@@ -91,8 +103,8 @@ _SYNC = object()
 class Conversation:
     """For one caller at a time, who says with `begin` how it waits.
 
-    `is_lost`: nothing can be said on it any more. `has_server_moved`: because another server takes the writes now.
-    `warning` is what the server last warned of since `begin`.
+    `is_left`: nobody uses it. `is_lost`: nothing can be said on it any more. `has_server_moved`: because another server
+    takes the writes now.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -110,16 +122,22 @@ class Conversation:
         self._parked: Parked | None = None
         self._poll = select.poll()
         self.is_lost = False
+        self.is_left = True
         self.has_server_moved = False
-        self.warning: str | None = None
+        self._answer_by_s = math.inf
         connection.add_notice_handler(self._take_notice)
+
+    def hurry(self, deadline_s: float) -> None:
+        """Wait for no answer beyond a time of the monotonic clock, until the next `begin`."""
+        self._answer_by_s = deadline_s
 
     def begin(self, parked: Parked | None) -> None:
         """Another caller; nothing of the one before is left."""
         assert not self._expected
+        self.is_left = False
         self._parked = parked
         self._failure = None
-        self.warning = None
+        self._answer_by_s = math.inf
 
     @property
     def is_idle(self) -> bool:
@@ -237,21 +255,23 @@ class Conversation:
 
     def _wait(self, *, for_write: bool) -> None:
         """Until the socket is ready; raises ConnectionLost when the server takes too long."""
+        timeout_s = max(0.0, min(REPLY_TIMEOUT_S, self._answer_by_s - time.monotonic()))
         if self._parked is not None:
-            is_ready = self._parked.park_on(self._fd, for_write=for_write, timeout_s=REPLY_TIMEOUT_S)
+            is_ready = self._parked.park_on(self._fd, for_write=for_write, timeout_s=timeout_s)
         else:
             self._poll.register(self._fd, _POLL_BOTH if for_write else _POLL_READ)
-            is_ready = bool(self._poll.poll(REPLY_TIMEOUT_S * 1000))
+            is_ready = bool(self._poll.poll(timeout_s * 1000))
         if not is_ready:
-            raise self._lost(f"the database server gave no answer within {REPLY_TIMEOUT_S} s")
+            raise self._lost(f"the database server gave no answer within {timeout_s:.1f} s")
 
     def _lost(self, why: str, *, refused: str | None = None) -> ConnectionLost:
         self.is_lost = True
         return ConnectionLost(why, refused=refused)
 
     def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
-            self.warning = notice.message_primary
+        head = self._expected[0] if self._expected else None
+        if notice.severity_nonlocalized == "WARNING" and isinstance(head, PostgresAnswer):
+            head.warning = notice.message_primary
 
 
 def _written(value: SqlValue) -> bytes | None:

@@ -53,7 +53,11 @@ class Listener:
                 self._stopping.wait(RETRY_S)
 
     def _hear(self, connection: psycopg.Connection) -> None:
+        # Unlike `select`, it takes descriptors of any number: a process may have thousands of connections.
+        ready = select.poll()
+        ready.register(connection.fileno(), select.POLLIN)
+        ready.register(self._stop, select.POLLIN)
         while not self._stopping.is_set():
-            select.select([connection.fileno(), self._stop], [], [], WAIT_S)
+            ready.poll(WAIT_S * 1000)
             if any(True for _ in connection.notifies(timeout=0)):
                 self._heard()

@@ -177,7 +177,10 @@ class PostgresStore:
         raise AssertionError("the last run returns or raises")
 
     def _leave(self, conversation: Conversation) -> None:
-        """Back to where another caller finds it, outside of any transaction."""
+        """Back to where another caller finds it, outside of any transaction. Repeating it does nothing."""
+        if conversation.is_left:
+            return
+        conversation.is_left = True
         try:
             if not conversation.is_lost:
                 conversation.drain()
@@ -214,14 +217,16 @@ class PostgresStore:
             if error.refused not in (None, COMMIT.name):
                 # The server ended it before it came to the commit.
                 raise
+            # Its place is free for the connection that looks for the commit: all may have broken at once.
+            self._leave(conversation)
             if tx.is_journalled and self._is_committed(tx.unit_id, parked):
                 return result
             raise OutcomeUnknown(f"the connection to the database broke at the commit: {error}") from error
         if committed.command != b"COMMIT":
             raise conversation.failure or AssertionError("a transaction without failures is committed")
-        if conversation.warning is not None:
+        if committed.warning is not None:
             # Such as a wait for the standbys that somebody called off: committed here, and perhaps nowhere else.
-            raise OutcomeUnknown(f"the database warned at the commit: {conversation.warning}")
+            raise OutcomeUnknown(f"the database warned at the commit: {committed.warning}")
         return result
 
     def _is_committed(self, unit_id: bytes, parked: Parked | None) -> bool:
@@ -234,12 +239,13 @@ class PostgresStore:
         while (left_s := deadline_s - time.monotonic()) > 0:
             try:
                 conversation = self._lender.take(parked, left_s)
+                conversation.hurry(deadline_s)
                 try:
                     conversation.ask(BEGIN_WRITE, {})
                     found = conversation.ask(_FIND_UNIT, {"unit_id": unit_id}).rows()
                     committed = conversation.ask(COMMIT, {})
                     committed.check()
-                    if found and committed.command == b"COMMIT" and conversation.warning is None:
+                    if found and committed.command == b"COMMIT" and committed.warning is None:
                         return True
                 finally:
                     self._leave(conversation)

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from engine.errors import DatabaseUnavailable
-from engine.metadata.remembered import ENTRY_BYTES_MAX, RememberedFile, RememberedRows
+from engine.metadata.remembered import ENTRY_BYTES_MAX, Remembered, RememberedFile, RememberedRows
 from engine.metadata.store import Params, Row, Store, Tx
 from engine.metadata.versions import look_up_rows
 from engine.names import BucketName, ObjectKey
@@ -31,10 +31,14 @@ def file(path: Path) -> Iterator[RememberedFile]:
     opened.close()
 
 
+def remember(file: RememberedFile, key: bytes, *, rows: RememberedRows = ROWS, confirmed_us: int = 1) -> None:
+    file.put([("b", key, Remembered(rows=rows, confirmed_us=confirmed_us))])
+
+
 def test_rows_come_back_as_they_were_in_every_process(file: RememberedFile, path: Path) -> None:
     other = RememberedFile(path)
 
-    file.put([("b", b"\xff\0", ROWS)], confirmed_us=7)
+    remember(file, b"\xff\0", confirmed_us=7)
     file.note_reached(9)
 
     found = other.find("b", b"\xff\0")
@@ -48,7 +52,7 @@ def test_rows_come_back_as_they_were_in_every_process(file: RememberedFile, path
 
 def test_the_oldest_go_beyond_the_bound(file: RememberedFile) -> None:
     for number in range(25):
-        file.put([("b", b"%d" % number, ROWS)], confirmed_us=number)
+        remember(file, b"%d" % number, confirmed_us=number)
 
     assert file.count() <= 10
     assert file.find("b", b"24") is not None
@@ -58,18 +62,31 @@ def test_the_oldest_go_beyond_the_bound(file: RememberedFile) -> None:
 def test_what_is_too_large_is_not_kept(file: RememberedFile) -> None:
     large = RememberedRows(version=((b"x" * ENTRY_BYTES_MAX,),))
 
-    file.put([("b", b"large", large), ("b", b"small", ROWS)], confirmed_us=1)
+    remember(file, b"large", rows=large)
+    remember(file, b"small")
 
     assert file.find("b", b"large") is None
     assert file.find("b", b"small") is not None
 
 
 def test_what_the_database_says_is_gone_is_forgotten(file: RememberedFile) -> None:
-    file.put([("b", b"k", ROWS)], confirmed_us=1)
+    remember(file, b"k")
 
-    file.forget([("b", b"k"), ("b", b"unknown")])
+    file.forget([("b", b"k", 1), ("b", b"unknown", 1)])
 
     assert file.find("b", b"k") is None
+
+
+def test_what_is_older_changes_nothing_that_is_newer(file: RememberedFile) -> None:
+    newer = RememberedRows(version=((2,),))
+    remember(file, b"k", rows=newer, confirmed_us=20)
+
+    remember(file, b"k", confirmed_us=10)
+    file.forget([("b", b"k", 19)])
+
+    found = file.find("b", b"k")
+    assert found is not None
+    assert (found.rows, found.confirmed_us) == (newer, 20)
 
 
 def damage(path: Path) -> None:
@@ -85,14 +102,14 @@ def other_layout(path: Path) -> None:
 @pytest.mark.parametrize("harm", [damage, other_layout])
 def test_a_file_that_cannot_be_understood_is_made_anew(path: Path, harm: Callable[[Path], None]) -> None:
     before = RememberedFile(path)
-    before.put([("b", b"k", ROWS)], confirmed_us=1)
+    remember(before, b"k")
     before.close()
     harm(path)
 
     after = RememberedFile(path)
 
     assert after.find("b", b"k") is None
-    after.put([("b", b"k", ROWS)], confirmed_us=2)
+    remember(after, b"k", confirmed_us=2)
     assert after.find("b", b"k") is not None
     after.close()
 
@@ -100,7 +117,7 @@ def test_a_file_that_cannot_be_understood_is_made_anew(path: Path, harm: Callabl
 def test_a_file_that_cannot_be_made_knows_nothing_and_raises_nothing(tmp_path: Path) -> None:
     file = RememberedFile(tmp_path / "no" / "folder")
 
-    file.put([("b", b"k", ROWS)], confirmed_us=1)
+    remember(file, b"k")
     file.note_reached(1)
 
     assert file.find("b", b"k") is None
@@ -228,3 +245,16 @@ def test_a_unit_of_its_own_is_run_for_nothing_that_one_statement_told(rig: Rig) 
     rig.memory.tick()
 
     assert units == []
+
+
+def test_what_was_said_before_an_outage_is_as_old_as_that_when_it_is_written_down_behind_it(rig: Rig) -> None:
+    rig.read()
+    rig.store.is_away = True
+    rig.memory.tick()
+    rig.clock.move(3600)
+    rig.store.is_away = False
+    rig.memory.tick()
+
+    rig.store.is_away = True
+
+    assert rig.served_age_s() is None

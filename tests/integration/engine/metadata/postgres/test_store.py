@@ -153,6 +153,36 @@ def test_a_commit_that_the_server_never_heard_of_is_of_unknown_outcome_and_run_o
     assert current_count(store) == 2
 
 
+def test_a_warning_before_the_commit_says_nothing_of_the_commit(store: PostgresStore, bucket: Bucket) -> None:
+    run_sql(
+        store,
+        "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE WARNING 'must be vacuumed'; RETURN NEW; END $$",
+    )
+    run_sql(store, "CREATE TRIGGER warns BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION warn()")
+
+    put(store, bucket, KEY)
+
+    assert current_count(store) == 1
+
+
+def test_commits_that_all_break_at_once_are_looked_for_though_no_connection_is_left(
+    database: str, store: PostgresStore, bucket: Bucket
+) -> None:
+    with CutProxy("127.0.0.1", shared_server().port) as proxy:
+        target = replace(shared_server().target(database), port=proxy.port, max_conns=2, min_conns=1)
+        through = PostgresStore(target)
+        put(through, bucket, b"before")
+        proxy.arm(Cut.BEFORE_THE_ANSWER)
+
+        # The one connection that may be lent breaks: the next one takes its place.
+        put(through, bucket, KEY)
+
+        assert proxy.cut_count == 1
+        through.close()
+    assert current_count(store) == 2
+
+
 def test_an_engine_error_rolls_back_and_gives_the_connection_back(
     store: PostgresStore, bucket: Bucket
 ) -> None:
