@@ -2,11 +2,12 @@
 
 from typing import cast
 
+from engine.errors import NoSuchBucket
 from engine.metadata import journal
 from engine.metadata.buckets import find_bucket
 from engine.metadata.images import BUCKET, BUCKET_DOCUMENT, BUCKET_DOCUMENT_DELETED
 from engine.metadata.store import Params, Store, Tx
-from engine.records import DocumentKind
+from engine.records import Bucket, DocumentKind
 
 
 def put_document(tx: Tx, name: str, kind: DocumentKind, document: str, account_id: int | None = None) -> None:
@@ -18,7 +19,7 @@ def put_document(tx: Tx, name: str, kind: DocumentKind, document: str, account_i
     named: Params = {"bucket_id": bucket.bucket_id, "kind": kind.value}
     if tx.row_or_none("find_bucket_document", named) == (document,):
         return
-    tx.run("touch_bucket", {"bucket_id": bucket.bucket_id})
+    _touch(tx, bucket)
     tx.run("upsert_bucket_document", {**named, "document": document})
     journal.append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id})
     journal.append_row(tx, BUCKET_DOCUMENT, named)
@@ -31,7 +32,7 @@ def delete_document(tx: Tx, name: str, kind: DocumentKind, account_id: int | Non
     if tx.row_or_none("find_bucket_document", named) is None:
         return
     # First, so that whoever deletes and whoever writes at the same time wait for each other at the bucket.
-    tx.run("touch_bucket", {"bucket_id": bucket.bucket_id})
+    _touch(tx, bucket)
     journal.append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id})
     if tx.run("delete_bucket_document", named):
         journal.append(tx, BUCKET_DOCUMENT_DELETED.name, {"bucket": bucket.bucket_id, "kind": kind.value})
@@ -41,3 +42,9 @@ def look_up_document(store: Store, bucket_id: int, kind: DocumentKind) -> str | 
     """The document as it stands, None where there is none."""
     rows = store.look("find_bucket_document", {"bucket_id": bucket_id, "kind": kind.value})
     return cast(str, rows[0][0]) if rows else None
+
+
+def _touch(tx: Tx, bucket: Bucket) -> None:
+    """Raises NoSuchBucket for one that was deleted since it was read; from here on it stays until the commit."""
+    if tx.run("touch_bucket", {"bucket_id": bucket.bucket_id}) != 1:
+        raise NoSuchBucket(bucket=bucket.name)

@@ -6,7 +6,7 @@ from typing import cast
 from engine.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from engine.metadata import journal, quota
 from engine.metadata.images import BUCKET, BUCKET_DELETED
-from engine.metadata.store import Row, Store, Tx
+from engine.metadata.store import Params, Row, Store, Tx
 from engine.names import BucketName
 from engine.records import Bucket, Origin, Scheme, Sealing, Versioning, read_scheme
 
@@ -113,7 +113,9 @@ def set_versioning(tx: Tx, name: str, versioning: Versioning, account_id: int | 
         return
     if versioning is Versioning.OFF:
         raise ValueError(f"bucket {name!r} keeps versions, and cannot be unversioned again")
-    tx.run("set_bucket_versioning", {"bucket_id": bucket.bucket_id, "versioning": versioning.value})
+    named: Params = {"bucket_id": bucket.bucket_id, "versioning": versioning.value}
+    if tx.run("set_bucket_versioning", named) != 1:
+        raise NoSuchBucket(bucket=name)
     journal.append_row(tx, BUCKET, {"bucket_id": bucket.bucket_id})
 
 

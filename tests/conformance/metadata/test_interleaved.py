@@ -1,6 +1,7 @@
 """Two processes at once, in both orders: one wins whole, the other finds out, and every row agrees afterwards."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from engine.errors import (
     PreconditionFailed,
 )
 from engine.metadata import (
+    bucket_documents,
     buckets,
     cleanup,
     intents,
@@ -35,7 +37,7 @@ from engine.metadata.publish import publish
 from engine.metadata.remove import remove
 from engine.metadata.store import Store, Tx
 from engine.names import ObjectKey
-from engine.records import Bucket, Location, Part, RemoveConditions, Versioning, VolumeState
+from engine.records import Bucket, DocumentKind, Location, Part, RemoveConditions, Versioning, VolumeState
 from tests.conformance.metadata.conftest import OpenStore
 from tests.conformance.metadata.interleaving import overlap
 from tests.support.metadata import (
@@ -434,6 +436,44 @@ def test_deleting_a_bucket_and_completing_an_upload_into_it(two: Two, upload_fir
         assert isinstance(completed.error, NoSuchBucket)
 
     settled(two)
+
+
+SETTINGS: dict[str, Callable[[Tx], object]] = {
+    "a document": partial(
+        bucket_documents.put_document, name="photos", kind=DocumentKind.TAGGING, document="[]"
+    ),
+    "versioning": partial(buckets.set_versioning, name="photos", versioning=Versioning.ENABLED),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("set_first", [True, False])
+def test_deleting_a_bucket_and_setting_something_of_it(two: Two, name: str, set_first: bool) -> None:
+    delete_unit = partial(buckets.delete_bucket, name=two.bucket.name)
+
+    if set_first:
+        changed, deleted = overlap(two.near, SETTINGS[name], two.far, delete_unit)
+        assert (changed.error, deleted.error) == (None, None)
+    else:
+        deleted, changed = overlap(two.near, delete_unit, two.far, SETTINGS[name])
+        assert deleted.error is None
+        assert isinstance(changed.error, NoSuchBucket)
+
+    assert two.far.read(partial(buckets.list_buckets, account_id=None, after="", count_max=9)) == []
+
+
+def test_a_document_that_two_change_at_once_is_the_later_ones(two: Two) -> None:
+    delete_unit = partial(bucket_documents.delete_document, name="photos", kind=DocumentKind.TAGGING)
+    two.near.write(SETTINGS["a document"])
+    put_unit = partial(
+        bucket_documents.put_document, name="photos", kind=DocumentKind.TAGGING, document="[1]"
+    )
+
+    deleted, put_again = overlap(two.near, delete_unit, two.far, put_unit)
+
+    assert (deleted.error, put_again.error) == (None, None)
+    found = bucket_documents.look_up_document(two.near, two.bucket.bucket_id, DocumentKind.TAGGING)
+    assert found == "[1]"
 
 
 @pytest.mark.parametrize("claim_first", [True, False])

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from tests.conformance.s3.conftest import DOMAIN
 from tests.conformance.s3.wire import Wire
 from tests.support.raw_http import Answer, request_bytes
 
@@ -163,3 +164,13 @@ def test_rules_hold_from_the_moment_they_are_put_in_every_process(wire: Wire, ba
         assert {preflight(wire, bare, HERE, "PUT").status for _ in range(8)} == {200}
         assert wire.ask("DELETE", f"{bare}?cors").status == 204
         assert {preflight(wire, bare, HERE, "PUT").status for _ in range(8)} == {403}
+
+
+def test_a_buckets_own_host_has_its_rules(wire: Wire, ruled: str) -> None:
+    host = [("host", f"{ruled[1:]}.{DOMAIN}"), ("origin", HERE)]
+    asked = [*host, ("access-control-request-method", "PUT")]
+
+    answer = wire.send(request_bytes("OPTIONS", "/k", asked, b""), "OPTIONS")
+    assert (answer.status, told(answer)["allow-origin"]) == (200, HERE)
+    unsigned = wire.send(request_bytes("GET", "/k", host, b""))
+    assert (unsigned.said, told(unsigned)["allow-origin"]) == ((403, "AccessDenied"), HERE)
