@@ -35,11 +35,11 @@ CHOICES = """\
   repeated PUT stores the same bytes again.
 - **Presigned URLs of Signature Version 2**, which boto3 and `aws s3 presign` make by default in us-east-1, work for
   single objects: at most a week, every parameter signed. Ask for Version 4 (`signature_version="s3v4"`) where you can.
-- **Forms** (PostObject) are signed in Version 4, or in Version 2 as boto3 does by default. Everything before the file
-  is at most 20 KiB, the request has a Content-Length, and a field comes once. Each field needs a condition but `file`,
-  `policy`, the signature itself and `x-ignore-*`; `x-amz-*` headers beside the form are refused. Fields behind the
-  file count for nothing and take at most 64 KiB behind a large one. A redirect that is no `http` or `https` address
-  counts as absent.
+- **Forms** (PostObject) are signed in Version 4, or in Version 2 as boto3 does by default, and good until their policy
+  expires. Everything before the file is at most 20 KiB, the request has a Content-Length, and a field comes once. Each
+  field needs a condition but `file`, `policy`, the signature itself and `x-ignore-*`; `x-amz-*` headers beside the
+  form are refused. Fields behind the file count for nothing and take at most 64 KiB behind a large one. A redirect
+  that is no `http` or `https` address counts as absent.
 - **Query parameters** that choose an operation are never ignored; several at once are 400 `InvalidArgument`. Others
   that an operation does not read (`x-id` and anything unknown) are ignored, as S3 does.
 - **versionId** is `null` or 32 hexadecimal digits; what can be no id is 400 `InvalidArgument`. Deleting a version that

@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
-import hmac
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from tests.conformance.s3.conftest import READER_KEY_ID, READER_SECRET
 from tests.conformance.s3.wire import BUCKET, Wire
@@ -120,22 +121,44 @@ def test_nobody_is_sent_anywhere_but_the_web(wire: Wire, path: str, address: str
     assert address not in (answer.header("location") or "")
 
 
-def test_boto3s_forms_of_both_versions_are_taken(wire: Wire, path: str) -> None:
-    conditions = [{"bucket": BUCKET}, {"key": key_of(path)}]
-    policy = policy_text(conditions)
-    digest = hmac.new(wire.secret.encode(), policy.encode(), hashlib.sha1).digest()
-    fields = [
-        ("key", key_of(path)),
-        ("AWSAccessKeyId", wire.access_key_id),
-        ("policy", policy),
-        ("signature", base64.b64encode(digest).decode()),
-    ]
+@pytest.mark.parametrize(("version", "mark"), [("s3", "AWSAccessKeyId"), ("s3v4", "x-amz-signature")])
+def test_what_boto3_signs_for_forms_is_taken(wire: Wire, path: str, version: str, mark: str) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url="http://localhost:9000",
+        aws_access_key_id=wire.access_key_id,
+        aws_secret_access_key=wire.secret,
+        region_name=wire.region,
+        config=Config(signature_version=version, s3={"addressing_style": "path"}),
+    )
+    made = client.generate_presigned_post(
+        BUCKET,
+        key_of(path) + "/${filename}",
+        Fields={"Content-Type": "text/plain"},
+        Conditions=[{"Content-Type": "text/plain"}, ["content-length-range", 1, 1000]],
+    )
+    fields = list(made["fields"].items())
+    signature = "signature" if version == "s3" else "x-amz-signature"
+    forged = [(name, "0" * 28 if name == signature else value) for name, value in fields]
 
-    assert post(wire, form(fields, FILE)).status == 204
-    assert wire.stored(path) == FILE
-    forged = [*fields[:-1], ("signature", base64.b64encode(bytes(20)).decode())]
+    assert made["url"] == f"http://localhost:9000/{BUCKET}"
+    assert mark in made["fields"]
     assert post(wire, form(forged, b"forged")).said == MISMATCH
-    assert wire.stored(path) == FILE
+    assert post(wire, form(fields, FILE)).status == 204
+    assert wire.stored(f"{path}/cat.txt") == FILE
+    assert post(wire, form(fields, b"x" * 1001)).said == (400, "EntityTooLarge")
+    assert wire.stored(f"{path}/cat.txt") == FILE
+
+
+def test_a_form_tells_its_length(wire: Wire, path: str) -> None:
+    body = form(agreeing(wire.signer(), [("key", key_of(path))], BUCKET), FILE)
+    pairs = [("host", "localhost:9000"), *FORM_HEADERS, ("transfer-encoding", "chunked")]
+    chunked = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+
+    answer = wire.send(request_bytes("POST", f"/{BUCKET}", pairs, chunked), "POST")
+
+    assert answer.said == (411, "MissingContentLength")
+    assert wire.stored(path) is None
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 70_000, (1 << 20) - 900, (1 << 20) + 1, 3_000_000])
