@@ -9,26 +9,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench.load import Figure, Request, bodiless, nginx, wrk
-from tests.bench.signing import signed_headers
+from tests.bench.load import Request, bodiless, nginx, wrk
+from tests.bench.report import Report, load, signed
+from tests.bench.tls import over_tls
 from tests.support.engines import ENGINES
 from tests.support.postgres import running_server, with_database
 from tests.support.served import Served
 
 KIB, MIB = 1024, 1024 * 1024
 BUCKET = "bench"
-
-
-class Report:
-    """Rows of a Markdown table, printed as they come."""
-
-    def __init__(self) -> None:
-        self.lines = ["| work | figure | limit in the same run | ratio |", "|---|---|---|---|"]
-        print("\n".join(self.lines), flush=True)
-
-    def row(self, work: str, figure: str, limit: str, ratio: str) -> None:
-        self.lines.append(f"| {work} | {figure} | {limit} | {ratio} |")
-        print(self.lines[-1], flush=True)
 
 
 def main() -> None:
@@ -50,6 +39,7 @@ def main() -> None:
         _small_writes(report, served, options.seconds, Path(folder))
         _large(report, served, options.seconds, Path(folder))
         _listing(report, served, options.seconds, options.listed)
+    over_tls(report, options.seconds)
     if options.out is not None:
         options.out.write_text("\n".join(report.lines) + "\n")
 
@@ -61,32 +51,6 @@ def _edit(database: str, stack: ExitStack) -> Callable[[str], str]:
     server = stack.enter_context(running_server(settings={"shared_buffers": "256MB"}))
     name = server.create_empty_database()
     return lambda text: with_database(text, server, name, max_conns=50)
-
-
-def _load(
-    served: Served,
-    requests: list[Request],
-    *,
-    connections: int,
-    seconds: int,
-    send: Callable[..., Figure] = wrk,
-) -> Figure:
-    figure = send(
-        served.credentials.endpoint,
-        requests,
-        lambda: [pid for pid, command in served.processes().items() if "dataplane" in command],
-        connections=connections,
-        duration_s=seconds,
-    )
-    if figure.errors:
-        print(f"  ({figure.errors} errors)", flush=True)
-    return figure
-
-
-def _signed(served: Served, method: str, path: str, body_bytes: int = 0) -> Request:
-    headers = {"Content-Length": str(body_bytes)} if body_bytes else {}
-    signed = signed_headers(served.credentials, method, path, {})
-    return Request(method=method, path=path, headers={**signed, **headers}, body_bytes=body_bytes)
 
 
 def _small_reads(report: Report, served: Served, seconds: int) -> None:
@@ -105,16 +69,16 @@ def _small_reads(report: Report, served: Served, seconds: int) -> None:
                 duration_s=seconds,
             )
     for connections in (1, 32, 256):
-        requests = [_signed(served, "GET", f"/{BUCKET}/small/{index}") for index in range(64)]
-        figure = _load(served, requests, connections=connections, seconds=seconds)
+        requests = [signed(served, "GET", f"/{BUCKET}/small/{index}") for index in range(64)]
+        figure = load(served, requests, connections=connections, seconds=seconds)
         report.row(
             f"signed GET 1 KiB, {connections} connections",
             f"{figure.cpu_us:.0f} µs CPU, {figure.requests_per_s:.0f}/s, p99 {figure.p99_ms:.1f} ms",
             f"nginx static {limit.cpu_us:.0f} µs",
             f"{figure.cpu_us / limit.cpu_us:.1f} × nginx",
         )
-    requests = [_signed(served, "HEAD", f"/{BUCKET}/small/{index}") for index in range(64)]
-    figure = _load(served, requests, connections=32, seconds=seconds, send=bodiless)
+    requests = [signed(served, "HEAD", f"/{BUCKET}/small/{index}") for index in range(64)]
+    figure = load(served, requests, connections=32, seconds=seconds, send=bodiless)
     report.row(
         "signed HEAD, 32 connections",
         f"{figure.cpu_us:.0f} µs CPU, {figure.requests_per_s:.0f}/s, p99 {figure.p99_ms:.1f} ms",
@@ -125,8 +89,8 @@ def _small_reads(report: Report, served: Served, seconds: int) -> None:
 
 def _small_writes(report: Report, served: Served, seconds: int, folder: Path) -> None:
     pairs_per_s = _sync_pairs_per_s(folder, seconds=3)
-    requests = [_signed(served, "PUT", f"/{BUCKET}/put/{index}", 4 * KIB) for index in range(512)]
-    figure = _load(served, requests, connections=32, seconds=seconds)
+    requests = [signed(served, "PUT", f"/{BUCKET}/put/{index}", 4 * KIB) for index in range(512)]
+    figure = load(served, requests, connections=32, seconds=seconds)
     report.row(
         "durable PUT 4 KiB, 32 connections",
         f"{figure.cpu_us:.0f} µs CPU, {figure.requests_per_s:.0f}/s, p99 {figure.p99_ms:.1f} ms",
@@ -139,7 +103,7 @@ def _large(report: Report, served: Served, seconds: int, folder: Path) -> None:
     size_bytes = 64 * MIB
     path = f"/{BUCKET}/large"
     served.client().put_object(Bucket=BUCKET, Key="large", Body=os.urandom(size_bytes))
-    figure = _load(served, [_signed(served, "GET", path)], connections=2, seconds=seconds)
+    figure = load(served, [signed(served, "GET", path)], connections=2, seconds=seconds)
     per_core = size_bytes / (figure.cpu_us / 1e6)
     with tempfile.TemporaryDirectory(dir=folder) as root:
         os.chmod(root, 0o755)
@@ -161,7 +125,7 @@ def _large(report: Report, served: Served, seconds: int, folder: Path) -> None:
         f"{per_core / limit_per_core:.2f} × nginx",
     )
     md5_per_s = _hash_bytes_per_s(hashlib.md5)
-    figure = _load(served, [_signed(served, "PUT", path, size_bytes)], connections=2, seconds=seconds)
+    figure = load(served, [signed(served, "PUT", path, size_bytes)], connections=2, seconds=seconds)
     per_core = size_bytes / (figure.cpu_us / 1e6)
     report.row(
         "PUT 64 MiB, unsigned payload",
@@ -174,16 +138,16 @@ def _large(report: Report, served: Served, seconds: int, folder: Path) -> None:
 def _listing(report: Report, served: Served, seconds: int, key_count: int) -> None:
     _fill(served, key_count)
     requests = [
-        _signed(
+        signed(
             served,
             "GET",
             f"/{BUCKET}?list-type=2&max-keys=1000&prefix=list%2F&start-after=list%2F{start:08d}",
         )
         for start in range(0, key_count - 1000, max(1, key_count // 50))
     ]
-    figure = _load(served, requests, connections=1, seconds=seconds)
-    empty = _load(
-        served, [_signed(served, "GET", f"/{BUCKET}?list-type=2&prefix=none")], connections=1, seconds=seconds
+    figure = load(served, requests, connections=1, seconds=seconds)
+    empty = load(
+        served, [signed(served, "GET", f"/{BUCKET}?list-type=2&prefix=none")], connections=1, seconds=seconds
     )
     report.row(
         f"list 1,000 of {key_count:,} keys",
@@ -199,8 +163,8 @@ def _fill(served: Served, key_count: int) -> None:
     start, seconds, in_flight_count = 0, 4, 64
     while start < key_count:
         batch = range(start, min(start + 20_000, key_count))
-        requests = [_signed(served, "PUT", f"/{BUCKET}/list/{index:08d}", 16) for index in batch]
-        figure = _load(served, requests, connections=32, seconds=seconds)
+        requests = [signed(served, "PUT", f"/{BUCKET}/list/{index:08d}", 16) for index in batch]
+        figure = load(served, requests, connections=32, seconds=seconds)
         done_count = int(figure.requests_per_s * seconds) - in_flight_count
         if done_count <= 0:
             raise RuntimeError("the keys to list could not be made")
