@@ -76,7 +76,7 @@ class ObjectHandlers:
             stored,
             headers,
             read_response_overrides(exchange.target),
-            checksums=_checksums_of(version, asked, part),
+            checksums=version.checksums if asked is None else _checksums_of(version, asked, part),
         )
         if part_number is not None and version.part_count is not None:
             resp.set_header("x-amz-mp-parts-count", str(version.part_count))
@@ -141,12 +141,11 @@ class ObjectHandlers:
         answer_xml(resp, xml_out.delete_result(() if request.is_quiet else deleted, failures))
 
 
-def _checksums_of(version: Version, asked: Span | None, part: PlacedPart | None) -> Sequence[Checksum]:
+def _checksums_of(version: Version, asked: Span, part: PlacedPart | None) -> Sequence[Checksum]:
     """Only those of exactly the bytes that are sent: clients hold what they get against them."""
     if part is not None and part.checksum is not None:
         return [part.checksum]
-    is_whole = asked is None or asked.stop - asked.start == version.size_bytes
-    return version.checksums if is_whole else ()
+    return version.checksums if asked.stop - asked.start == version.size_bytes else ()
 
 
 def _deleted(entry: ListedDelete, removed: Removed) -> Deleted:
