@@ -20,6 +20,8 @@ IS_LONG = os.environ.get("PENSTOCK_CLIENTS") == "long"
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT_TIMEOUT_S = 300
+_TRUSTED = ("AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "RCLONE_CA_CERT", "SSL_CERT_FILE")
+"""Where clients look for an authority that their system does not know."""
 MOUNT_TIMEOUT_S = 30
 
 
@@ -55,7 +57,9 @@ def on_each_engine(request: pytest.FixtureRequest) -> Served:
 
 def environment_for(served: Served, home: Path) -> dict[str, str]:
     """Credentials the way every AWS-like tool reads them, and a home of its own."""
+    trust = {} if served.ca is None else dict.fromkeys(_TRUSTED, str(served.ca))
     return {
+        **trust,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(home),
         "AWS_ACCESS_KEY_ID": served.credentials.access_key_id,
@@ -73,17 +77,22 @@ def client_environment(served: Served, tmp_path: Path) -> dict[str, str]:
     return environment_for(served, tmp_path)
 
 
-@pytest.fixture
-def pen_environment(served: Served, client_environment: dict[str, str]) -> dict[str, str]:
+def pen_environment_for(served: Served, home: Path) -> dict[str, str]:
     """The same for rclone, as its remote `pen:`."""
     return {
-        **client_environment,
+        **environment_for(served, home),
         "RCLONE_CONFIG_PEN_TYPE": "s3",
         "RCLONE_CONFIG_PEN_PROVIDER": "Other",
         "RCLONE_CONFIG_PEN_ENV_AUTH": "true",
         "RCLONE_CONFIG_PEN_ENDPOINT": served.credentials.endpoint,
         "RCLONE_CONFIG_PEN_REGION": served.credentials.region,
     }
+
+
+@pytest.fixture
+def pen_environment(served: Served, tmp_path: Path) -> dict[str, str]:
+    """What rclone finds in its environment."""
+    return pen_environment_for(served, tmp_path)
 
 
 def missing(told: str) -> None:
