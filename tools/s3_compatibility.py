@@ -7,9 +7,10 @@ from pathlib import Path
 
 from dataplane.auth.identity import ALLOWED, Role
 from dataplane.wire.amz_headers import GRANTS, HARMLESS, READ, REFUSED
-from dataplane.wire.operations import SERVED, AuthKind, Operation, PayloadKind
+from dataplane.wire.operations import AuthKind, Operation, PayloadKind
 from dataplane.wire.refused_operations import REFUSED as REFUSED_OPERATIONS
 from dataplane.wire.refused_operations import SAME_ON_THE_WIRE
+from dataplane.wire.served_operations import SERVED
 from tools.s3_parameters import parameters
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "s3-compatibility.md"

@@ -7,8 +7,9 @@ from enum import Enum
 import botocore.session
 
 from dataplane.wire.amz_headers import GRANTS, HARMLESS, READ, REFUSED
-from dataplane.wire.operations import SERVED, Operation
+from dataplane.wire.operations import Operation
 from dataplane.wire.routes import SUB_RESOURCES
+from dataplane.wire.served_operations import SERVED
 
 
 class Fate(Enum):

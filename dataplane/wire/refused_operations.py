@@ -1,6 +1,7 @@
 """The operations of S3 that are not built: each answers 501 NotImplemented under its own name."""
 
-from dataplane.wire.operations import VERBS, Kind, Operation
+from dataplane.wire.operations import Kind, Operation
+from dataplane.wire.served_operations import VERBS
 
 _BUCKET_DOCUMENTS: tuple[tuple[str, str, str], ...] = (
     # Sub-resource, name in the operations' names, methods that exist.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dataplane.wire.operations import SERVED, AuthKind, Kind, Operation, PayloadKind
+from dataplane.wire.operations import AuthKind, Kind, Operation, PayloadKind
 from dataplane.wire.refusals import (
     InvalidArgument,
     InvalidRequest,
@@ -11,6 +11,7 @@ from dataplane.wire.refusals import (
     WireError,
 )
 from dataplane.wire.refused_operations import REFUSED
+from dataplane.wire.served_operations import SERVED
 from dataplane.wire.target import Target
 
 COPY_SOURCE_FIELD = "x-amz-copy-source"

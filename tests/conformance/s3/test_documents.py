@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from dataplane.wire.cors_documents import CORS_BYTES_MAX
-from dataplane.wire.operations import SERVED, Body
+from dataplane.wire.operations import Body
+from dataplane.wire.served_operations import SERVED
 from tests.conformance.s3.test_bucket_documents import BLOCK, GOOD, OWN_ACL, RULE
 from tests.conformance.s3.wire import Wire
 from tests.support.raw_http import Answer

@@ -1,6 +1,7 @@
 """Who is held to a role or to buckets stays within them, by every way in: paths, copies, forms, listings."""
 
-from dataplane.wire.operations import SERVED, AuthKind, Kind
+from dataplane.wire.operations import AuthKind, Kind
+from dataplane.wire.served_operations import SERVED
 from tests.conformance.s3.conftest import LIMITED_BUCKET
 from tests.conformance.s3.wire import BUCKET, SENTINEL, SENTINEL_BODY, Wire
 from tests.support.post_forms import FORM_HEADERS, agreeing, form

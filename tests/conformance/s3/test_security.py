@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dataplane.wire.operations import SERVED, Kind
+from dataplane.wire.operations import Kind
+from dataplane.wire.served_operations import SERVED
 from tests.conformance.s3.conftest import OTHER_SECRET, READER_SECRET
 from tests.conformance.s3.uploads import Upload
 from tests.conformance.s3.wire import BUCKET, SENTINEL, SENTINEL_BODY, UNSIGNED, Wire

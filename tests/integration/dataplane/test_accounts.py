@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dataplane.handlers.table import handler_table
-from dataplane.wire.operations import SERVED
+from dataplane.wire.served_operations import SERVED
 from engine.errors import NoSuchBucket
 from engine.metadata import accounts
 from engine.names import BucketName, ObjectKey, bucket_name

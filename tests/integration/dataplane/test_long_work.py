@@ -13,7 +13,7 @@ from dataplane.exchange import Exchange
 from dataplane.handlers.long_work import LongWork
 from dataplane.server.contract import Lane
 from dataplane.wire.long_answer import DECLARATION, LongAnswer
-from dataplane.wire.operations import SERVED
+from dataplane.wire.served_operations import SERVED
 from dataplane.wire.target import parse_target
 from engine.errors import EngineError, NoSuchUpload
 from tests.support.bodies import regions_of

@@ -4,8 +4,8 @@ import botocore.session
 import pytest
 
 from dataplane.wire.amz_headers import check_amz_headers
-from dataplane.wire.operations import SERVED
 from dataplane.wire.refusals import AccessControlListNotSupported, NotImplementedYet, WireError
+from dataplane.wire.served_operations import SERVED
 from tools.s3_compatibility import PAGE, page
 from tools.s3_parameters import ONLY_DEFAULTS, PLAIN_HEADERS, Fate, parameters
 

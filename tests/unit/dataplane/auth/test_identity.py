@@ -3,8 +3,9 @@
 import pytest
 
 from dataplane.auth.identity import ALLOWED, Credential, Identity, Role, authorise
-from dataplane.wire.operations import SERVED, Action, Operation
+from dataplane.wire.operations import Action, Operation
 from dataplane.wire.refusals import AccessDenied
+from dataplane.wire.served_operations import SERVED
 
 
 def identity(role: Role, buckets: frozenset[str] | None = None) -> Identity:

@@ -15,8 +15,9 @@ from dataplane.auth.entrance import Entry, enter
 from dataplane.auth.identity import Credential, Identity, Role
 from dataplane.auth.signing_keys import SigningKeys
 from dataplane.auth.sigv4 import Authenticator
-from dataplane.wire.operations import SERVED, AuthKind, PayloadKind
+from dataplane.wire.operations import AuthKind, PayloadKind
 from dataplane.wire.refusals import WireError
+from dataplane.wire.served_operations import SERVED
 from tests.support.sigv4_signer import Signer, request
 from tests.support.wire_bodies import BytesBody
 from tests.unit.dataplane.auth.conftest import StandingClock

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from dataplane.auth.identity import ALLOWED, Identity, Role, authorise
-from dataplane.wire.operations import SERVED, Action, AuthKind, Kind, Operation
+from dataplane.wire.operations import Action, AuthKind, Kind, Operation
 from dataplane.wire.refusals import AccessDenied
+from dataplane.wire.served_operations import SERVED
 
 READER, WRITER, SUPERUSER = "R W S", "W S", "S"
 

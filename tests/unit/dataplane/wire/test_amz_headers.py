@@ -6,7 +6,6 @@ import botocore.session
 import pytest
 
 from dataplane.wire.amz_headers import GRANTS, HARMLESS, READ, REFUSED, check_amz_headers
-from dataplane.wire.operations import SERVED
 from dataplane.wire.refusals import (
     AccessControlListNotSupported,
     AccessDenied,
@@ -15,6 +14,7 @@ from dataplane.wire.refusals import (
     InvalidRequest,
     NotImplementedYet,
 )
+from dataplane.wire.served_operations import SERVED
 
 PUT = next(each for each in SERVED if each.name == "PutObject")
 COPY = next(each for each in SERVED if each.name == "CopyObject")

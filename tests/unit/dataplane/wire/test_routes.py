@@ -7,7 +7,7 @@ import botocore.session
 import pytest
 from botocore.model import OperationModel
 
-from dataplane.wire.operations import SERVED, AuthKind, Body, Kind, Operation, PayloadKind
+from dataplane.wire.operations import AuthKind, Body, Kind, Operation, PayloadKind
 from dataplane.wire.refusals import (
     InvalidArgument,
     InvalidRequest,
@@ -16,6 +16,7 @@ from dataplane.wire.refusals import (
 )
 from dataplane.wire.refused_operations import REFUSED, SAME_ON_THE_WIRE
 from dataplane.wire.routes import SUB_RESOURCES, find_route, require_known_method, require_signed_form
+from dataplane.wire.served_operations import SERVED
 from dataplane.wire.target import parse_target
 
 ISSUED = {
