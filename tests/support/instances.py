@@ -51,6 +51,7 @@ class Instance(Served):
         self.log = folder / "serve.log"
         self.clock_ahead_s = wish.clock_ahead_s
         self.environ = environ_of_clock(wish.clock_ahead_s)
+        self.ca = None
         self._process = None
         s3_port, control_port, metrics_port = free_ports(3)
         text = _with_value(first.config.read_text(), "state_dir", f'"{folder / "state"}"')
