@@ -61,7 +61,7 @@ class ProcessSettings(Section):
     threads_short: Count = Field(default=4, ge=1, le=64)
     """Threads of each process for what waits briefly: commits, short remote calls."""
 
-    threads_streaming: Count = Field(default=64, ge=1, le=THREADS_STREAMING_MAX)
+    threads_streaming: Count = Field(default=256, ge=1, le=THREADS_STREAMING_MAX)
     """Threads of each process for large bodies; when all are taken, one more gets 503 SlowDown."""
 
 

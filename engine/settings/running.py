@@ -16,7 +16,7 @@ class AdmissionSettings(Section):
     reads: Count = Field(default=1024, ge=1, le=1_000_000)
     """Most read requests in flight."""
 
-    writes: Count = Field(default=256, ge=1, le=1_000_000)
+    writes: Count = Field(default=512, ge=1, le=1_000_000)
     """Most write requests in flight."""
 
     shed_threshold: Fraction = Field(default=0.8, gt=0.0, le=1.0)
@@ -25,7 +25,7 @@ class AdmissionSettings(Section):
     wait_s: Seconds = Field(default=0.1, alias="wait", le=10.0)
     """How long a request may wait for a place."""
 
-    memory_bytes: Bytes = Field(default=256 * MIB, ge=16 * MIB)
+    memory_bytes: Bytes = Field(default=512 * MIB, ge=16 * MIB)
     """Most bytes of bodies held in memory."""
 
 

@@ -37,8 +37,7 @@ pytestmark = pytest.mark.timeout(400 if LONG else 90)
 def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # Room for all of them in one process: the kernel decides whose connection is whose.
-    more = "\nprocesses: {dataplane: 2, threads_streaming: 256}\n\nadmission: {writes: 1024}\n\nidentities:\n"
+    more = "\nprocesses: {dataplane: 2}\n\nidentities:\n"
     made = Served(tmp_path, volumes=1, edit_config=lambda text: text.replace("\nidentities:\n", more))
     if request.param == "TLS":
         authority = Authority(tmp_path / "certificates")
