@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -82,10 +84,16 @@ def cli(
     )
 
 
+def _end_interrupted(*_: object) -> NoReturn:
+    """At once: the command holds nothing, and an exception may be swallowed where gRPC calls back."""
+    os._exit(exit_status.ExitStatus.INTERRUPTED)
+
+
 def main() -> None:
     """The command `adminctl`."""
     # gRPC's own log lines on stderr are not for operators; errors are told once, by the command.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    signal.signal(signal.SIGINT, _end_interrupted)
     try:
         status = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
