@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.bench.load import Figure, Request, wrk
-from tests.bench.signing import signed_headers
+from tests.bench.signing import UNSIGNED, signed_headers
 from tests.support.served import Served
 
 
@@ -39,7 +39,9 @@ def load(
     return figure
 
 
-def signed(served: Served, method: str, path: str, body_bytes: int = 0) -> Request:
+def signed(
+    served: Served, method: str, path: str, body_bytes: int = 0, *, payload: str = UNSIGNED
+) -> Request:
     headers = {"Content-Length": str(body_bytes)} if body_bytes else {}
-    signed = signed_headers(served.credentials, method, path, {})
+    signed = signed_headers(served.credentials, method, path, {}, payload=payload)
     return Request(method=method, path=path, headers={**signed, **headers}, body_bytes=body_bytes)

@@ -7,20 +7,31 @@ from botocore.credentials import Credentials as AwsCredentials
 from tests.support.served import Credentials
 
 
-class _Unsigned(S3SigV4Auth):  # type: ignore[misc]
-    """botocore signs payloads whenever there is no TLS; a load of fixed requests must not."""
+UNSIGNED = "UNSIGNED-PAYLOAD"
 
-    def _should_sha256_sign_payload(self, request: AWSRequest) -> bool:
-        return False
+
+class _Told(S3SigV4Auth):  # type: ignore[misc]
+    """botocore signs the body it is given whenever there is no TLS; a load of fixed requests gives none."""
+
+    told = UNSIGNED
+
+    def payload(self, request: AWSRequest) -> str:
+        return self.told
 
 
 def signed_headers(
-    credentials: Credentials, method: str, path: str, headers: dict[str, str] | None = None
+    credentials: Credentials,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    *,
+    payload: str = UNSIGNED,
 ) -> dict[str, str]:
-    """Headers that sign one request with an unsigned payload; good for 15 minutes."""
+    """Headers that sign one request, good for 15 minutes. `payload` is what they say of the body."""
     request = AWSRequest(method=method, url=credentials.endpoint + path, headers=dict(headers or {}))
-    signer = _Unsigned(
+    signer = _Told(
         AwsCredentials(credentials.access_key_id, credentials.secret_access_key), "s3", credentials.region
     )
+    signer.told = payload
     signer.add_auth(request)
     return {str(name): str(value) for name, value in request.headers.items()}

@@ -1,7 +1,10 @@
 """Parts become one object exactly as the client lists them, once; whatever is wrong with a list changes nothing."""
 
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -286,3 +289,25 @@ def test_uploads_and_parts_are_listed_in_pages(rig: ObjectRig) -> None:
         BUCKET, prefix=b"", delimiter=b"/", after_key=b"", after_upload_id=b"", count_max=10
     )
     assert (folded.common_prefixes, len(folded.uploads)) == ([b"a/"], 2)
+
+
+@pytest.mark.timeout(180)
+def test_ten_thousand_parts_become_one_object_in_little_memory(make_rig: MakeRig) -> None:
+    rig = make_rig(volume_count=1, memory_count=0)
+    upload_id = rig.begin_upload("k")
+    with ThreadPoolExecutor(32) as senders:
+        numbers = range(1, PART_NUMBER_MAX + 1)
+        parts = list(senders.map(lambda n: rig.put_part(upload_id, "k", n, f"{n:05}".encode()), numbers))
+    before_bytes = resident_bytes()
+
+    rig.complete(upload_id, "k", parts)
+
+    assert resident_bytes() - before_bytes < 64 * MIB
+    size_bytes = 5 * PART_NUMBER_MAX
+    assert rig.find("k").version.size_bytes == size_bytes
+    assert rig.get("k", size_bytes - 7, size_bytes - 1) == b"991000"
+    assert rig.get("k") == "".join(f"{number:05}" for number in numbers).encode()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
