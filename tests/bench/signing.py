@@ -6,7 +6,6 @@ from botocore.credentials import Credentials as AwsCredentials
 
 from tests.support.served import Credentials
 
-
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
