@@ -1,9 +1,9 @@
 """While PostgreSQL is away, what was read before is served and says so; all else is refused at once, and comes back."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 
 from tests.support.instances import Instance, InstanceWish, SharedDatabase, running_instances
 from tests.support.postgres import PostgresServer, running_server
+
+T = TypeVar("T")
 
 BODIES = {"small": b"small", "large": bytes(range(256)) * 20_000, "empty": b""}
 WAIT_S = 30.0
@@ -110,15 +112,26 @@ def assert_refuses_the_rest(instance: Instance) -> None:
     assert fails(stranger.get_object, Bucket="photos", Key="small") == unavailable
 
 
-def wait_until_writable(instance: Instance) -> None:
+def once_it_is_back(instance: Instance, call: Callable[[Any], T]) -> T:
+    """What a call gives as soon as it goes well, on a new connection each time.
+
+    Every process finds the database again by itself, and which one answers is the kernel's choice.
+    """
     deadline_s = time.monotonic() + WAIT_S
     while True:
         try:
-            client(instance).put_object(Bucket="photos", Key="after", Body=b"after")
-            return
+            return call(client(instance))
         except Exception:
             assert time.monotonic() < deadline_s, instance.log_tail()
             time.sleep(0.2)
+
+
+def wait_until_writable(instance: Instance) -> None:
+    once_it_is_back(instance, lambda s3: s3.put_object(Bucket="photos", Key="after", Body=b"after"))
+
+
+def read(instance: Instance, key: str) -> bytes:
+    return once_it_is_back(instance, lambda s3: s3.get_object(Bucket="photos", Key=key)["Body"].read())
 
 
 def is_degraded(instance: Instance) -> bool:
@@ -129,13 +142,10 @@ def is_degraded(instance: Instance) -> bool:
 
 def assert_whole_again(instance: Instance) -> None:
     wait_until_writable(instance)
-    s3 = client(instance)
     for key, body in (*BODIES.items(), ("cold", b"never read"), ("after", b"after")):
-        got = s3.get_object(Bucket="photos", Key=key)
-        assert got["Body"].read() == body
-    assert [each["Key"] for each in s3.list_objects_v2(Bucket="photos")["Contents"]] == sorted(
-        [*BODIES, "parts", "cold", "after"]
-    )
+        assert read(instance, key) == body
+    listed = once_it_is_back(instance, lambda s3: s3.list_objects_v2(Bucket="photos")["Contents"])
+    assert [each["Key"] for each in listed] == sorted([*BODIES, "parts", "cold", "after"])
 
 
 def test_warm_reads_go_on_while_the_database_is_away(server: PostgresServer, instance: Instance) -> None:
