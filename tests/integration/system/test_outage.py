@@ -131,7 +131,8 @@ def wait_until_writable(instance: Instance) -> None:
 
 
 def read(instance: Instance, key: str) -> bytes:
-    return once_it_is_back(instance, lambda s3: s3.get_object(Bucket="photos", Key=key)["Body"].read())
+    body: bytes = once_it_is_back(instance, lambda s3: s3.get_object(Bucket="photos", Key=key)["Body"].read())
+    return body
 
 
 def is_degraded(instance: Instance) -> bool:
