@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # The system's own Python is built with profile-guided optimisation on Debian; others are not always.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
 DATA ?= data
+# Processes that tests run in, side by side: one more than there are processors, as tests wait a lot.
+JOBS ?= $(shell expr $$(nproc) + 1)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -23,7 +25,7 @@ run: setup ## initialise ./data once, then serve S3 on :9000 and the control API
 	@tools/run.sh $(BIN) $(DATA)
 
 test: setup ## every suite but the long forms
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 check: setup ## format, lint, types, imports, proto
 	$(BIN)/ruff format --check .
@@ -46,6 +48,9 @@ ui: ## build the web UI (not built yet)
 bench: setup ## measure against the limits of this machine (needs wrk and nginx)
 	$(BIN)/python -m tests.bench.s3_bench
 	$(BIN)/python -m tests.bench.s3_bench --database postgres
+	$(BIN)/python -m tests.bench.backend_bench
+	$(BIN)/python -m tests.bench.spread_bench
+	$(BIN)/python -m tests.bench.spread_bench --database postgres
 	$(BIN)/python -m tests.bench.metadata_bench --only-rows
 
 test-clients: setup ## real clients at full size; a missing one is a failure
@@ -56,8 +61,10 @@ fuzz: setup ## parsers of the wire under a hundred thousand odd inputs each, the
 	PENSTOCK_FLIPS=20000 PENSTOCK_RANDOM_REQUESTS=50000 $(BIN)/pytest --timeout=0 tests/conformance/s3/test_http.py \
 		tests/conformance/s3/test_random_requests.py
 
-chaos: setup ## a hundred kills and two hundred power cuts at random moments, a model for long, registers under every harm, crowds of slow clients, 5 GiB objects
-	PENSTOCK_CHAOS_KILLS=100 PENSTOCK_CHAOS_CUTS=200 PENSTOCK_MODEL_EXAMPLES=300 PENSTOCK_SLOW=500 \
-	PENSTOCK_MEMORY_GIB=5 PENSTOCK_LINEAR_OPERATIONS=20000 $(BIN)/pytest tests/chaos
+chaos: setup ## a hundred kills and two hundred power cuts at random moments, a model for long, registers under every harm, crowds of slow clients, 5 GiB objects, every trouble of every store
+	PENSTOCK_CHAOS_KILLS=100 PENSTOCK_CHAOS_RELOADS=50 PENSTOCK_CHAOS_CUTS=200 PENSTOCK_MODEL_EXAMPLES=300 PENSTOCK_SLOW=500 \
+	PENSTOCK_CHAOS_STORES=1 PENSTOCK_FAR_UPLOADS=200 PENSTOCK_MEMORY_GIB=5 PENSTOCK_LINEAR_OPERATIONS=20000 \
+	PENSTOCK_BACKGROUND_KILLS=10 PENSTOCK_CHAOS_P99=1 PENSTOCK_NTH=all PENSTOCK_CHAOS_PLACES=1 PENSTOCK_SYNC_KILLS=2 $(BIN)/pytest tests/chaos
+	PENSTOCK_HOWTOS=long $(BIN)/pytest tests/integration/docs/test_howtos.py
 
 .PHONY: help setup lock run test check fmt proto ui bench fuzz chaos test-clients

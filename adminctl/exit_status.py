@@ -1,5 +1,6 @@
 """Exit statuses of `adminctl`: part of its contract, one for each way a command can end."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -20,6 +21,27 @@ class ExitStatus(IntEnum):
     CANCELLED = 11
     INTERRUPTED = 130
 
+
+BY_CODE: Mapping[str, ExitStatus] = {
+    "OK": ExitStatus.OK,
+    "INVALID_ARGUMENT": ExitStatus.USAGE,
+    "OUT_OF_RANGE": ExitStatus.USAGE,
+    "NOT_FOUND": ExitStatus.NOT_FOUND,
+    "UNAUTHENTICATED": ExitStatus.DENIED,
+    "PERMISSION_DENIED": ExitStatus.DENIED,
+    "UNAVAILABLE": ExitStatus.UNAVAILABLE,
+    "RESOURCE_EXHAUSTED": ExitStatus.UNAVAILABLE,
+    "DEADLINE_EXCEEDED": ExitStatus.DEADLINE,
+    "FAILED_PRECONDITION": ExitStatus.PRECONDITION,
+    "ABORTED": ExitStatus.PRECONDITION,
+    "ALREADY_EXISTS": ExitStatus.EXISTS,
+    "CANCELLED": ExitStatus.CANCELLED,
+    "UNIMPLEMENTED": ExitStatus.INTERNAL,
+    "INTERNAL": ExitStatus.INTERNAL,
+    "UNKNOWN": ExitStatus.INTERNAL,
+    "DATA_LOSS": ExitStatus.INTERNAL,
+}
+"""By the name of gRPC's code, so that nobody needs gRPC to know them."""
 
 HELP = (
     "Exit status: 0 ok, 1 internal error, 2 usage, 3 partial failure, 4 not found, 5 not authenticated or not "

@@ -1,48 +1,76 @@
-"""Results on stdout: a table for people, or the message's own JSON for programs."""
+"""Results for people on stdout: tables, fields, and the words for sizes, times and states."""
 
-import json
+from __future__ import annotations
+
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
-FORMATS = ("table", "json")
+from adminctl.client import Connection
+
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 
-def print_json(message: Message) -> None:
-    """Exactly the message's JSON, field names as in the proto file, defaults included."""
-    fields = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+class Table:
+    """Columns as wide as they need to be, one row a line; on a terminal too narrow for them, one field a line.
+
+    Rows come in pages; what has been shown is not held, so a later page may have wider columns.
+    """
+
+    def __init__(self, headings: Sequence[str], *, has_headings: bool = True) -> None:
+        self._headings = headings
+        self._has_headings = has_headings
+        self._widths = [len(heading) if has_headings else 0 for heading in headings]
+        self._is_begun = False
+        self._is_in_blocks = False
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        """Show some more rows."""
+        lines = [[printable(cell) for cell in row] for row in rows]
+        self._widths = [
+            max([width, *(len(line[column]) for line in lines)]) for column, width in enumerate(self._widths)
+        ]
+        if not self._is_begun:
+            total = sum(self._widths) + 2 * len(self._widths) - 2
+            self._is_in_blocks = bool(rows) and sys.stdout.isatty() and total > terminal_columns()
+            if self._has_headings and not self._is_in_blocks:
+                self._line(self._headings)
+        for line in lines:
+            if self._is_in_blocks:
+                self._block(line)
+            else:
+                self._line(line)
+            self._is_begun = True
+        self._is_begun = True
+
+    def _line(self, cells: Sequence[str]) -> None:
+        padded = (cell.ljust(width) for cell, width in zip(cells, self._widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+    def _block(self, cells: Sequence[str]) -> None:
+        if self._is_begun:
+            click.echo()
+        print_fields([(heading.lower(), cell) for heading, cell in zip(self._headings, cells, strict=True)])
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be, one row a line; on a terminal too narrow for them, one field a line."""
-    lines = [headings, *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    if rows and sys.stdout.isatty() and sum(widths) + 2 * len(widths) - 2 > terminal_columns():
-        _print_blocks(lines)
-        return
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    """A whole table; an empty one says so on stderr."""
+    Table(headings, has_headings=_has_headings()).add(rows)
     if not rows:
         click.echo("(none)", err=True)
 
 
-def _print_blocks(lines: Sequence[Sequence[str]]) -> None:
-    for index, row in enumerate(lines[1:]):
-        if index:
-            click.echo()
-        print_fields([(heading.lower(), cell) for heading, cell in zip(lines[0], row, strict=True)])
+def _has_headings() -> bool:
+    context = click.get_current_context(silent=True)
+    connection = None if context is None else context.find_object(Connection)
+    return connection is None or connection.flags.has_headings
 
 
 def terminal_columns() -> int:
@@ -87,10 +115,13 @@ def when(moment: Timestamp) -> str:
 
 
 def how_long(span: Duration) -> str:
-    """`90 s`, `5 ms`; empty when zero."""
+    """`90 s`, `5 ms`, `36 h`, `30 days`; empty when zero."""
     seconds = span.ToNanoseconds() / 1e9
     if not seconds:
         return ""
+    for unit, unit_s in (("days", 86_400.0), ("h", 3600.0)):
+        if seconds >= 2 * unit_s:
+            return f"{round(seconds / unit_s, 1):g} {unit}"
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 

@@ -2,9 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from engine.errors import MalformedField
 
@@ -70,3 +72,15 @@ class Page:
 
 def read_page(page_size: int, position: str | None) -> Page:
     return Page(size=read_page_size(page_size), after=position)
+
+
+def read_mask(field: str, mask: FieldMask, allowed: Collection[str]) -> frozenset[str]:
+    """The paths of a mask that must name something, and nothing but what may be changed."""
+    if not mask.paths:
+        raise MalformedField(field, f"name what to change: {', '.join(sorted(allowed))}")
+    for path in mask.paths:
+        if path not in allowed:
+            raise MalformedField(
+                field, f"{path[:80]!r} cannot be changed; what can is {', '.join(sorted(allowed))}"
+            )
+    return frozenset(mask.paths)

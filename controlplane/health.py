@@ -5,11 +5,14 @@ from typing import TypeAlias
 
 from penstock.admin.v1 import system_pb2
 
-from controlplane.services.backends import SeenBackend, see_backends
+from controlplane.services.backend_messages import SeenBackend, see_backends
+from engine.metadata.pieces import count_bad
 from engine.metadata.processes import InstanceRow, list_instances
 from engine.metadata.store import Tx
 from engine.metadata.workers import WorkerRow, list_workers
-from engine.records import BackendState
+from engine.placement.breaker import BreakerState
+from engine.placement.health import Health
+from engine.records import BackendState, LocationState
 
 Status: TypeAlias = "system_pb2.HealthStatus.ValueType"
 HealthCheck: TypeAlias = system_pb2.HealthCheck
@@ -18,14 +21,22 @@ OK = system_pb2.HEALTH_STATUS_OK
 DEGRADED = system_pb2.HEALTH_STATUS_DEGRADED
 FAILED = system_pb2.HEALTH_STATUS_FAILED
 
+_DOUBTFUL = frozenset({Health.SUSPECTED.value, Health.FAILED.value})
+
 INSTANCE_COUNT_MAX = 200
 """Instances looked at, the one started last first; those long gone are forgotten by their rows."""
 
 
 def check_all(tx: Tx) -> list[HealthCheck]:
-    """Each backend, each worker, and the planes."""
+    """Each backend, the bytes on all of them, each worker, and the planes."""
+    seen = see_backends(tx)
+    bad = [count_bad(tx, each.row.backend_id) for each in seen]
     return [
-        *(check_backend(each) for each in see_backends(tx)),
+        *(check_backend(each) for each in seen),
+        check_integrity(
+            suspect_count=sum(each.get(LocationState.SUSPECT, 0) for each in bad),
+            lost_count=sum(each.get(LocationState.LOST, 0) for each in bad),
+        ),
         *(check_worker(row) for row in list_workers(tx)),
         *check_planes(list_instances(tx, count_max=INSTANCE_COUNT_MAX)),
     ]
@@ -44,15 +55,48 @@ def check_backend(seen: SeenBackend) -> HealthCheck:
     name = f"backends/{seen.row.name}"
     if seen.problems:
         return HealthCheck(name=name, status=FAILED, message="; ".join(seen.problems))
+    doubts = _doubts(seen)
+    if doubts:
+        return HealthCheck(
+            name=name,
+            status=DEGRADED,
+            message=doubts,
+            remedy=f"see `adminctl backend get {seen.row.name}`; once it is well,"
+            f" `adminctl backend reset-breaker {seen.row.name}` has it called at once",
+        )
     if not seen.row.is_registered:
         return HealthCheck(name=name, status=DEGRADED, message="its identity was not written yet")
     is_chosen = seen.row.state is not BackendState.ACTIVE
     return HealthCheck(name=name, status=OK, message=seen.row.state.value if is_chosen else "")
 
 
+def _doubts(seen: SeenBackend) -> str:
+    """By how many instances it takes no new pieces, or is not called; empty when it is trusted."""
+    views = seen.views
+    suspecting = [each for each in views if each.health in _DOUBTFUL]
+    shut_count = sum(each.breaker == BreakerState.OPEN.value for each in views)
+    told = []
+    if suspecting:
+        phi = max(each.phi or 0.0 for each in suspecting)
+        told.append(
+            f"suspected by {len(suspecting)} of {len(views)} instances (phi {phi:.1f}): takes no new pieces"
+        )
+    if shut_count:
+        told.append(f"not called by {shut_count} of {len(views)} instances: their breakers are open")
+    return "; ".join(told)
+
+
+def check_integrity(*, suspect_count: int, lost_count: int) -> HealthCheck:
+    """Whether reads may trust every piece; those that are bad stay so when no good copy is left."""
+    if not suspect_count and not lost_count:
+        return HealthCheck(name="integrity", status=OK)
+    message = f"{suspect_count} pieces are bad and {lost_count} are not there: see `adminctl scrub corrupt`"
+    return HealthCheck(name="integrity", status=DEGRADED, message=message)
+
+
 def check_worker(row: WorkerRow) -> HealthCheck:
     name = f"workers/{row.worker}"
-    if not row.is_enabled or row.is_paused:
+    if not row.standing.may_run:
         return HealthCheck(name=name, status=OK, message="switched off or paused")
     if row.consecutive_failure_count:
         message = f"failed {row.consecutive_failure_count} times in a row: {row.last_error}"

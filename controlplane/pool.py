@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from engine.errors import Overloaded
@@ -30,7 +32,9 @@ class EnginePool:
         """
         if self._under_way_count >= THREAD_COUNT + WAITING_COUNT_MAX:
             raise Overloaded(what="the control plane's pool")
-        under_way = asyncio.wrap_future(self._threads.submit(call, *args, **kwargs))
+        # The call goes on in the caller's context: whose it is, and what it is traced as.
+        within = copy_context()
+        under_way = asyncio.wrap_future(self._threads.submit(within.run, partial(call, *args, **kwargs)))
         self._under_way_count += 1
         under_way.add_done_callback(self._ended)
         return await asyncio.shield(under_way)

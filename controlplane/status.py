@@ -48,6 +48,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.NotSupported: Answer(_C.UNIMPLEMENTED, "NOT_SUPPORTED"),
     errors.BucketQuotaExceeded: Answer(_C.RESOURCE_EXHAUSTED, "BUCKET_QUOTA"),
     errors.NoSpaceAnywhere: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),
+    errors.ReadOnly: Answer(_C.UNAVAILABLE, "READ_ONLY"),
     errors.Overloaded: Answer(_C.UNAVAILABLE, "OVERLOADED"),
     errors.BackendsUnavailable: Answer(_C.UNAVAILABLE, "BACKENDS_UNAVAILABLE"),
     errors.NotEnoughDomains: Answer(_C.UNAVAILABLE, "NOT_ENOUGH_DOMAINS"),
@@ -64,7 +65,10 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.BackendError: Answer(_C.UNAVAILABLE, "BACKEND"),
     errors.BackendUnavailable: Answer(_C.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
     errors.BackendTimeout: Answer(_C.UNAVAILABLE, "BACKEND_TIMEOUT"),
+    errors.BackendLate: Answer(_C.UNAVAILABLE, "BACKEND_TIMEOUT"),
     errors.BackendFull: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),
+    errors.BackendOverLimit: Answer(_C.RESOURCE_EXHAUSTED, "USAGE_LIMIT"),
+    errors.UsageLimitReached: Answer(_C.RESOURCE_EXHAUSTED, "USAGE_LIMIT"),
     errors.PieceMissing: Answer(_C.DATA_LOSS, "PIECE_MISSING"),
     errors.PieceCorrupt: Answer(_C.DATA_LOSS, "PIECE_CORRUPT"),
     errors.ForeignBackend: Answer(_C.FAILED_PRECONDITION, "FOREIGN_BACKEND"),
@@ -75,7 +79,20 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.InvalidConfig: Answer(_C.INVALID_ARGUMENT, "INVALID_CONFIG"),
     errors.MalformedField: Answer(_C.INVALID_ARGUMENT, "MALFORMED_FIELD"),
     errors.NoSuchResource: Answer(_C.NOT_FOUND, "NO_SUCH_RESOURCE"),
+    errors.ResourceExists: Answer(_C.ALREADY_EXISTS, "RESOURCE_EXISTS"),
+    errors.EtagMismatch: Answer(_C.ABORTED, "ETAG_MISMATCH"),
+    errors.IdentityCannot: Answer(_C.FAILED_PRECONDITION, "IDENTITY_CANNOT"),
+    errors.CountMismatch: Answer(_C.FAILED_PRECONDITION, "COUNT_MISMATCH"),
+    errors.WiderThanCaller: Answer(_C.PERMISSION_DENIED, "WIDER_THAN_CALLER"),
+    errors.OwnedByConfig: Answer(_C.FAILED_PRECONDITION, "OWNED_BY_CONFIG"),
+    errors.ResumeTooOld: Answer(_C.OUT_OF_RANGE, "RESUME_TOO_OLD"),
+    errors.RedundancyAtRisk: Answer(_C.FAILED_PRECONDITION, "REDUNDANCY_AT_RISK"),
+    errors.BackendInState: Answer(_C.FAILED_PRECONDITION, "BACKEND_STATE"),
+    errors.DrainIncomplete: Answer(_C.FAILED_PRECONDITION, "DRAIN_INCOMPLETE"),
+    errors.InstanceStopping: Answer(_C.FAILED_PRECONDITION, "INSTANCE_STOPPING"),
+    errors.NoCache: Answer(_C.FAILED_PRECONDITION, "NO_CACHE"),
     errors.WorkerDisabled: Answer(_C.FAILED_PRECONDITION, "WORKER_DISABLED"),
+    errors.OperationOpen: Answer(_C.FAILED_PRECONDITION, "OPERATION_OPEN"),
     errors.StartRefused: Answer(_C.FAILED_PRECONDITION, "START_REFUSED"),
     errors.SchemaTooNew: Answer(_C.FAILED_PRECONDITION, "SCHEMA_TOO_NEW"),
 }
@@ -86,6 +103,7 @@ class Own(Enum):
 
     NO_CALLER = (_C.UNAUTHENTICATED, "no valid admin token was given")
     ROLE = (_C.PERMISSION_DENIED, "the caller's role does not suffice for the method")
+    SCOPE = (_C.PERMISSION_DENIED, "the method is outside the scopes of the caller's token")
     MALFORMED_MESSAGE = (_C.INVALID_ARGUMENT, "the request is no message of the method")
     DEADLINE = (_C.DEADLINE_EXCEEDED, "the call took longer than its deadline, or than 60 seconds")
     DRAINING = (_C.UNAVAILABLE, "the server stops, and the call would outlast it")
@@ -101,7 +119,7 @@ def status_of(error: EngineError) -> status_pb2.Status:
 
     A fact that the table does not know goes by its nearest base, one without any as an internal error.
     """
-    answer = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
+    answer = _answer_of(error)
     if answer is None:
         return internal_status()
     status = status_pb2.Status(code=answer.code.value[0], message=str(error))
@@ -113,6 +131,12 @@ def status_of(error: EngineError) -> status_pb2.Status:
             bad.field_violations.add(field=field, description=description)
         status.details.add().Pack(bad)
     return status
+
+
+def reason_of(error: Exception) -> str:
+    """The reason by which programs know it."""
+    answer = _answer_of(error)
+    return Own.INTERNAL.name if answer is None else answer.reason
 
 
 def plain_status(own: Own, message: str) -> status_pb2.Status:
@@ -131,9 +155,18 @@ def draining_status() -> status_pb2.Status:
     return plain_status(Own.DRAINING, "server draining; call again")
 
 
+def _answer_of(error: Exception) -> Answer | None:
+    """By its nearest base that the table knows; the table is of engine errors only."""
+    kinds = [kind for kind in type(error).__mro__ if issubclass(kind, EngineError)]
+    return next((STATUSES[kind] for kind in kinds if kind in STATUSES), None)
+
+
 def _violations(error: EngineError) -> list[tuple[str, str]]:
     if isinstance(error, errors.MalformedField):
         return [(error.field, error.message)]
     if isinstance(error, errors.InvalidConfig):
-        return [(problem.path, repr(problem)) for problem in error.problems]
+        return [
+            (each.path, f"line {each.line}: {each.message}" if each.line else each.message)
+            for each in error.problems
+        ]
     return []

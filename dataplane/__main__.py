@@ -19,9 +19,10 @@ from gunicorn.glogging import Logger
 from dataplane.metrics_folder import prepare_folder, reserve_room
 from dataplane.open_files import raise_open_files
 from dataplane.server.worker import TRY_AGAIN
-from engine.errors import EngineError, InvalidConfig
+from engine.deployment.started import started_settings
+from engine.errors import EngineError, InvalidConfig, StartRefused
 from engine.logs import lines_for, log_to
-from engine.settings import Settings, load_settings
+from engine.settings import Settings
 
 CANNOT_RUN = 78
 """Exit status of a process that cannot run like this, whoever starts it again (sysexits.h, EX_CONFIG)."""
@@ -116,9 +117,12 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     options = parser.parse_args()
     try:
-        settings = load_settings(options.config, os.environ)
+        settings = started_settings(options.config, os.environ)
     except InvalidConfig as error:
         _tell(options.config, error)
+        return CANNOT_RUN
+    except StartRefused as error:
+        print(f"penstock: cannot start: {error}", file=sys.stderr)
         return CANNOT_RUN
     raise_open_files()
     state_dir = settings.node.node.state_dir

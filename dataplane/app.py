@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from dataplane.auth.identity import Credential, Identity, Role
 from dataplane.auth.signing_keys import SigningKeys
 from dataplane.auth.sigv4 import Authenticator
+from dataplane.duties import ProcessDuties
 from dataplane.endpoint import Endpoint
 from dataplane.handlers.table import handler_table
 from dataplane.health import Health
@@ -22,14 +23,23 @@ from dataplane.middleware.admission import Admission
 from dataplane.middleware.cross_origin import CrossOrigin
 from dataplane.middleware.measures import Measures, ProcessMeasures
 from dataplane.middleware.rate_limits import RateLimits
-from dataplane.passage import Ledger
+from dataplane.middleware.read_only import ReadOnlySwitch
+from dataplane.middleware.traces import Traces
+from dataplane.passage import Ledger, RequestIds
 from dataplane.plane import S3_LISTENER, Plane
 from dataplane.server.certificates import Certificates
 from dataplane.server.parking import Parking
-from dataplane.settings import admission_limits, rates, server_settings, trusted_proxies
+from dataplane.settings import admission_limits, parked_count_max, rates, server_settings, trusted_proxies
 from dataplane.wire.hosts import HostedBuckets
 from engine.deployment.credentials import AccessCredential
+from engine.deployment.following import Commit
 from engine.deployment.opening import OpenDeployment, open_deployment
+from engine.deployment.snapshots import Snapshot
+from engine.logs import set_level
+from engine.metadata import switches
+from engine.telling.datagrams import Kind
+from engine.telling.figures import figures_path
+from engine.telling.process import ProcessTelling
 
 _log = logging.getLogger("penstock.dataplane")
 
@@ -49,28 +59,22 @@ def build_plane(config: Path, *, version: str) -> Plane:
         rate_limits=rate_limits,
         access_log=access_log,
         degradations=opened.use.degradations,
+        cache=opened.use.cache_counts,
+        hedges=opened.use.hedge_counts,
     )
-    authenticator = Authenticator(
-        _credentials(opened.find_identity),
-        region=settings.live.region,
-        now_us=opened.clock.now_us,
-        signing_keys=SigningKeys(),
+    telling = ProcessTelling(settings.node.node.state_dir, process="dataplane")
+    traces = Traces(partial(telling.teller.tell, Kind.REQUEST))
+    read_only = ReadOnlySwitch(partial(_is_read_only, opened))
+    ledger = Ledger(measures=measures, access_log=access_log, traces=traces, now_us=opened.clock.now_us)
+    endpoints = _Endpoints(
+        opened, admission=admission, rate_limits=rate_limits, read_only=read_only, ledger=ledger
     )
-    ledger = Ledger(measures=measures, access_log=access_log, now_us=opened.clock.now_us)
-    endpoint = Endpoint(
-        authenticator=authenticator,
-        cross_origin=CrossOrigin(opened.use.documents),
-        handlers=handler_table(opened.use, region=settings.live.region),
-        admission=admission,
-        ledger=ledger,
-        rate_limits=rate_limits,
-        proxies=trusted_proxies(settings),
-        hosts=HostedBuckets(settings.node.listen.domains),
-        held_bytes_max=settings.live.storage.inline_buffer_bytes,
-        host_id=base64.b64encode(opened.instance_id).decode("ascii"),
-    )
+    bounds = server_settings(settings)
 
     def tick() -> None:
+        traces.wish = telling.tick()
+        # Before what writes: a slow disk must not keep an operator's word from being heeded.
+        read_only.look()
         opened.tick()
         observed.tick()
 
@@ -81,9 +85,56 @@ def build_plane(config: Path, *, version: str) -> Plane:
     def close() -> None:
         opened.close()
         settle()
+        telling.close()
 
     tls = settings.node.listen.tls
     certificates = {} if tls is None else {S3_LISTENER: Certificates(tls)}
+    endpoint = endpoints.of(opened.snapshot)
+    health = Health(
+        may_read=lambda: _may_read(opened),
+        may_write=lambda: _may_write(opened, read_only),
+        remembers_reads=lambda: opened.remembers_reads,
+    )
+    opened.obey(ProcessDuties(admission, health, os.environ))
+    plane = Plane(
+        endpoint=endpoint,
+        parks=_parks(opened.snapshot, bounds.small_body_bytes),
+        health=health,
+        observer=observed,
+        server_settings=bounds,
+        parking=parking,
+        certificates=certificates,
+        reads_wait=opened.store.waits_for_network,
+        control_figures=figures_path(settings.node.node.state_dir),
+        tick=tick,
+        settle=settle,
+        close=close,
+    )
+
+    def put_in_force(snapshot: Snapshot, endpoint: Endpoint) -> None:
+        settings = opened.settings_of(snapshot)
+        admission.limit(admission_limits(settings))
+        rate_limits.limit(rates(settings))
+        parking.count_max = parked_count_max(settings)
+        plane.serve_by(endpoint, parks=_parks(snapshot, bounds.small_body_bytes))
+
+    # The first one is in force; what it asks for beside its endpoint is so now.
+    put_in_force(opened.snapshot, endpoint)
+    set_level(settings.live.telemetry.log_level)
+
+    def prepare(snapshot: Snapshot) -> Commit:
+        made = endpoints.of(snapshot)
+        level, before = snapshot.live.telemetry.log_level, opened.snapshot.live.telemetry.log_level
+
+        def commit() -> None:
+            put_in_force(snapshot, made)
+            if level != before:
+                # Otherwise what somebody has set for a while stays.
+                set_level(level)
+
+        return commit
+
+    opened.follow(prepare)
     scheme = "http" if tls is None else "https"
     _log.info(
         "dataplane.serving",
@@ -94,23 +145,57 @@ def build_plane(config: Path, *, version: str) -> Plane:
             "unusable": ", ".join(_unusable(opened)) or "nothing",
         },
     )
-    bounds = server_settings(settings)
-    return Plane(
-        endpoint=endpoint,
-        health=Health(
-            may_read=lambda: _may_read(opened),
-            may_write=lambda: _may_write(opened),
-            remembers_reads=opened.remembers_reads,
-        ),
-        observer=observed,
-        server_settings=bounds,
-        parking=parking if _waits_for_commits_alone(opened, bounds.small_body_bytes) else None,
-        certificates=certificates,
-        reads_wait=opened.store.waits_for_network,
-        tick=tick,
-        settle=settle,
-        close=close,
-    )
+    return plane
+
+
+class _Endpoints:
+    """Makes the endpoint of a snapshot over what a process has once."""
+
+    def __init__(
+        self,
+        opened: OpenDeployment,
+        *,
+        admission: Admission,
+        rate_limits: RateLimits,
+        read_only: ReadOnlySwitch,
+        ledger: Ledger,
+    ) -> None:
+        self._opened = opened
+        self._admission = admission
+        self._rate_limits = rate_limits
+        self._read_only = read_only
+        self._ledger = ledger
+        self._credentials = _credentials(opened.find_identity)
+        self._signing_keys = SigningKeys()
+        self._cross_origin = CrossOrigin(opened.use.documents)
+        self._hosts = HostedBuckets(opened.settings.node.listen.domains)
+        self._request_ids = RequestIds()
+        self._host_id = base64.b64encode(opened.instance_id).decode("ascii")
+
+    def of(self, snapshot: Snapshot) -> Endpoint:
+        settings = self._opened.settings_of(snapshot)
+        region = snapshot.live.region
+        authenticator = Authenticator(
+            self._credentials,
+            region=region,
+            now_us=self._opened.clock.now_us,
+            signing_keys=self._signing_keys,
+        )
+        return Endpoint(
+            authenticator=authenticator,
+            cross_origin=self._cross_origin,
+            handlers=handler_table(snapshot.use, region=region),
+            admission=self._admission,
+            ledger=self._ledger,
+            rate_limits=self._rate_limits,
+            read_only=self._read_only,
+            proxies=trusted_proxies(settings),
+            hosts=self._hosts,
+            held_bytes_max=snapshot.live.storage.inline_buffer_bytes,
+            request_ids=self._request_ids,
+            host_id=self._host_id,
+            note_use=self._opened.last_uses.note_access_key,
+        )
 
 
 def _credentials(find: Callable[[str], AccessCredential | None]) -> Callable[[str], Credential | None]:
@@ -139,10 +224,12 @@ def _credentials(find: Callable[[str], AccessCredential | None]) -> Callable[[st
     return look_up
 
 
-def _waits_for_commits_alone(opened: OpenDeployment, small_body_bytes: int) -> bool:
+def _parks(snapshot: Snapshot, small_body_bytes: int) -> bool:
     """Whether small writes may run on the loop, which a network or the sync of a streamed body would hold up."""
-    held_bytes_max = opened.settings.live.storage.inline_buffer_bytes
-    return held_bytes_max >= small_body_bytes and not any(each.needs_intents for each in opened.backends)
+    held_bytes_max = snapshot.live.storage.inline_buffer_bytes
+    return held_bytes_max >= small_body_bytes and not any(
+        each.needs_intents for each in snapshot.opened.backends
+    )
 
 
 def _may_read(opened: OpenDeployment) -> str | None:
@@ -154,7 +241,14 @@ def _may_read(opened: OpenDeployment) -> str | None:
     return None
 
 
-def _may_write(opened: OpenDeployment) -> str | None:
+def _is_read_only(opened: OpenDeployment) -> bool:
+    rows = opened.store.look(switches.FIND, switches.READ_ONLY)
+    return any(switches.read_switch(row).is_on for row in rows)
+
+
+def _may_write(opened: OpenDeployment, read_only: ReadOnlySwitch) -> str | None:
+    if read_only.is_on:
+        return "the deployment is read-only"
     if len(_unusable(opened)) == len(opened.backends):
         return "no backend can be used"
     return opened.write_problem

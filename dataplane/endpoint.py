@@ -1,7 +1,7 @@
-"""The S3 endpoint as Falcon's one sink: admit, authenticate, route, authorise, handle, and turn errors into S3's."""
+"""The S3 endpoint, whatever the path: admit, authenticate, route, authorise, handle, and turn errors into S3's."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ from dataplane.handlers.table import Handler
 from dataplane.middleware.admission import Admission, Flow
 from dataplane.middleware.cross_origin import CrossOrigin
 from dataplane.middleware.rate_limits import RateLimits
+from dataplane.middleware.read_only import ReadOnlySwitch
 from dataplane.passage import Ledger, Passage, RequestIds
 from dataplane.server.contract import HandOn, Lane
 from dataplane.server.errors import BodyError, BodyTooSlow, IncompleteBody
@@ -57,23 +58,31 @@ class Endpoint:
         admission: Admission,
         ledger: Ledger,
         rate_limits: RateLimits,
+        read_only: ReadOnlySwitch,
         proxies: TrustedProxies,
         hosts: HostedBuckets,
         held_bytes_max: int,
+        request_ids: RequestIds,
         host_id: str,
+        note_use: Callable[[str], None],
     ) -> None:
-        """Bodies up to `held_bytes_max` are counted whole against the memory for bodies in flight."""
+        """Bodies up to `held_bytes_max` are counted whole against the memory for bodies in flight.
+
+        `note_use` gets the id of every access key whose signature was verified.
+        """
         self._authenticator = authenticator
         self._cross_origin = cross_origin
         self._handlers = handlers
         self._admission = admission
         self._ledger = ledger
         self._rate_limits = rate_limits
+        self._read_only = read_only
         self._proxies = proxies
         self._hosts = hosts
         self._held_bytes_max = held_bytes_max
         self._host_id = host_id
-        self._request_ids = RequestIds()
+        self._request_ids = request_ids
+        self._note_use = note_use
 
     def serve(self, req: Request, resp: Response) -> None:
         """Raises HandOn, with nothing read and nothing answered, when the loop may not run this to its end."""
@@ -91,8 +100,7 @@ class Endpoint:
         origin = environ.get(_ORIGIN_KEY)
         if origin is not None:
             self._cross_origin.describe(passage.target, environ["REQUEST_METHOD"], origin, resp)
-        resp.set_header("x-amz-request-id", passage.request_id)
-        resp.set_header("x-amz-id-2", self._host_id)
+        resp.set_headers((("x-amz-request-id", passage.request_id), ("x-amz-id-2", self._host_id)))
         environ["penstock.ended"] = passage.ended
 
     def names_bucket(self, environ: dict[str, Any]) -> bool:
@@ -144,7 +152,10 @@ class Endpoint:
         passage.target = entry.target
         passage.operation = entry.operation.name
         passage.access_key_id = entry.caller.access_key_id
+        self._note_use(passage.access_key_id)
         self._rate_limits.pass_credential(passage.access_key_id)
+        if method not in _READS:
+            self._read_only.require_off()
         exchange = Exchange(
             environ=environ,
             request_id=passage.request_id,

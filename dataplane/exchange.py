@@ -23,7 +23,7 @@ from dataplane.wire.xml_in import DOCUMENT_BYTES_MAX
 from engine.names import BucketName, ObjectKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Exchange:
     """Handlers read it. `bucket` and `key` are only asked for where the route has them."""
 

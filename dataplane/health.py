@@ -12,7 +12,7 @@ PREFIX = b"/-/"
 class Health:
     """Answers without credentials and without admission. `may_read` and `may_write` say what is in the way, or null.
 
-    `remembers_reads`: reads of what was read before go on whatever is in their way.
+    `remembers_reads` tells whether reads of what was read before go on whatever is in their way.
     """
 
     def __init__(
@@ -20,16 +20,21 @@ class Health:
         *,
         may_read: Callable[[], str | None],
         may_write: Callable[[], str | None],
-        remembers_reads: bool = False,
+        remembers_reads: Callable[[], bool] = lambda: False,
     ) -> None:
         self._remembers_reads = remembers_reads
         self._may_read = may_read
         self._may_write = may_write
         self._is_draining = False
+        self._is_set_aside = False
 
     def drain(self) -> None:
         """From now on not ready: whoever balances load looks elsewhere."""
         self._is_draining = True
+
+    def set_aside(self, is_wanted: bool) -> None:
+        """Not ready, though it serves on; or ready again."""
+        self._is_set_aside = is_wanted
 
     def serve(self, req: Request, resp: Response) -> None:
         path, _, query = req.env["penstock.target"].partition(b"?")
@@ -43,8 +48,9 @@ class Health:
             )
 
     def _ready(self, resp: Response, *, for_write: bool) -> None:
-        problem = "stopping" if self._is_draining else self._may_read()
-        if problem is not None and self._remembers_reads and not for_write and not self._is_draining:
+        is_leaving = self._is_draining or self._is_set_aside
+        problem = ("stopping" if self._is_draining else "draining") if is_leaving else self._may_read()
+        if problem is not None and not for_write and not is_leaving and self._remembers_reads():
             _answer(resp, HTTPStatus.OK, "degraded", problem)
             return
         if problem is None and for_write:

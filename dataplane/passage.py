@@ -3,13 +3,14 @@
 import itertools
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Ticket
 from dataplane.middleware.measures import Measures
+from dataplane.middleware.traces import Traces
 from dataplane.wire.target import Target
 from dataplane.wire.times import iso_time
 
@@ -38,10 +39,13 @@ class Ledger:
     half the time and none of a request's.
     """
 
-    def __init__(self, *, measures: Measures, access_log: AccessLog, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, *, measures: Measures, access_log: AccessLog, traces: Traces, now_us: Callable[[], int]
+    ) -> None:
         self.now_us = now_us
         self._measures = measures
         self._access_log = access_log
+        self._traces = traces
         self._ended: deque[Ending] = deque()
 
     def count_refusal(self, status: int) -> None:
@@ -57,23 +61,31 @@ class Ledger:
 
     def settle(self) -> None:
         """Count and log what has ended; for one thread."""
+        by_operation: dict[str, list[Ending]] = {}
         for _ in range(len(self._ended)):
             ending = self._ended.popleft()
-            self._count(ending)
+            by_operation.setdefault(ending.passage.operation, []).append(ending)
             self._log(ending)
+            if self._traces.wish is not None:
+                self._traces.take(_told(ending))
+        for operation, endings in by_operation.items():
+            self._count(operation, endings)
+        self._traces.flush()
 
-    def _count(self, ending: "Ending") -> None:
-        measures = self._measures.of(ending.passage.operation)
-        measures.count(ending.status)
-        measures.latency(ending.took_s)
-        if ending.received_bytes:
-            measures.bytes_in(ending.received_bytes)
-        if ending.sent_bytes:
-            measures.bytes_out(ending.sent_bytes)
+    def _count(self, operation: str, endings: "list[Ending]") -> None:
+        measures = self._measures.of(operation)
+        for status, count in Counter(each.status for each in endings).items():
+            measures.count(status, count)
+        measures.latencies([each.took_s for each in endings])
+        received_bytes = sum(each.received_bytes for each in endings)
+        if received_bytes:
+            measures.bytes_in(received_bytes)
+        sent_bytes = sum(each.sent_bytes for each in endings)
+        if sent_bytes:
+            measures.bytes_out(sent_bytes)
 
     def _log(self, ending: "Ending") -> None:
         passage, target = ending.passage, ending.passage.target
-        key = b"" if target is None or target.key is None else target.key
         self._access_log.record(
             time_text=iso_time(ending.ended_us),
             request_id=passage.request_id,
@@ -81,9 +93,9 @@ class Ledger:
             access_key_id=passage.access_key_id,
             operation=passage.operation,
             bucket="" if target is None or target.bucket is None else target.bucket,
-            key=key.decode("utf-8", "replace"),
+            key=_key_text(target),
             status=ending.status,
-            code=passage.code if ending.is_whole or passage.code else "ConnectionCut",
+            code=_code(ending),
             bytes_in=ending.received_bytes,
             bytes_out=ending.sent_bytes,
             duration_us=int(ending.took_s * 1_000_000),
@@ -142,3 +154,31 @@ class Ending(NamedTuple):
     is_whole: bool
     took_s: float
     ended_us: int
+
+
+def _key_text(target: Target | None) -> str:
+    return "" if target is None or target.key is None else target.key.decode("utf-8", "replace")
+
+
+def _code(ending: Ending) -> str:
+    return ending.passage.code if ending.is_whole or ending.passage.code else "ConnectionCut"
+
+
+def _told(ending: Ending) -> dict[str, Any]:
+    """What one who traces gets to know."""
+    passage, target = ending.passage, ending.passage.target
+    return {
+        "time_us": ending.ended_us,
+        "request_id": passage.request_id,
+        "peer": passage.peer,
+        "access_key_id": passage.access_key_id,
+        "operation": passage.operation,
+        "bucket": "" if target is None or target.bucket is None else target.bucket,
+        "key": _key_text(target),
+        "status": ending.status,
+        "code": _code(ending),
+        "received_bytes": ending.received_bytes,
+        "sent_bytes": ending.sent_bytes,
+        "duration_us": int(ending.took_s * 1_000_000),
+        "user_agent": passage.user_agent,
+    }

@@ -1,13 +1,15 @@
-"""The application that each data-plane process serves: Falcon with one sink, behind the server's contract."""
+"""The application that each data-plane process serves: Falcon without routes, behind the server's contract."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import falcon
 from falcon import Request, Response
 
+from dataplane.bare_request import BareRequest
 from dataplane.endpoint import Endpoint
 from dataplane.health import PREFIX, Health
 from dataplane.metrics import PATH as METRICS_PATH
@@ -33,21 +35,22 @@ _log = logging.getLogger("penstock.dataplane")
 class Plane:
     """Implements `dataplane.server.contract.Application`.
 
-    Until `close`, `tick` is called twice a second and `settle` twenty times.
-    `parking` is null where small writes wait for more than commits, and need threads. `reads_wait`: for a database
-    behind a network, so they are set aside as well.
+    Until `close`, `tick` is called twice a second and `settle` twenty times. `reads_wait`: for a database behind a
+    network, so they are set aside where small writes are. `control_figures` is where the control plane leaves its own.
     """
 
     def __init__(
         self,
         *,
         endpoint: Endpoint,
+        parks: bool,
         health: Health,
         observer: Observer,
         server_settings: ServerSettings,
-        parking: Parking | None,
+        parking: Parking,
         certificates: Mapping[int, Certificates],
         reads_wait: bool,
+        control_figures: Path,
         tick: Callable[[], None],
         settle: Callable[[], None],
         close: Callable[[], None],
@@ -56,15 +59,14 @@ class Plane:
         self.server_settings = server_settings
         self.parking = parking
         self.certificates = certificates
-        self._small_write_lane = Lane.SHORT if parking is None else Lane.PARKING
-        self._read_lane = Lane.INLINE if not reads_wait else self._small_write_lane
-        self._endpoint = endpoint
+        self._reads_wait = reads_wait
+        self._control_figures = control_figures
+        self.serve_by(endpoint, parks=parks)
         self._health = health
         self._close = close
-        self._app = falcon.App()
+        self._app = falcon.App(middleware=_Everything(self._serve), request_type=BareRequest)
         # Falcon would add a type to answers that have none.
         self._app.resp_options.default_media_type = None  # type: ignore[assignment]
-        self._app.add_sink(self._serve, prefix="/")
         self._stopping = threading.Event()
         # Two, so that a disk or database that hangs does not keep the log from being written.
         self._tickers = [
@@ -73,6 +75,17 @@ class Plane:
         ]
         for ticker in self._tickers:
             ticker.start()
+
+    def serve_by(self, endpoint: Endpoint, *, parks: bool) -> None:
+        """Requests go to this endpoint from now on; those under way end at the one they began with.
+
+        `parks`: small writes wait for commits alone, and need no threads. Those that wait for a network as well go
+        where there are many: one store that is slow to answer must not hold up what has nothing to do with it.
+        """
+        self._small_write_lane = Lane.PARKING if parks else Lane.STREAMING
+        # On the loop no read waits for a network: what it would wait for is read on a thread that streams.
+        self._read_lane = Lane.PARKING if self._reads_wait else Lane.INLINE
+        self._endpoint = endpoint
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse, /) -> Iterable[bytes]:
         return self._app(environ, start_response)
@@ -106,7 +119,7 @@ class Plane:
             ticker.join()
         self._close()
 
-    def _serve(self, req: Request, resp: Response, **_: str) -> None:
+    def _serve(self, req: Request, resp: Response) -> None:
         environ = req.env
         target: bytes = environ["penstock.target"]
         is_s3 = environ["penstock.listener"] != METRICS_LISTENER
@@ -115,7 +128,7 @@ class Plane:
         elif is_s3:
             self._endpoint.serve(req, resp)
         elif target.partition(b"?")[0] == METRICS_PATH:
-            serve_metrics(req, resp)
+            serve_metrics(req, resp, control_figures=self._control_figures)
         else:
             resp.status = falcon.HTTP_404
             resp.content_type = "text/plain"
@@ -129,6 +142,17 @@ class Plane:
                 Exception
             ):  # a thread that ended here would take the process' signs of life or its log along
                 _log.exception("plane.tick_failed")
+
+
+class _Everything:
+    """Answers each request where others only prepare it: there is no route to be looked for."""
+
+    def __init__(self, serve: Callable[[Request, Response], None]) -> None:
+        self._serve = serve
+
+    def process_request(self, req: Request, resp: Response) -> None:
+        self._serve(req, resp)
+        resp.complete = True
 
 
 def _may_be_copy(target: bytes, headers: HeaderList) -> bool:

@@ -45,13 +45,12 @@ def server_settings(settings: Settings) -> ServerSettings:
     processes = settings.node.processes
     return ServerSettings(
         short_thread_count=processes.threads_short,
-        parked_count_max=_parked_count_max(settings),
         streaming_thread_count=processes.threads_streaming,
         connection_count_max=connections_within(open_files_count(), wanted_count=CONNECTION_COUNT_MAX),
     )
 
 
-def _parked_count_max(settings: Settings) -> int:
+def parked_count_max(settings: Settings) -> int:
     """As many as admission lets in without shedding, with those on threads: the others wait for one in their queue.
 
     What is set aside counts as in flight, and whoever finds no place there is sent away at once.

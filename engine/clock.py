@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -25,6 +26,11 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         return time.monotonic()
+
+
+def us_of(moment: datetime) -> int:
+    """Microseconds since the Unix epoch of a moment that knows its zone."""
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 Ids = Callable[[], bytes]

@@ -1,5 +1,7 @@
 """Engine errors: named facts with typed attributes that know no protocol; each plane translates them in one table."""
 
+from collections.abc import Sequence
+
 
 class EngineError(Exception):
     """Base of all facts the engine reports. `may_repeat` says whether the same call may succeed later."""
@@ -254,6 +256,15 @@ class Overloaded(EngineError):
         self.what = what
 
 
+class ReadOnly(EngineError):
+    """An operator has switched the deployment to reads only."""
+
+    may_repeat = True
+
+    def __init__(self) -> None:
+        super().__init__("the deployment is read-only")
+
+
 class BackendsUnavailable(EngineError):
     """No backend that holds or could take the bytes answers."""
 
@@ -359,8 +370,25 @@ class BackendTimeout(BackendError):
     may_repeat = True
 
 
+class BackendLate(BackendError):
+    """No answer began within the time that there was, since another piece serves as well. It may still come."""
+
+    may_repeat = True
+
+
 class BackendFull(BackendError):
     """The backend has no room."""
+
+
+class BackendOverLimit(BackendError):
+    """What may be used of the backend in a month is used up; the call was not made. `kind` says of what."""
+
+    may_repeat = True
+
+    def __init__(self, *, backend: str, kind: str, resets_in_s: float) -> None:
+        super().__init__(f"the month's limit of {kind} is used up", backend=backend)
+        self.kind = kind
+        self.resets_in_s = resets_in_s
 
 
 class PieceMissing(BackendError):
@@ -372,7 +400,24 @@ class PieceCorrupt(BackendError):
 
 
 class ForeignBackend(BackendError):
-    """The store's identity object is missing or another deployment's; the store is left untouched."""
+    """The store's identity object is missing or another deployment's; the store is left untouched.
+
+    `is_occupied`: it was to be a new backend's place, and something of somebody lies there.
+    """
+
+    def __init__(self, message: str, *, backend: str, is_occupied: bool = False) -> None:
+        super().__init__(message, backend=backend)
+        self.is_occupied = is_occupied
+
+
+class UsageLimitReached(EngineError):
+    """Every copy of the bytes asked for is on a backend that is over its limit of the month."""
+
+    may_repeat = True
+
+    def __init__(self, message: str, *, resets_in_s: float) -> None:
+        super().__init__(message)
+        self.resets_in_s = resets_in_s
 
 
 class CorruptEverywhere(EngineError):
@@ -441,12 +486,124 @@ class NoSuchResource(EngineError):
         self.name = name
 
 
+class ResourceExists(EngineError):
+    """The name is taken. `name` is its resource name, such as `identities/alice`."""
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(f"{name} exists")
+        self.name = name
+
+
+class EtagMismatch(EngineError):
+    """The resource was changed since its etag was read: read it again."""
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(f"{name} was changed since its etag was read: read it again")
+        self.name = name
+
+
+class IdentityCannot(EngineError):
+    """An identity may not do what a caller would have it do. `why` is for people."""
+
+    def __init__(self, *, identity: str, why: str) -> None:
+        super().__init__(f"identities/{identity} cannot do this: {why}")
+        self.identity = identity
+        self.why = why
+
+
+class CountMismatch(EngineError):
+    """There are more or fewer of what is to be destroyed than the caller has seen: look again."""
+
+    def __init__(self, *, what: str, expected_count: int, found_count: int) -> None:
+        super().__init__(f"{expected_count} {what} were expected, there are {found_count}: look again")
+        self.what = what
+        self.expected_count = expected_count
+        self.found_count = found_count
+
+
+class WiderThanCaller(EngineError):
+    """Something of a call reaches further than its caller may; `why` says how far that is."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+
+class OwnedByConfig(EngineError):
+    """The configuration says it, so it is changed there. `what` is what was to be changed of the resource `name`."""
+
+    def __init__(self, *, name: str, what: str) -> None:
+        super().__init__(f"the configuration names {name}: {what} is changed there, with a reload")
+        self.name = name
+        self.what = what
+
+
+class ResumeTooOld(EngineError):
+    """A stream cannot go on from where it is asked to: what happened since is not known (any more)."""
+
+    def __init__(self) -> None:
+        super().__init__("the resume token is not known here (any more): begin again without one")
+
+
+class RedundancyAtRisk(EngineError):
+    """What is asked for would leave objects, or new ones, without the copies that their schemes ask for."""
+
+    def __init__(self, *, backend: str, lacks: Sequence[str]) -> None:
+        super().__init__(f"{backend!r} cannot be emptied: {'; '.join(lacks)}")
+        self.backend = backend
+        self.lacks = tuple(lacks)
+
+
+class BackendInState(EngineError):
+    """A backend in that state is none of which this can be asked; `hint` says what can be done."""
+
+    def __init__(self, *, backend: str, state: str, hint: str) -> None:
+        super().__init__(f"{backend!r} is {state}: {hint}")
+        self.backend = backend
+        self.state = state
+        self.hint = hint
+
+
+class DrainIncomplete(EngineError):
+    """Pieces are left on a backend that was to be emptied. What moved stays moved, and nothing was lost by it."""
+
+    may_repeat = True
+
+    def __init__(self, *, backend: str, left_count: int, is_at_least: bool, why: str) -> None:
+        many = f"{'more than ' if is_at_least else ''}{left_count} {'piece' if left_count == 1 else 'pieces'}"
+        super().__init__(f"{many} could not be moved off {backend!r}: {why}")
+        self.backend = backend
+        self.left_count = left_count
+
+
+class InstanceStopping(EngineError):
+    """An instance that was asked to stop cannot be asked to go on."""
+
+    def __init__(self, *, instance: str) -> None:
+        super().__init__(f"{instance} was asked to stop")
+        self.instance = instance
+
+
+class NoCache(EngineError):
+    """The configuration names no cache of blobs."""
+
+    def __init__(self) -> None:
+        super().__init__("no cache is configured: storage.cache names one")
+
+
 class WorkerDisabled(EngineError):
     """A run was asked of a worker that is switched off or paused."""
 
     def __init__(self, *, worker: str) -> None:
         super().__init__(f"the worker {worker} is switched off or paused; workers.{worker}.enabled says so")
         self.worker = worker
+
+
+class OperationOpen(EngineError):
+    """Something was asked of an operation that only one that has ended allows."""
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__(f"{name} has not ended: cancel it first, or wait for its end")
+        self.name = name
 
 
 class StartRefused(EngineError):

@@ -30,7 +30,7 @@ class JsonLines(logging.Formatter):
             "process": self._process,
             "pid": record.process,
             "event": record.getMessage(),
-            **_fields(record),
+            **fields_of(record),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -52,7 +52,7 @@ class PlainLines(logging.Formatter):
         if record.levelno > logging.INFO:
             parts.append(record.levelname)
         parts.append(_printable(record.getMessage()))
-        parts.extend(f"{name}={_value(value)}" for name, value in _fields(record).items())
+        parts.extend(f"{name}={_value(value)}" for name, value in fields_of(record).items())
         line = " ".join(parts)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
@@ -118,9 +118,16 @@ def log_to(stream: TextIO | None, *, process: str, level: str) -> None:
     handler.setFormatter(lines_for(stream, process=process))
     root = logging.getLogger()
     for old in root.handlers[:]:
-        root.removeHandler(old)
+        # What tells the control plane of the lines as well goes on doing so.
+        if not getattr(old, "is_beside", False):
+            root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """The least level that is logged from now on, as `info`."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def _has_descriptor(stream: TextIO) -> bool:
@@ -131,7 +138,8 @@ def _has_descriptor(stream: TextIO) -> bool:
     return True
 
 
-def _fields(record: logging.LogRecord) -> dict[str, bool | int | float | str | None]:
+def fields_of(record: logging.LogRecord) -> dict[str, bool | int | float | str | None]:
+    """What an event carries beside its name."""
     return {
         name: value if isinstance(value, bool | int | float | None) else str(value)
         for name, value in vars(record).items()

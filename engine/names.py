@@ -13,6 +13,14 @@ AccountName = NewType("AccountName", str)
 
 KEY_BYTES_MAX = 1024
 
+RESOURCE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""Ids of what operators name: identities, tokens, backends, nodes."""
+
+SCOPE = re.compile(r"[A-Za-z*]{1,64}/[A-Za-z*]{1,64}")
+"""A service and a method, each a name in which `*` stands for any letters."""
+
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
+
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")

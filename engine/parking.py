@@ -19,6 +19,9 @@ class Parked(Protocol):
         It may return early. Nobody else waits for the descriptor. The end of the time is seen within half a second.
         """
 
+    def let_others_run(self) -> None:
+        """Return once all who can run now have run: what they ask for meanwhile can be had together."""
+
     def wake(self) -> None:
         """End a `park`, the present or else the next one. For any thread, at any time, more than once as well."""
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from engine.names import BackendName, BucketName, ObjectKey
 from engine.streams import Checksum, ChecksumAlgorithm, ChecksumType
+from engine.units import GIB
 
 NULL_VERSION_ID = "null"
 ANY_ETAG = "*"
@@ -25,9 +26,19 @@ class DocumentKind(Enum):
     """Documents that a bucket may have; the value is what the database says."""
 
     CORS = "cors"
+    NOTIFICATION = "notification"
     OWNERSHIP = "ownership"
     PUBLIC_ACCESS = "public_access"
     TAGGING = "tagging"
+
+
+class MadeBy(Enum):
+    """Which operation makes a version; those who are told of it are told that."""
+
+    PUT = "Put"
+    POST = "Post"
+    COPY = "Copy"
+    COMPLETE = "CompleteMultipartUpload"
 
 
 class Sealing(Enum):
@@ -112,9 +123,40 @@ class Bucket:
     origin: Origin
 
 
+class UsageKind(Enum):
+    """What is counted of the use of a backend, month by month."""
+
+    WRITE_REQUESTS = "write_requests"
+    READ_REQUESTS = "read_requests"
+    DELETE_REQUESTS = "delete_requests"
+    EGRESS_BYTES = "egress_bytes"
+    INGRESS_BYTES = "ingress_bytes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendTerms:
+    """What the configuration says of a backend for `routing: weighted` and `cost`. Costs are in one currency, any.
+
+    `object_bytes_max`: no larger piece goes there, all that stands beside its payload included; null: any may.
+    """
+
+    weight: float = 1.0
+    cost_per_gib: float = 0.0
+    cost_per_million_requests: float = 0.0
+    object_bytes_max: int | None = None
+
+    def cost_of(self, size_bytes: int) -> float:
+        """What it costs to put a piece of that size there: one request, and its bytes."""
+        return self.cost_per_gib * size_bytes / GIB + self.cost_per_million_requests / 1_000_000
+
+
+PLAIN_TERMS = BackendTerms()
+"""Those of a backend of which nothing was said."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRow:
-    """A backend as the database knows it."""
+    """A backend as the database knows it. `write_problem`: why it takes no pieces, as trial writes of late found."""
 
     backend_id: int
     name: BackendName
@@ -124,6 +166,8 @@ class BackendRow:
     identity_id: bytes
     is_registered: bool
     state: BackendState
+    terms: BackendTerms = PLAIN_TERMS
+    write_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +188,11 @@ class Blob:
     @property
     def is_sealed(self) -> bool:
         return self.key_id is not None
+
+    @property
+    def has_checksums(self) -> bool:
+        """False for an imported blob whose bytes were not read since: nothing says what they are."""
+        return bool(self.block_crcs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +255,7 @@ class NewVersion:
     """A version about to be published. `segments` may name new blobs and joined ones; none for an empty object.
 
     `if_none_match` asks that the key has no current version, `if_match_etag` that the current one has this ETag, or
-    any if it is `ANY_ETAG` (both checked in the publishing transaction).
+    any if it is `ANY_ETAG` (both checked in the publishing transaction). `created_at_us` is how old it is, if not new.
     """
 
     bucket: BucketName
@@ -223,18 +272,22 @@ class NewVersion:
     sse_kind: str | None = None
     if_none_match: bool = False
     if_match_etag: str | None = None
+    made_by: MadeBy = MadeBy.PUT
+    created_at_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveConditions:
     """What a remover asks of the version that would go, checked in the removing transaction.
 
-    `etag` may be `ANY_ETAG`. Of `modified_at_ms` whole seconds mean the whole second.
+    `etag` may be `ANY_ETAG`. Of `modified_at_ms` whole seconds mean the whole second. `version_seq` is that of the very
+    version, be it a marker.
     """
 
     etag: str | None = None
     modified_at_ms: int | None = None
     size_bytes: int | None = None
+    version_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

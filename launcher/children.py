@@ -13,13 +13,14 @@ from launcher.parent_death import tied_to_parent
 class ChildSpec:
     """A program that is kept running. `stop_timeout_s` is what it gets between SIGTERM and SIGKILL.
 
-    `environ` is added to the parent's environment.
+    `environ` is added to the parent's environment, `open_fds` are descriptors of the parent's that it finds open.
     """
 
     name: str
     command: Sequence[str]
     stop_timeout_s: float
     environ: Mapping[str, str] = field(default_factory=dict)
+    open_fds: tuple[int, ...] = ()
 
 
 class Child:
@@ -35,6 +36,7 @@ class Child:
             spec.command,
             env={**os.environ, **spec.environ},
             stdin=subprocess.DEVNULL,
+            pass_fds=spec.open_fds,
             process_group=0,
             preexec_fn=tied_to_parent(),
         )

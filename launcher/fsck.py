@@ -54,7 +54,7 @@ def fsck(config: Path, *, as_json: bool) -> int:
 def _run(deployment: Inspection) -> FsckReport:
     return Fsck(
         deployment.store,
-        deployment.volumes,
+        deployment.backends,
         volumes=deployment.volumes,
         cards=RingCards(deployment.ring),
     ).run()

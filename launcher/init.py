@@ -16,6 +16,7 @@ from engine.settings import load_settings
 from engine.settings.keyfile import MASTER_KEY_BYTES
 from launcher.exit_status import ExitStatus
 from launcher.first_config import Deployment, config_text
+from launcher.token import fresh_token
 
 VOLUME_COUNT_MAX = 64
 REGION = "us-east-1"
@@ -125,7 +126,7 @@ def _fresh(wish: Wish) -> Deployment:
         access_key_id="PS"
         + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(18)),
         secret_access_key="".join(secrets.choice(_SECRET_LETTERS) for _ in range(40)),
-        admin_token="pst_" + "".join(secrets.choice(_SECRET_LETTERS) for _ in range(43)),
+        admin_token=fresh_token(),
     )
 
 

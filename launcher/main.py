@@ -56,6 +56,10 @@ def _run(options: argparse.Namespace) -> int:
         from launcher.fsck import fsck
 
         return fsck(options.config, as_json=options.output == "json")
+    if options.command == "token":
+        from launcher.token import reset
+
+        return reset(options.config, options.name)
     if options.command == "migrate":
         from launcher.migrate import sqlite_to_postgres
 
@@ -110,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     fsck.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="form of the result (default: text)"
     )
+
+    token = commands.add_parser("token", help="look after the admin tokens of a configuration")
+    deeds = token.add_subparsers(dest="deed", required=True, metavar="DEED")
+    reset = deeds.add_parser("reset", help="put a new token in the place of a lost one, and print it")
+    _add_config(reset)
+    reset.add_argument("--name", help="which token (default: the only one of an admin)")
 
     migrate = commands.add_parser("migrate", help="move a deployment's metadata to another database")
     moves = migrate.add_subparsers(dest="move", required=True, metavar="MOVE")

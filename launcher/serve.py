@@ -22,6 +22,10 @@ INSTANCE_ID = "PENSTOCK_INSTANCE_ID"
 """Environment variable by which the processes of both planes know that they belong to one `serve`."""
 
 
+STARTED_CONFIG = "PENSTOCK_STARTED_CONFIG"
+"""Environment variable with the number of a descriptor, from which they read what the file said at the start."""
+
+
 def serve(config: Path, *, only: str | None, reloads: bool = False) -> int:
     """Check the configuration in a process of its own, then run the planes until told to stop.
 
@@ -35,24 +39,42 @@ def serve(config: Path, *, only: str | None, reloads: bool = False) -> int:
         status = _reload(config)
         if status != ExitStatus.OK:
             return status
-    specs = plane_specs(config, planes)
+    specs = plane_specs(config, planes, started_fd=_kept_in_memory(config))
     readiness = Readiness(checked, say=_say)
     # A terminal that closes means the user went away; a service manager's SIGHUP means nothing yet.
     return Supervisor(specs, say=_say, readiness=readiness, stops_on_hangup=os.isatty(0)).run()
 
 
-def plane_specs(config: Path, planes: Sequence[str]) -> list[ChildSpec]:
-    """The planes as children of one instance."""
+def plane_specs(config: Path, planes: Sequence[str], *, started_fd: int | None = None) -> list[ChildSpec]:
+    """The planes as children of one instance. `started_fd` is open on what the file says at the start."""
     environ = {INSTANCE_ID: _instance_id()}
+    if started_fd is not None:
+        environ[STARTED_CONFIG] = str(started_fd)
     return [
         ChildSpec(
             name=plane,
             command=[*_module(plane), "--config", str(config)],
             stop_timeout_s=STOP_TIMEOUT_S[plane],
             environ=environ,
+            open_fds=() if started_fd is None else (started_fd,),
         )
         for plane in planes
     ]
+
+
+def _kept_in_memory(config: Path) -> int | None:
+    """A descriptor of what the file says now, which has secrets and is in no folder; null when it cannot be read.
+
+    A process that is started again later has the same database, keys and addresses as the others, whatever somebody
+    is just writing into the file.
+    """
+    try:
+        raw = config.read_bytes()
+    except OSError:
+        return None
+    fd = os.memfd_create("penstock-config")
+    os.write(fd, raw)
+    return fd
 
 
 def _instance_id() -> str:

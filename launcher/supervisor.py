@@ -14,6 +14,9 @@ RESTART_MAX_S = 10.0
 STABLE_S = 10.0
 """A child that ran this long is started again at once, whatever went before."""
 
+REFUSAL_S = 60.0
+"""A child that says by then that it cannot run like this has never run; later it may have served before."""
+
 POLL_S = 0.5
 """Longest time the loop waits without looking: no signal is lost, this only bounds what we did not think of."""
 
@@ -35,6 +38,8 @@ class _Place:
     started_s: float = 0.0
     restart_at_s: float = 0.0
     pause_s: float = RESTART_FIRST_S
+    has_run: bool = False
+    """One in this place has run for some time: what keeps the next one from it may pass."""
 
 
 class Supervisor:
@@ -84,7 +89,8 @@ class Supervisor:
                 return self._stop(reversed(self._places))
             if received == signal.SIGHUP:
                 self._say(
-                    "SIGHUP: certificates are read anew when they change; for all else, restart to apply it"
+                    "SIGHUP: certificates are read anew when they change; "
+                    "`adminctl config reload` puts the file in force"
                 )
             refusing = self._replace_dead()
             if refusing is not None:
@@ -111,11 +117,15 @@ class Supervisor:
                 continue
             place.child.clear()
             place.child = None
-            if status == ExitStatus.CONFIG:
-                return place
             now_s = time.monotonic()
-            if now_s - place.started_s >= STABLE_S:
+            ran_s = now_s - place.started_s
+            if ran_s >= STABLE_S:
                 place.pause_s = RESTART_FIRST_S
+            # A start that is refused may take its time on a busy machine.
+            if ran_s >= (REFUSAL_S if status == ExitStatus.CONFIG else STABLE_S):
+                place.has_run = True
+            if status == ExitStatus.CONFIG and not place.has_run:
+                return place
             place.restart_at_s = now_s + place.pause_s
             self._say(f"{place.spec.name} {ending(status)}; starting it again in {place.pause_s:g} s")
             place.pause_s = min(place.pause_s * 2, RESTART_MAX_S)

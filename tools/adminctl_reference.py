@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import click
 import grpc
 
-from adminctl.client import BY_CODE, DEFAULT_ADDRESS
-from adminctl.exit_status import ExitStatus
+from adminctl.exit_status import BY_CODE, ExitStatus
 from adminctl.main import cli
+from adminctl.place import DEFAULT_ADDRESS
+from adminctl.watching import WATCHED
 from tools.reference_page import REFERENCE, cell, run
 
 PAGE = REFERENCE / "adminctl.md"
@@ -20,16 +21,24 @@ INTRODUCTION = f"""\
 The operator's command line. It speaks [the control API](control-api.md) and nothing else, and never reads the server's
 configuration. This page is written from the commands by `tools/adminctl_reference.py`.
 
-`adminctl [OPTIONS] NOUN [VERB] [NAME]`, global options first. Names are short (`v1`) or full (`backends/v1`).
+`adminctl [OPTIONS] NOUN [VERB] [NAME]`; the global options may also stand behind the verb. Names are short (`v1`) or
+full (`backends/v1`).
 
-- **Where**: `--address`, else `PENSTOCK_ENDPOINT`, else `{DEFAULT_ADDRESS}`. The sockets of a node stand in its
-  `node.state_dir`: `adminctl --address unix:DIR/state/admin.sock status` needs no token.
-- **Who**: `PENSTOCK_TOKEN`, or `--token`, which others on the machine may see in the list of processes.
-- **Results** go to standard output, all talk to standard error. `--output json` is exactly the message's JSON, with the
-  field names of the protos; tables are for people and may change. In a pipe every row is a line; a terminal too narrow
-  for a table gets one field a line.
-- **Errors** are one line, `error: CODE: text (REASON)`, and what to do about it; with `--output json` they are
-  `google.rpc.Status` as JSON. All reasons are [listed](error-reasons.md).
+- **Where**: `--address` or `--context`, else the environment, else the current context, else `{DEFAULT_ADDRESS}`. The
+  sockets of a node stand in its `node.state_dir`: `adminctl --address unix:DIR/state/admin.sock status` needs no token.
+- **Who**: `PENSTOCK_TOKEN`, or the context's `token_file` or `token_command`, or `--token`, which others on the machine
+  may see in the list of processes. A context's token goes to its own endpoint only.
+- **Contexts** are remembered in `~/.config/penstock/config.yaml` (`XDG_CONFIG_HOME` is heeded), which must be of mode
+  0600.
+- **Results** go to standard output, all talk to standard error. Tables are for people and may change: in a pipe every
+  row is a line, a terminal too narrow for a table gets one field a line, `wide` has more columns. For programs:
+  `json` is exactly the message's JSON, with the field names of the protos; `yaml` the same as YAML; `jsonl` one line an
+  item of a list; `name` their names; `csv` a column a field; `template='{{name}}: {{capacity.used_bytes}}'` fills
+  in fields by their paths. Streams are JSON lines. What a spreadsheet would take for a formula gets an apostrophe.
+- **`--watch`** (`-w`) is taken by everything that only looks (`list`, `get`, `status`): it looks every second and shows
+  what has changed.
+- **Errors** are one line, `error: CODE: text (REASON)`, and what to do about it; with `--output json` or `jsonl` they
+  are `google.rpc.Status` as JSON. All reasons are [listed](error-reasons.md).
 """
 
 MEANINGS: Mapping[ExitStatus, str] = {
@@ -69,7 +78,7 @@ def _command(command: click.Command, line: str) -> Iterator[str]:
             yield from _command(verb, f"{line} {name}")
         return
     arguments = [each for each in command.params if isinstance(each, click.Argument)]
-    has_options = any(isinstance(each, click.Option) for each in command.params)
+    has_options = bool(_options(command))
     words = [line, *(["[OPTIONS]"] if has_options else []), *(each.human_readable_name for each in arguments)]
     yield f"`{' '.join(words)}`\n"
     yield f"{_help(command)}\n"
@@ -77,7 +86,7 @@ def _command(command: click.Command, line: str) -> Iterator[str]:
 
 
 def _parameters(command: click.Command) -> Iterator[str]:
-    options = [each for each in command.params if isinstance(each, click.Option)]
+    options = _options(command)
     if not options:
         return
     yield "| option | environment | default | meaning |\n|---|---|---|---|"
@@ -89,8 +98,16 @@ def _parameters(command: click.Command) -> Iterator[str]:
     yield ""
 
 
+def _options(command: click.Command) -> list[click.Option]:
+    """Its own: those of every command, and of all that only look, stand in the introduction."""
+    own = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+    return [each for each in own if each.name != WATCHED]
+
+
 def _choices(option: click.Option) -> str:
-    return f" {cell(' | '.join(option.type.choices))}" if isinstance(option.type, click.Choice) else ""
+    if isinstance(option.type, click.Choice):
+        return f" {cell(' | '.join(option.type.choices))}"
+    return f" {option.metavar}" if option.metavar else ""
 
 
 def _help(command: click.Command) -> str:
@@ -100,7 +117,7 @@ def _help(command: click.Command) -> str:
 def _exit_statuses() -> Iterator[str]:
     yield "| status | meaning | gRPC codes |\n|---|---|---|"
     for status in ExitStatus:
-        codes = ", ".join(f"`{code.name}`" for code in grpc.StatusCode if BY_CODE.get(code) is status)
+        codes = ", ".join(f"`{code.name}`" for code in grpc.StatusCode if BY_CODE.get(code.name) is status)
         yield f"| {status.value} | {MEANINGS[status]} | {codes or '–'} |"
 
 

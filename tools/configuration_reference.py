@@ -40,8 +40,8 @@ One YAML file. This page is written from the settings' own descriptions by `tool
 - Secrets have at least 16 bytes; well-known ones are refused. The key file is refused unless its mode is 0600.
 
 **Node settings** (`node`, `listen`, `database`, `processes`, `keys`) come from the file, always. Everything else is a
-*generation* in the database: a start whose file differs from the last one makes a new generation. Reloading while it
-runs is not built yet, so today every change needs a restart.
+*generation* in the database, and applies while everything runs: `adminctl config reload` makes the file the next one
+([Change the configuration](../howto/change-the-configuration.md)).
 """
 
 
@@ -52,6 +52,7 @@ def _validator_of(annotated: Any) -> Any:
 _KINDS: dict[Any, str] = {
     q.read_size: "size",
     q.read_duration: "duration",
+    _validator_of(q.Moment): "date and time",
     _validator_of(q.Count): "integer",
     _validator_of(q.Flag): "true or false",
     _validator_of(q.Fraction): "number",
@@ -69,8 +70,8 @@ def page() -> str:
     """The whole page as Markdown."""
     parts = [INTRODUCTION]
     for title, model, applies in (
-        ("Node settings", NodeSettings, "A change needs a restart."),
-        ("Generation", LiveSettings, "A change makes a new generation."),
+        ("Node settings", NodeSettings, "A change needs a restart; `adminctl config diff` says of what."),
+        ("Generation", LiveSettings, "A change makes a new generation, which applies live."),
     ):
         parts.append(f"# {title}\n\n{applies}\n")
         parts += _sections(model, "")
@@ -134,7 +135,7 @@ def _form_of(annotation: Any, metadata: tuple[Any, ...]) -> str:
         return ", ".join(f"`{each}`" for each in typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
         return f"list of {_form_of(typing.get_args(annotation)[0], ())}"
-    if annotation is Secret:
+    if isinstance(annotation, type) and issubclass(annotation, Secret):
         return "secret"
     validators = [each.func for each in metadata if isinstance(each, BeforeValidator)]
     kind = next((_KINDS[each] for each in validators if each in _KINDS), "text")

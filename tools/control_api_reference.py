@@ -32,16 +32,23 @@ INTRODUCTION = """\
 gRPC, package `penstock.admin.v1`; the protos in `proto/` are the API, and this page is written from them by
 `tools/control_api_reference.py`. `adminctl` speaks nothing else; stubs in any language do as well.
 
-- **Where**: `listen.control` for bearers of admin tokens (metadata `authorization: Bearer TOKEN`), and two unix sockets
-  in `node.state_dir` that need none: `admin.sock` stands for an admin, `viewer.sock` for a viewer. Without a configured
-  token there is no TCP listener. The folder has mode 0700, the sockets 0600.
+- **Where**: `listen.control` for bearers of admin tokens (metadata `authorization: Bearer TOKEN`) and owners of client
+  certificates ([TLS](../howto/tls.md)), and two unix sockets in `node.state_dir` that need neither: `admin.sock` stands
+  for an admin, `viewer.sock` for a viewer. Without any token or certificate there is no TCP listener. The folder has
+  mode 0700, the sockets 0600.
+- **Tokens** may be held to scopes, such as `WorkerService/*`, and end; a stream outlasts its token by ten seconds.
 - **Roles**: `viewer` reads, `operator` also runs what can be undone, `admin` everything; each may what those before it
   may. A caller whose role does not suffice gets `PERMISSION_DENIED`, a stranger `UNAUTHENTICATED`.
 - **Errors** are rich: `google.rpc.Status` with an `ErrorInfo` of domain `penstock` and a reason from
   [the list](error-reasons.md); `INVALID_ARGUMENT` names the fields in `BadRequest`.
 - **Pages**: `page_size` is at most 1000, and 50 when 0; `next_page_token` goes into the next call's `page_token`.
-- **Bounds**: messages of 4 MiB, metadata of 16 KiB, 100 calls at once on a connection, 60 seconds a call or the
-  caller's deadline, whichever is shorter.
+- **Audit**: a method that changes something leaves two events, before it does anything and before it is answered; when
+  the first cannot be written the call is refused. Every answer's trailing metadata has `x-request-id`, by which events
+  and log lines are found, and an error has it as `RequestInfo`. A caller may send its own: 1 to 64 of A-Z, a-z, 0-9,
+  `.`, `_` and `-`; anything else is ignored.
+- **Bounds**: messages of 4 MiB, metadata of 16 KiB, 100 calls at once on a connection, 400 on a listener, 256
+  connections to it, 60 seconds a call or the caller's deadline, whichever is shorter. Over TCP 50 calls a second are
+  taken on after a burst of 100; the others wait their turn.
 - `grpc.health.v1.Health` answers every caller; `grpc.reflection.v1alpha` answers on the unix sockets only.
 """
 

@@ -1,12 +1,17 @@
-"""Writes docs/reference/metrics.md from the registry that the data plane measures into; `--check` only compares."""
+"""Writes docs/reference/metrics.md from what both planes measure; `--check` only compares."""
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 
+from controlplane.overview.backend_figures import backend_families
+from controlplane.overview.figures import families
+from controlplane.overview.notification_figures import notification_families
 from dataplane.middleware.measures import Measures
 
 PAGE = Path(__file__).parent.parent / "docs/reference/metrics.md"
@@ -15,6 +20,13 @@ _HEAD = """# Metrics
 
 `GET /metrics` on the metrics port, in Prometheus' text format, summed over the processes of the data plane. Counts
 start anew when the data plane does. Labels are operations, statuses and fixed words, never names that clients choose.
+
+| name | kind | labels | meaning |
+|---|---|---|---|
+"""
+
+_CONTROL = """
+Of the control plane of the instance, as it left them within the last minute:
 
 | name | kind | labels | meaning |
 |---|---|---|---|
@@ -30,7 +42,15 @@ def page() -> str:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = ", ".join(f"`{label}`" for label in each._labelnames)
             rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
-    return _HEAD + "\n".join(sorted(rows)) + "\n"
+    return _HEAD + "\n".join(sorted(rows)) + "\n" + _CONTROL + "\n".join(sorted(_control_rows())) + "\n"
+
+
+def _control_rows() -> Iterator[str]:
+    for family in (*families(), *backend_families(), *notification_families()):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert isinstance(family, (CounterMetricFamily, GaugeMetricFamily))
+        labels = ", ".join(f"`{label}`" for label in family._labelnames)
+        yield f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
 
 
 def main() -> int:

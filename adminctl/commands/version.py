@@ -1,15 +1,15 @@
 """`adminctl version`: what runs here, and what answers there."""
 
+from __future__ import annotations
+
 from importlib.metadata import version as version_of
 
 import click
 from penstock.admin.v1 import system_service_pb2 as pb
 from penstock.admin.v1 import system_service_pb2_grpc as pb_grpc
 
-from adminctl.client import Connection
-from adminctl.output import print_fields, print_json
-
-API_VERSION = "penstock.admin.v1"
+from adminctl.client import API_VERSION, Connection
+from adminctl.output import print_fields
 
 
 @click.command("version")
@@ -20,8 +20,7 @@ def command(connection: Connection) -> None:
         answer = connection.call(pb_grpc.SystemServiceStub(channel).GetVersion, pb.GetVersionRequest())
     if API_VERSION not in answer.api_versions:
         click.echo(f"warning: the server does not serve {API_VERSION}, which adminctl speaks", err=True)
-    if connection.output == "json":
-        print_json(answer)
+    if connection.wrote(answer):
         return
     print_fields(
         [

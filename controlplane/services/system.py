@@ -2,6 +2,8 @@
 
 import platform
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from google.protobuf import __version__ as protobuf_version
@@ -11,19 +13,50 @@ from penstock.admin.v1 import system_service_pb2_grpc as pb_grpc
 
 from controlplane.fields import read_id, read_page_size, read_page_token, write_page_token
 from controlplane.health import FAILED, OK, check_all, worst
+from controlplane.overview.deployment_checks import check_deployment, with_remedies
+from controlplane.overview.listed import Listed
+from controlplane.overview.node_checks import NodeChecks
 from controlplane.pool import EnginePool
-from controlplane.times import duration, timestamp
+from controlplane.services.instance_messages import write_instance
+from controlplane.services.instances import InstanceMethods
+from controlplane.services.overview import OverviewMethods
+from controlplane.times import duration
+from engine.backends.registry import Backends
 from engine.errors import DatabaseUnavailable, MalformedField, NoSuchResource
-from engine.metadata.processes import InstanceRow, ProcessRow, find_instance, list_instances
-from engine.metadata.store import Store
+from engine.metadata.processes import find_instance, list_instances
+from engine.metadata.store import Store, Tx
+from engine.upkeep.away import HealPolicy
 
 API_VERSIONS = ("penstock.admin.v1",)
 _NEWEST = b"\xff" * 16
-_PLANES = {"dataplane": system_pb2.PLANE_DATA, "controlplane": system_pb2.PLANE_CONTROL}
 
 
-class SystemServicer(pb_grpc.SystemServiceServicer):
-    def __init__(self, store: Store, *, version: str, database_version: str, pool: EnginePool) -> None:
+class SystemServicer(InstanceMethods, OverviewMethods, pb_grpc.SystemServiceServicer):
+    """`siblings` are the servicers whose lists make up the overview: of backends, workers and operations."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        version: str,
+        database_version: str,
+        pool: EnginePool,
+        node: NodeChecks,
+        siblings: Mapping[str, Any],
+        backends: Callable[[], Backends],
+        policy: Callable[[], HealPolicy],
+        epoch: str,
+    ) -> None:
+        super().__init__(
+            store,
+            pool,
+            Listed(**siblings, system=self),
+            checks=self._looked,
+            backends=backends,
+            epoch=epoch,
+        )
+        self._node = node
+        self._policy = policy
         self._store = store
         self._version = version
         self._database_version = database_version
@@ -39,8 +72,10 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
         )
 
     async def GetHealth(self, request: pb.GetHealthRequest, context: Any) -> pb.GetHealthResponse:
-        checks = await self._pool.run(self._look)
-        return pb.GetHealthResponse(status=worst(checks), checks=checks)
+        checks = await self._looked()
+        answer = pb.GetHealthResponse(status=worst(checks), checks=checks)
+        answer.server_time.GetCurrentTime()
+        return answer
 
     async def ListInstances(self, request: pb.ListInstancesRequest, context: Any) -> pb.ListInstancesResponse:
         count_max = read_page_size(request.page_size)
@@ -61,41 +96,28 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
             raise NoSuchResource(name=f"instances/{instance_id.hex()}")
         return pb.GetInstanceResponse(instance=write_instance(row))
 
+    async def _looked(self) -> list[system_pb2.HealthCheck]:
+        return await self._pool.run(self._look)
+
     def _look(self) -> list[system_pb2.HealthCheck]:
-        """Everything there is to look at; without the database that is the database alone."""
+        """Everything there is to look at; without the database that is the database and what this node's files say."""
         started_s = time.monotonic()
         database = system_pb2.HealthCheck(name="database", status=OK)
         try:
-            checks = self._store.read(check_all)
+            checks, is_serving = self._store.read(partial(self._look_at_rows, policy=self._policy()))
         except DatabaseUnavailable as error:
             database.status, database.message, checks = FAILED, str(error), []
+            is_serving = False
         database.latency.CopyFrom(duration(time.monotonic() - started_s))
-        return [database, *checks]
+        return with_remedies([database, *checks, *self._node.of_files(is_serving=is_serving)])
 
-
-def write_instance(row: InstanceRow) -> system_pb2.Instance:
-    return system_pb2.Instance(
-        name=f"instances/{row.instance_id.hex()}",
-        node=row.node,
-        version=row.version,
-        start_time=timestamp(row.started_at_us),
-        heartbeat_time=timestamp(row.heartbeat_at_us),
-        alive=row.is_alive,
-        processes=[_write_process(process) for process in row.processes],
-    )
-
-
-def _write_process(row: ProcessRow) -> system_pb2.Process:
-    return system_pb2.Process(
-        process_id=row.process_id.hex(),
-        plane=_PLANES[row.plane],
-        pid=row.pid,
-        config_generation=row.generation or 0,
-        last_error=row.last_error or "",
-        start_time=timestamp(row.started_at_us),
-        heartbeat_time=timestamp(row.heartbeat_at_us),
-        alive=row.is_alive,
-    )
+    def _look_at_rows(self, tx: Tx, policy: HealPolicy) -> tuple[list[system_pb2.HealthCheck], bool]:
+        """Checks, and whether this instance has a data plane."""
+        own = find_instance(tx, self._node.instance_id)
+        is_serving = own is not None and any(
+            process.plane == "dataplane" and process.is_alive for process in own.processes
+        )
+        return [*check_all(tx), *check_deployment(tx, policy), *self._node.of_rows(tx)], is_serving
 
 
 def _read_position(position: str | None) -> bytes:

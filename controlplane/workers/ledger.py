@@ -3,19 +3,35 @@
 from functools import partial
 
 from engine.metadata import leases, workers
-from engine.metadata.operations import begin_operations, end_operation
+from engine.metadata.operations import (
+    TRIGGER_METHOD,
+    OperationRow,
+    begin_operations,
+    end_operation,
+    end_pending_operation,
+    find_operation,
+    is_any_cancelled,
+)
 from engine.metadata.store import Store, Tx
+from engine.metadata.workers import WorkerStanding
 from engine.records import Lease, Progress
-
-TRIGGER_METHOD = "penstock.admin.v1.WorkerService/TriggerWorker"
-"""Method of operations that ask for a run."""
 
 WORK_LEFT = "ended with work left, which the next run goes on with"
 
 
+TARGET_PREFIX = "workers/"
+
+
 def trigger_target(worker: str) -> str:
     """Target of operations that ask for a run of that worker."""
-    return f"workers/{worker}"
+    return f"{TARGET_PREFIX}{worker}"
+
+
+def cancel_run(tx: Tx, operation: OperationRow) -> OperationRow:
+    """Of a run that was asked for and is cancelled: one that has not begun never will; else the runner ends it."""
+    if end_pending_operation(tx, operation.name):
+        workers.clear_trigger(tx, operation.target.removeprefix(TARGET_PREFIX))
+    return find_operation(tx, operation.name) or operation
 
 
 class StoredLedger:
@@ -31,6 +47,10 @@ class StoredLedger:
     def is_due(self, worker: str) -> bool:
         """Whether a run is due and nobody is known to lead, so that followers need not write to learn it."""
         return self._store.read(partial(_is_due, worker=worker))
+
+    def standing(self, worker: str) -> WorkerStanding | None:
+        """What the configuration and operators say about it now."""
+        return self._store.read(partial(workers.find_standing, name=worker))
 
     def acquire(self, worker: str, ttl_s: float) -> Lease | None:
         return self._store.write(partial(leases.acquire, worker=worker, holder=self._holder, ttl_s=ttl_s))
@@ -48,6 +68,11 @@ class StoredLedger:
         self._operations[run_id] = operations
         return run_id
 
+    def is_cancelled(self, run_id: int) -> bool:
+        """Whether somebody who asked for the run wants it no more. Costs nothing for a run that nobody asked for."""
+        operations = self._operations[run_id]
+        return bool(operations) and self._store.read(partial(is_any_cancelled, names=operations))
+
     def end(self, lease: Lease, run_id: int, progress: Progress, error: str | None) -> None:
         """A run has ended, under its lease or after losing it: it only writes its own row and its own operations'.
 
@@ -57,9 +82,11 @@ class StoredLedger:
 
         def unit(tx: Tx) -> None:
             workers.end_run(tx, run_id, lease.worker, progress=progress, error=error)
-            told = WORK_LEFT if error is None and progress.has_more else error
+            has_work_left = error is None and progress.has_more
+            told = WORK_LEFT if has_work_left else error
             for name in operations:
-                end_operation(tx, name, progress=progress, error=told)
+                is_cancelled = has_work_left and is_any_cancelled(tx, [name])
+                end_operation(tx, name, progress=progress, error=told, is_cancelled=is_cancelled)
 
         self._store.write(unit)
 

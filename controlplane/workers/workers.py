@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from controlplane.operations.pace import Budgets
 from controlplane.workers.ledger import StoredLedger
-from controlplane.workers.roster import WorkerParts, make_roster
+from controlplane.workers.roster import WorkerParts, live_roster
 from controlplane.workers.runner import Job, Runner
 from engine.metadata.store import Tx
 from engine.metadata.workers import apply_worker
-from engine.settings.running import WorkersSettings
+from engine.settings.running import WorkersSettings, rate_of
 
 _log = logging.getLogger("penstock.workers")
 
@@ -17,12 +18,16 @@ _log = logging.getLogger("penstock.workers")
 class Workers:
     """A thread for each worker, from `start` to `stop`. Made after the fork."""
 
-    def __init__(self, parts: WorkerParts, settings: WorkersSettings) -> None:
-        self._store = parts.store
+    def __init__(self, parts: Callable[[], WorkerParts], settings: WorkersSettings, budgets: Budgets) -> None:
+        """`parts` are asked for whenever a run begins: another generation may have others."""
+        first = parts()
+        self._store = first.store
         self._settings = settings
-        self._jobs = make_roster(parts)
-        ledger = StoredLedger(parts.store, holder=parts.process_id)
-        self._runners = [Runner(job, ledger) for job in self._jobs]
+        self._jobs = live_roster(parts)
+        ledger = StoredLedger(first.store, holder=first.process_id)
+        self._runners = [
+            Runner(job, ledger, budgets.of(job.name), courtesy=budgets.courtesy) for job in self._jobs
+        ]
 
     @property
     def jobs(self) -> Sequence[Job]:
@@ -42,7 +47,13 @@ class Workers:
             for job in self._jobs:
                 wanted = settings.of(job.name)
                 interval_s = job.interval_s if wanted.interval_s is None else wanted.interval_s
-                apply_worker(tx, job.name, is_enabled=wanted.enabled, interval_s=interval_s)
+                apply_worker(
+                    tx,
+                    job.name,
+                    is_enabled=wanted.enabled,
+                    interval_s=interval_s,
+                    rate_bytes=rate_of(wanted),
+                )
 
         self._store.write(unit)
         self._settings = settings

@@ -25,16 +25,14 @@ def canonical_request(
     ISO 8859-1; blanks at their ends are gone already, runs of them inside become one. Raises SignatureDoesNotMatch
     for a signed header that is not there.
     """
-    lines = []
-    for name in signed_headers:
-        value = headers.get(name)
-        if value is None:
-            raise SignatureDoesNotMatch
-        if "  " in value or "\t" in value:
-            value = _squeezed(value)
-        lines.append(f"{name}:{value}\n")
+    try:
+        lines = "".join([f"{name}:{headers[name]}\n" for name in signed_headers])
+        if "  " in lines or "\t" in lines:
+            lines = "".join([f"{name}:{_squeezed(headers[name])}\n" for name in signed_headers])
+    except KeyError:
+        raise SignatureDoesNotMatch from None
     return (
-        f"{method}\n{raw_path.decode('latin-1')}\n{canonical_query}\n{''.join(lines)}\n"
+        f"{method}\n{raw_path.decode('latin-1')}\n{canonical_query}\n{lines}\n"
         f"{';'.join(signed_headers)}\n{payload_text}"
     ).encode("latin-1")
 

@@ -15,7 +15,7 @@ from dataplane.wire.routes import find_route, require_known_method, require_sign
 from dataplane.wire.target import Target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Entry:
     """A request that may go on to its handler."""
 

@@ -49,7 +49,7 @@ Credentials = Callable[[str], Credential | None]
 """The credential in force of an access key id; None when it is unknown, switched off or expired."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SignedRequest:
     """What a signature covers. `headers` are those of `gather_fields`: lower-case names, ISO 8859-1 values."""
 
@@ -135,7 +135,7 @@ class Authenticator:
 
     def _by_header(self, request: SignedRequest, authorization: str) -> Authenticated:
         headers = request.headers
-        claim = read_authorization(authorization, region=self._region)
+        claim, signature = read_authorization(authorization, region=self._region)
         date, signed_at_s = _date(headers)
         if date[:8] != claim.day:
             raise AuthorizationHeaderMalformed(
@@ -150,12 +150,10 @@ class Authenticator:
         self._require_fresh(signed_at_s)
         _require_signed(headers, claim.signed_headers)
         query = canonical_query(request.target.raw_query)
-        key = self._verify(request, claim, credential, date, query, payload)
+        key = self._verify(request, claim, signature, credential, date, query, payload)
         signatures = None
         if payload.has_signed_chunks:
-            signatures = SignatureChain(
-                signing_key=key, amz_date=date, scope=claim.scope, seed=claim.signature
-            )
+            signatures = SignatureChain(signing_key=key, amz_date=date, scope=claim.scope, seed=signature)
         return Authenticated(
             identity=credential.identity,
             access_key_id=credential.access_key_id,
@@ -175,7 +173,7 @@ class Authenticator:
         self._require_alive(presigned.signed_at_s, presigned.expires_s)
         _require_signed(request.headers, claim.signed_headers)
         query = canonical_query(request.target.raw_query, without_signature=True)
-        self._verify(request, claim, credential, presigned.amz_date, query, payload)
+        self._verify(request, claim, presigned.signature, credential, presigned.amz_date, query, payload)
         if "X-Amz-Security-Token" in request.target:
             raise _no_tokens()
         return Authenticated(
@@ -206,6 +204,7 @@ class Authenticator:
         self,
         request: SignedRequest,
         claim: Claim,
+        signature: str,
         credential: Credential,
         date: str,
         query: str,
@@ -225,7 +224,7 @@ class Authenticator:
             access_key_id=claim.access_key_id, secret=credential.secret, day=claim.day, region=self._region
         )
         expected = hmac.digest(key, text.encode("ascii"), "sha256").hex()
-        if not hmac.compare_digest(expected, claim.signature):
+        if not hmac.compare_digest(expected, signature):
             raise SignatureDoesNotMatch(AWSAccessKeyId=claim.access_key_id)
         if TOKEN_FIELD in request.headers:
             raise _no_tokens()
@@ -282,7 +281,7 @@ def _require_signed(headers: Mapping[str, str], signed_headers: tuple[str, ...])
     unsigned = [
         name
         for name in headers
-        if name.startswith("x-amz-") and name not in signed_headers and name not in _MAY_BE_UNSIGNED
+        if name not in signed_headers and name.startswith("x-amz-") and name not in _MAY_BE_UNSIGNED
     ]
     if "host" not in signed_headers:
         unsigned.append("host")

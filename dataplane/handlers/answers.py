@@ -35,16 +35,15 @@ def describe_version(
     """
     version = stored.version
     resp.content_type = None
+    told = object_response_headers(version.headers, overrides)
     if stored.bucket.versioning is not Versioning.OFF:
-        resp.set_header(VERSION_ID_FIELD, version.version_id)
-    for name, value in object_response_headers(version.headers, overrides):
-        resp.set_header(name, value)
-    resp.set_header("ETag", quoted(version.etag))
-    resp.set_header("Last-Modified", http_date(version.created_at_us // 1_000_000))
-    resp.set_header("Accept-Ranges", "bytes")
+        told.append((VERSION_ID_FIELD, version.version_id))
+    told.append(("ETag", quoted(version.etag)))
+    told.append(("Last-Modified", http_date(version.created_at_us // 1_000_000)))
+    told.append(("Accept-Ranges", "bytes"))
     if checksums and headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-        for name, value in checksum_headers(checksums):
-            resp.set_header(name, value)
+        told += checksum_headers(checksums)
+    resp.set_headers(told)
 
 
 def answer_not_modified(resp: Response, stored: StoredVersion) -> None:

@@ -11,9 +11,7 @@ from dataplane.handlers.answers import answer_xml
 from dataplane.wire.cors_documents import (
     CORS_BYTES_MAX,
     cors_configuration,
-    parse_rules,
     read_cors,
-    write_rules,
 )
 from dataplane.wire.refusals import NotConfigured
 from dataplane.wire.standing_documents import (
@@ -22,10 +20,12 @@ from dataplane.wire.standing_documents import (
     require_enforced_ownership,
     require_full_block,
 )
-from dataplane.wire.tagging import BUCKET_TAG_COUNT_MAX, parse_tags, read_tagging, tagging, write_tags
+from dataplane.wire.tagging import read_tagging, tagging
 from dataplane.wire.xml_in import DOCUMENT_BYTES_MAX
+from engine.cors import parse_rules, write_rules
 from engine.objects.bucket_documents import BucketDocuments
 from engine.records import DocumentKind
+from engine.tags import BUCKET_TAG_COUNT_MAX, parse_tags, write_tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

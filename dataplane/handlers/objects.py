@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from falcon import Response
+from falcon import HTTP_200, HTTP_206, Response
 
 from dataplane.exchange import Exchange
 from dataplane.handlers.answers import (
@@ -14,6 +14,7 @@ from dataplane.handlers.answers import (
     tell_version_id,
 )
 from dataplane.handlers.ownership import require_own
+from dataplane.handlers.verifying import answer_verified
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies, read_remove_conditions
@@ -82,12 +83,14 @@ class ObjectHandlers:
             resp.set_header("x-amz-mp-parts-count", str(version.part_count))
         if asked is None or span.start == span.stop:
             # A part may be empty, and Content-Range has no words for that.
-            resp.status = HTTPStatus.OK
+            resp.status = HTTP_200
         else:
-            resp.status = HTTPStatus.PARTIAL_CONTENT
+            resp.status = HTTP_206
             resp.set_header("Content-Range", f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}")
         resp.content_length = span.stop - span.start
-        if with_body and span.stop > span.start:
+        if not with_body:
+            answer_verified(exchange, resp, self._reader, stored)
+        elif span.stop > span.start:
             # The server drives a region source itself; Falcon only hands it through.
             resp.stream = self._reader.open(stored, span)  # type: ignore[assignment]
 

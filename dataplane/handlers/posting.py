@@ -12,8 +12,10 @@ from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.headers import quoted, read_object_headers
 from dataplane.wire.post_form import PostForm
-from dataplane.wire.tagging import OBJECT_TAG_COUNT_MAX, read_tagging
+from dataplane.wire.tagging import read_tagging
 from engine.objects.write import PutOrder, Writer
+from engine.records import MadeBy
+from engine.tags import OBJECT_TAG_COUNT_MAX
 
 
 class PostHandlers:
@@ -31,6 +33,7 @@ class PostHandlers:
             key=key,
             account_id=exchange.identity.account_id,
             headers=replace(read_object_headers(exchange.headers), tags=_tags(form)),
+            made_by=MadeBy.POST,
         )
         written = self._writer.put_open_ended(order, exchange.form_file())
         resp.content_type = None

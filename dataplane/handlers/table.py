@@ -19,6 +19,7 @@ from dataplane.handlers.copying import CopyHandlers
 from dataplane.handlers.listings import ListingHandlers
 from dataplane.handlers.long_work import LongWork
 from dataplane.handlers.multipart import MultipartHandlers
+from dataplane.handlers.notifications import NotificationHandlers
 from dataplane.handlers.objects import ObjectHandlers
 from dataplane.handlers.ownership import Ownership
 from dataplane.handlers.part_copying import PartCopyHandlers
@@ -51,6 +52,7 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
     acls = ObjectAclHandlers(use.reader)
     multipart = MultipartHandlers(use.multipart, LongWork())
     tags = TaggingHandlers(use.reader, use.tagger)
+    notifications = NotificationHandlers(use.documents, use.notification_targets)
     of_own_buckets: Mapping[str, Handler] = {
         "HeadBucket": buckets.head_bucket,
         "DeleteBucket": buckets.delete_bucket,
@@ -60,6 +62,8 @@ def handler_table(use: UseCases, *, region: str) -> Mapping[str, Handler]:
         "ListObjectVersions": listings.list_object_versions,
         "GetBucketVersioning": buckets.get_bucket_versioning,
         "PutBucketVersioning": buckets.put_bucket_versioning,
+        "GetBucketNotificationConfiguration": notifications.get,
+        "PutBucketNotificationConfiguration": notifications.put,
         "DeleteObjects": objects.delete_objects,
         "PutObject": objects.put_object,
         "PostObject": PostHandlers(use.writer).post_object,

@@ -9,10 +9,11 @@ from dataplane.exchange import Exchange
 from dataplane.handlers.answers import answer_xml, tell_version_id
 from dataplane.handlers.ownership import require_own
 from dataplane.wire.parameters import read_version_id
-from dataplane.wire.tagging import OBJECT_TAG_COUNT_MAX, Tag, read_tagging, tagging
+from dataplane.wire.tagging import read_tagging, tagging
 from engine.objects.read import Reader
 from engine.objects.tagging import Tagger
 from engine.records import Versioning
+from engine.tags import OBJECT_TAG_COUNT_MAX, Tag
 
 
 class TaggingHandlers:
@@ -37,12 +38,16 @@ class TaggingHandlers:
         resp.status = HTTPStatus.OK
 
     def delete(self, exchange: Exchange, resp: Response) -> None:
-        self._set(exchange, resp, {})
+        self._set(exchange, resp, {}, is_removal=True)
         resp.status = HTTPStatus.NO_CONTENT
 
-    def _set(self, exchange: Exchange, resp: Response, tags: Mapping[str, str]) -> None:
+    def _set(
+        self, exchange: Exchange, resp: Response, tags: Mapping[str, str], *, is_removal: bool = False
+    ) -> None:
         account_id = exchange.identity.account_id
-        tagged = self._tagger.set(exchange.bucket, exchange.key, _version_id(exchange), tags, account_id)
+        tagged = self._tagger.set(
+            exchange.bucket, exchange.key, _version_id(exchange), tags, account_id, is_removal=is_removal
+        )
         resp.content_type = None
         tell_version_id(resp, tagged.shown_version_id)
 

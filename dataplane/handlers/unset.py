@@ -41,14 +41,12 @@ _MISSING: Mapping[str, tuple[str, str]] = {
 _STANDING: Mapping[str, bytes] = {
     "GetBucketAccelerateConfiguration": standing.ACCELERATION,
     "GetBucketLogging": standing.LOGGING,
-    "GetBucketNotificationConfiguration": standing.NOTIFICATION,
     "GetBucketPolicyStatus": standing.POLICY_STATUS,
     "GetBucketRequestPayment": standing.REQUEST_PAYMENT,
 }
 _HOLDING: Mapping[str, Callable[[bytes], None]] = {
     "PutBucketAccelerateConfiguration": standing.require_no_acceleration,
     "PutBucketLogging": standing.require_no_logging,
-    "PutBucketNotificationConfiguration": standing.require_no_notifications,
     "PutBucketRequestPayment": standing.require_owner_pays,
 }
 _GONE = (

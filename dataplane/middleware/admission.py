@@ -55,16 +55,22 @@ class Admission:
     """
 
     def __init__(self, limits: AdmissionLimits, *, chance: Callable[[], float] = random.random) -> None:
-        self._limits = limits
         self._chance = chance
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
         self._waiting_count = 0
         self._in_flight = {Flow.READ: 0, Flow.WRITE: 0}
-        self._max = {Flow.READ: limits.read_count_max, Flow.WRITE: limits.write_count_max}
-        self._shed_from = {flow: int(limit * limits.shed_threshold) for flow, limit in self._max.items()}
         self._memory_bytes = 0
         self.shed_count = 0
+        self.limit(limits)
+
+    def limit(self, limits: AdmissionLimits) -> None:
+        """These are the bounds from now on; what is in flight beyond them goes on."""
+        with self._lock:
+            self._limits = limits
+            self._max = {Flow.READ: limits.read_count_max, Flow.WRITE: limits.write_count_max}
+            self._shed_from = {flow: int(limit * limits.shed_threshold) for flow, limit in self._max.items()}
+            self._freed.notify_all()
 
     def in_flight(self, flow: Flow) -> int:
         return self._in_flight[flow]

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from falcon import Response
 
 from dataplane.wire.cors import actual_headers, preflight_headers, read_preflight
-from dataplane.wire.cors_documents import CorsRule, parse_rules
 from dataplane.wire.refusals import AccessForbidden
 from dataplane.wire.target import Target
+from engine.cors import CorsRule, parse_rules
 from engine.errors import EngineError, NoSuchBucket
 from engine.names import BucketName
 from engine.objects.bucket_documents import BucketDocuments

@@ -86,7 +86,7 @@ class Course:
                 self._after_run(connection, can_send)
                 return
         if request.lane is _PARKING and not request.body.needs_streaming:
-            if self._parking is not None and len(self._parking) < self._settings.parked_count_max:
+            if self._parking is not None and len(self._parking) < self._parking.count_max:
                 self._park(connection, request)
                 return
             request.lane = _SHORT
@@ -274,6 +274,19 @@ class Course:
             self._parking.expire()
             self.take_parked()
         self.continue_waiting()
+
+    @property
+    def has_due(self) -> bool:
+        """Whether something that was set aside could go on now."""
+        return self._parking is not None and self._parking.has_due
+
+    def end_turn(self) -> None:
+        """Go on with those that were woken, and then with those that let all others run first."""
+        assert self._parking is not None
+        self._parking.resume()
+        self.take_parked()
+        self._parking.let_go_on()
+        self.take_parked()
 
     def ready(self, fd: int) -> None:
         """A descriptor that is no connection's is ready: something set aside waits for it."""

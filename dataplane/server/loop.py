@@ -60,6 +60,7 @@ class Loop:
         # Reentrant for the sake of signal handlers: who stops must not write to a descriptor that is just being closed.
         self._wake_lock = threading.RLock()
         self._is_woken = False
+        self._turning_thread = 0
         self._connections = OpenConnections(self._epoll, settings)
         self._door = Door(
             listeners, self._epoll, self._connections, settings, tls_listeners=self._certificates
@@ -106,23 +107,26 @@ class Loop:
         self._door.open()
         if self._parking is not None:
             self._parking.open(self._wake_up, self._epoll)
+        self._turning_thread = threading.get_ident()
         try:
             self._turn_until_stopped()
         finally:
             self._shut()
 
     def _turn_until_stopped(self) -> None:
-        settings, connections, door, reception = (
+        settings, connections, door, reception, course = (
             self._settings,
             self._connections,
             self._door,
             self._reception,
+            self._course,
         )
         by_fd = connections.by_fd
         poll, monotonic, on_event = self._epoll.poll, time.monotonic, self._on_event
         next_tick_s = monotonic()
         while True:
-            timeout_s = 0.0 if reception.ready else max(0.0, next_tick_s - monotonic())
+            is_due = bool(reception.ready) or course.has_due
+            timeout_s = 0.0 if is_due else max(0.0, next_tick_s - monotonic())
             events = poll(timeout_s, EVENT_COUNT_PER_TURN)
             started_s = connections.now_s = monotonic()
             for fd, _ in events:
@@ -136,14 +140,14 @@ class Loop:
                     os.eventfd_read(self._wake)
                     # Cleared first: who returns a connection from here on wakes the loop again.
                     self._is_woken = False
-                    self._course.take_returned()
+                    course.take_returned()
                 elif fd in door:
                     # One by one while there is little to do: processes that share a socket get like shares of a crowd.
                     # A full turn takes long, and whoever waits to come in should not wait for many of them.
                     is_busy = len(events) > BUSY_EVENT_COUNT
                     door.accept(fd, count_max=settings.accept_count_per_turn if is_busy else 1)
                 else:
-                    self._course.ready(fd)
+                    course.ready(fd)
             if reception.ready:
                 ready, reception.ready = reception.ready, {}
                 for connection in ready:
@@ -151,6 +155,8 @@ class Loop:
             if started_s >= next_tick_s:
                 self._tick()
                 next_tick_s = started_s + settings.tick_s
+            if course.has_due:
+                course.end_turn()
             if self._stop_timeout_s is not None and self._is_stopped(self._stop_timeout_s):
                 return
             if door.is_full and len(connections) < settings.connection_count_max:
@@ -190,7 +196,8 @@ class Loop:
 
     def _wake_up(self) -> None:
         """Make the loop look at what was returned or woken; for any thread, also after the loop has ended."""
-        if not self._is_woken:
+        # In the middle of a turn its end looks anyway.
+        if not self._is_woken and threading.get_ident() != self._turning_thread:
             with self._wake_lock:
                 if self._wake >= 0:
                     self._is_woken = True

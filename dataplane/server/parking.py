@@ -11,21 +11,33 @@ from collections.abc import Callable
 
 from greenlet import getcurrent, greenlet
 
+IDLE_COUNT_MAX = 64
+"""Greenlets kept for the next calls."""
+
+_ENDED = object()
 _READABLE = select.EPOLLIN | select.EPOLLONESHOT
 _WRITABLE = select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT
 
 
 class Parking:
-    """The greenlets of one loop. `current` is `engine.parking.Park`; all else is for the loop's thread."""
+    """The greenlets of one loop. `current` is `engine.parking.Park`; all else is for the loop's thread.
 
-    def __init__(self) -> None:
+    `count_max` is how many calls may be in it at once; whoever runs them keeps to it, and it may change at any time.
+    """
+
+    def __init__(self, *, count_max: int = 512) -> None:
+        self.count_max = count_max
         self._hub: greenlet | None = None
         self._epoll: select.epoll | None = None
         self._registered: set[int] = set()
         self._by_fd: dict[int, Spot] = {}
         self._wake_loop: Callable[[], None] = lambda: None
         self._woken: deque[Spot] = deque()
+        self._letting: deque[Spot] = deque()
         self._spots: dict[greenlet, Spot | None] = {}
+        # Those that ran a call to its end. A new one takes a stack from the kernel, and gives it back.
+        self._idle: list[greenlet] = []
+        self._call: Callable[[], object] = _nothing
 
     def open(self, wake_loop: Callable[[], None], epoll: select.epoll | None = None) -> None:
         """The loop runs from now on, on this thread; `wake_loop` makes it call `resume` soon, and is for any thread.
@@ -52,8 +64,9 @@ class Parking:
     def run(self, call: Callable[[], object]) -> bool:
         """Run until it ends or is set aside; whether it has ended. What it raises is raised here or by `resume`."""
         assert self._hub is not None, "the parking is open"
-        caller = greenlet(call, self._hub)
+        caller = self._idle.pop() if self._idle else greenlet(self._call_again_and_again, self._hub)
         self._spots[caller] = None
+        self._call = call
         return self._switch(caller, True)
 
     def resume(self) -> None:
@@ -63,6 +76,16 @@ class Parking:
             # One that found the wake itself may be waiting for another by now.
             if spot.is_waiting and spot.fd is None and spot.is_woken:
                 self._switch(spot.caller, True)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether somebody could go on now."""
+        return bool(self._letting or self._woken)
+
+    def let_go_on(self) -> None:
+        """Go on with those that let others run first; those that do so from now on wait for the next call."""
+        for _ in range(len(self._letting)):
+            self._switch(self._letting.popleft().caller, True)
 
     def ready(self, fd: int) -> None:
         """Go on with the one that waits for a descriptor, if there still is one."""
@@ -87,6 +110,11 @@ class Parking:
                 self._epoll.modify(fd, mask)
         self._by_fd[fd] = spot
 
+    def let_others_run(self, spot: "Spot") -> None:
+        """Back to the loop until `let_go_on`, from within a greenlet."""
+        self._letting.append(spot)
+        self.wait()
+
     def unwatch(self, fd: int, spot: "Spot") -> None:
         """Nobody waits for it any more."""
         if self._by_fd.get(fd) is spot:
@@ -110,13 +138,32 @@ class Parking:
         self._woken.append(spot)
         self._wake_loop()
 
+    def _call_again_and_again(self, _: bool) -> None:
+        """What a greenlet runs, until a call raises something, which ends it."""
+        assert self._hub is not None
+        while True:
+            # Not an argument of the switch, which the greenlet would hold as long as it lives.
+            call, self._call = self._call, _nothing
+            call()
+            call = _nothing
+            self._hub.switch(_ENDED)
+
     def _switch(self, caller: greenlet, value: bool) -> bool:
+        """Whether its call has ended."""
         try:
-            caller.switch(value) if self._spots[caller] is not None else caller.switch()
-        finally:
-            if caller.dead:
-                del self._spots[caller]
-        return bool(caller.dead)
+            has_ended = caller.switch(value) is _ENDED
+        except BaseException:
+            del self._spots[caller]
+            raise
+        if has_ended:
+            del self._spots[caller]
+            if len(self._idle) < IDLE_COUNT_MAX:
+                self._idle.append(caller)
+        return has_ended
+
+
+def _nothing() -> None:
+    """No call."""
 
 
 class Spot:
@@ -160,6 +207,10 @@ class Spot:
             self.is_waiting = False
             self.fd = None
             self._parking.unwatch(fd, self)
+
+    def let_others_run(self) -> None:
+        # It is not waiting: neither a wake nor the time ends this.
+        self._parking.let_others_run(self)
 
     def _take_wake(self) -> bool:
         is_woken, self.is_woken = self.is_woken, False

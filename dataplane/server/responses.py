@@ -13,7 +13,6 @@ from engine.streams import FileRegion, RegionSource, WouldBlock
 
 _NO_BODY_STATUSES = ("1", "204", "304")
 _OWN_HEADERS = frozenset(("connection", "date", "keep-alive", "server", "transfer-encoding"))
-_WATCHED_LENGTHS = frozenset(map(len, (*_OWN_HEADERS, "content-length")))
 
 
 class Sent(Enum):
@@ -40,7 +39,7 @@ class Dates:
     def line(self) -> str:
         second = int(time.time())
         if second != self._second:
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
+            self._line = f"Date: {formatdate(second, usegmt=True)}"
             self._second = second
         return self._line
 
@@ -135,33 +134,29 @@ class Response:
         else:
             chunk = b"".join(iterable)
             length = len(chunk)
-        headers, announced = self._headers, None
-        for name, value in headers:
-            # Names come in lower case from Falcon; a look at the length spares the others most of the work.
-            if len(name) in _WATCHED_LENGTHS:
-                lowered = name.lower()
-                if lowered == "content-length":
-                    announced = int(value)
-                elif lowered in _OWN_HEADERS:
-                    if lowered == "connection" and "close" in value.lower():
-                        keeps_alive = False
-                    headers = [each for each in headers if each[0].lower() != lowered]
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        text = f"HTTP/1.1 {status}\r\n{dates.line()}Server: Penstock\r\n{lines}"
-        line_count = 4 + len(headers)
+        headers = self._headers
+        fields = dict(headers)
+        # Names come in lower case from Falcon.
+        if not "".join(fields).islower():
+            fields = {name.lower(): value for name, value in headers}
+        length_text = fields.get("content-length")
+        announced = None if length_text is None else int(length_text)
+        if not _OWN_HEADERS.isdisjoint(fields):
+            if "close" in fields.get("connection", "").lower():
+                keeps_alive = False
+            headers = [each for each in headers if each[0].lower() not in _OWN_HEADERS]
+        lines = [f"HTTP/1.1 {status}", dates.line(), "Server: Penstock", *map(": ".join, headers)]
         may_have_body = not status.startswith(_NO_BODY_STATUSES)
         if announced is None and may_have_body:
             announced = length
-            text += f"Content-Length: {length}\r\n"
-            line_count += 1
+            lines.append(f"Content-Length: {length}")
         if not keeps_alive:
-            text += "Connection: close\r\n"
-            line_count += 1
+            lines.append("Connection: close")
         elif self._is_http_10:
-            text += "Connection: keep-alive\r\n"
-            line_count += 1
-        text += "\r\n"
-        if text.count("\n") != line_count or text.count("\r") != line_count or "\0" in text:
+            lines.append("Connection: keep-alive")
+        lines += ("", "")
+        text = "\r\n".join(lines)
+        if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1 or "\0" in text:
             raise ValueError("a response header holds a line break")
         head = self._interim + text.encode("latin-1")
         self._pending = [memoryview(head)]

@@ -28,9 +28,6 @@ class ServerSettings:
     drain_timeout_s: float = 1.0
     short_thread_count: int = 6
     short_queue_count: int = 512
-    parked_count_max: int = 512
-    """Requests set aside at most; more run on threads for short waits."""
-
     streaming_thread_count: int = 256
     streaming_queue_count: int = 8
     """Few, for threads that are just ending their call: behind one that streams a request may wait for long."""

@@ -65,7 +65,7 @@ HARMLESS = frozenset(
     {
         # The caller agrees to pay, and nobody asks it to.
         "x-amz-request-payer",
-        # Of notifications, of which none is taken.
+        # Destinations are webhooks that the operator named: none is tried before the document is taken.
         "x-amz-skip-destination-validation",
         # Asks for the state of restores, and nothing here was ever archived.
         "x-amz-optional-object-attributes",
@@ -130,7 +130,7 @@ def check_amz_headers(operation: Operation, headers: Mapping[str, str], *, accou
     Raises WireError.
     """
     for name, value in headers.items():
-        if not name.startswith("x-amz-"):
+        if name in _UNASKED or not name.startswith("x-amz-"):
             continue
         if name in REFUSED:
             raise NotImplementedYet(name)
@@ -185,3 +185,5 @@ _CHECKS = {
     "x-amz-object-ownership": _ownership,
     "x-amz-server-side-encryption": _encryption,
 }
+_UNASKED = frozenset({"x-amz-content-sha256", "x-amz-date"})
+"""What nearly every request has, and any operation may have."""

@@ -11,6 +11,9 @@ from engine.records import RemoveConditions
 COPY_PREFIX = "x-amz-copy-source-"
 """Conditions on the source of a copy carry this before their names."""
 
+_READ = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+_NAMES = {prefix: frozenset(prefix + name for name in _READ) for prefix in ("", COPY_PREFIX)}
+
 Etags = tuple[str, ...]
 """ETags without quotes; `*` stands for any."""
 
@@ -27,8 +30,7 @@ class ReadConditions:
     @classmethod
     def of(cls, headers: Mapping[str, str], *, prefix: str = "") -> "ReadConditions":
         """Read the four headers, with `prefix` before their names; dates that are none are ignored."""
-        start = prefix + "if-"
-        if not any(name.startswith(start) for name in headers):
+        if headers.keys().isdisjoint(_NAMES[prefix]):
             return UNCONDITIONAL
         return cls(
             if_match=_etags(headers.get(prefix + "if-match")),

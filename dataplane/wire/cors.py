@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dataplane.wire.cors_documents import METHODS, CorsRule
 from dataplane.wire.refusals import BadRequest
+from engine.cors import METHODS, CorsRule
 
 ORIGIN_FIELD = "origin"
 VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"

@@ -1,38 +1,24 @@
-"""CORS configurations: the document clients put and get, and the canonical form it is kept in."""
+"""CORS configurations: the documents that clients put and get."""
 
-import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
 
 from dataplane.wire.refusals import InvalidRequest, MalformedXml
 from dataplane.wire.xml_in import NAMESPACE, Element, parse_document
 from dataplane.wire.xml_text import escape
+from engine.cors import (
+    MAX_AGE_S_MAX,
+    RULE_COUNT_MAX,
+    CorsRule,
+    RefusedRule,
+    check_exposed,
+    check_header,
+    check_id,
+    check_method,
+    check_origin,
+)
 from engine.units import KIB
 
 CORS_BYTES_MAX = 64 * KIB
-RULE_COUNT_MAX = 100
-RULE_ID_LENGTH_MAX = 255
-MAX_AGE_S_MAX = 2**31 - 1
-METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
-
-# What goes out in a header as it stands: a name of a field (RFC 9110, section 5.6.2).
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# Visible ASCII without the comma, which would make two origins of one.
-_ORIGIN = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorsRule:
-    """Whom it lets in, for what. Origins and headers hold at most one `*` each, which stands for any octets."""
-
-    rule_id: str | None
-    origins: tuple[str, ...]
-    methods: tuple[str, ...]
-    headers: tuple[str, ...]
-    exposed: tuple[str, ...]
-    max_age_s: int | None
 
 
 def read_cors(raw: bytes) -> tuple[CorsRule, ...]:
@@ -54,27 +40,6 @@ def cors_configuration(rules: Sequence[CorsRule]) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<CORSConfiguration xmlns="{NAMESPACE}">{rows}</CORSConfiguration>'
     ).encode()
-
-
-def write_rules(rules: Sequence[CorsRule]) -> str:
-    """The canonical form: JSON records in the rules' order."""
-    return json.dumps([asdict(rule) for rule in rules], separators=(",", ":"), ensure_ascii=False)
-
-
-@lru_cache(maxsize=256)
-def parse_rules(document: str) -> tuple[CorsRule, ...]:
-    """Out of the canonical form; remembered, for it is asked with every request from another origin."""
-    return tuple(
-        CorsRule(
-            rule_id=told["rule_id"],
-            origins=tuple(told["origins"]),
-            methods=tuple(told["methods"]),
-            headers=tuple(told["headers"]),
-            exposed=tuple(told["exposed"]),
-            max_age_s=told["max_age_s"],
-        )
-        for told in json.loads(document)
-    )
 
 
 def _rule(element: Element) -> CorsRule:
@@ -111,44 +76,17 @@ def _rule_elements(rule: CorsRule) -> str:
     return "".join(f"<{name}>{escape(text or '')}</{name}>" for name, text in pairs)
 
 
-def _read_id(text: str) -> str:
-    if len(text) > RULE_ID_LENGTH_MAX:
-        raise InvalidRequest(f"The ID of a rule cannot be longer than {RULE_ID_LENGTH_MAX} characters.")
-    return text
+def _checked(check: Callable[[str], None]) -> Callable[[str], str]:
+    """A reader of what a check lets pass."""
 
+    def read(text: str) -> str:
+        try:
+            check(text)
+        except RefusedRule as error:
+            raise MalformedXml if error.is_malformed else InvalidRequest(str(error)) from error
+        return text
 
-def _read_origin(text: str) -> str:
-    if _ORIGIN.fullmatch(text) is None:
-        raise MalformedXml
-    if text.count("*") > 1:
-        raise InvalidRequest(f'AllowedOrigin "{text[:256]}" can not have more than one wildcard.')
-    return text
-
-
-def _read_method(text: str) -> str:
-    if text not in METHODS:
-        raise InvalidRequest(
-            f"Found unsupported HTTP method in CORS config. Unsupported method is {text[:32]}"
-        )
-    return text
-
-
-def _read_header(text: str) -> str:
-    if _TOKEN.fullmatch(text) is None:
-        raise MalformedXml
-    if text.count("*") > 1:
-        raise InvalidRequest(f'AllowedHeader "{text[:256]}" can not have more than one wildcard.')
-    return text
-
-
-def _read_exposed(text: str) -> str:
-    if _TOKEN.fullmatch(text) is None:
-        raise MalformedXml
-    if "*" in text:
-        raise InvalidRequest(
-            f'ExposeHeader "{text[:256]}" contains wildcard. We currently do not support wildcard in ExposeHeader.'
-        )
-    return text
+    return read
 
 
 def _read_age(text: str) -> str:
@@ -158,10 +96,10 @@ def _read_age(text: str) -> str:
 
 
 _READERS: dict[str, Callable[[str], str]] = {
-    "ID": _read_id,
-    "AllowedOrigin": _read_origin,
-    "AllowedMethod": _read_method,
-    "AllowedHeader": _read_header,
-    "ExposeHeader": _read_exposed,
+    "ID": _checked(check_id),
+    "AllowedOrigin": _checked(check_origin),
+    "AllowedMethod": _checked(check_method),
+    "AllowedHeader": _checked(check_header),
+    "ExposeHeader": _checked(check_exposed),
     "MaxAgeSeconds": _read_age,
 }

@@ -1,5 +1,6 @@
 """Errors as S3 says them: one table from engine errors to codes, and the document that carries them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,11 +14,16 @@ from engine.errors import EngineError
 RETRY_AFTER_S = 1
 """What a client waits before it repeats what may go well a moment later."""
 
+READ_ONLY_RETRY_AFTER_S = 30
+"""The same while an operator lets nobody write, which no moment mends."""
+
 _S = HTTPStatus
 INTERNAL = S3Fault("InternalError", _S.INTERNAL_SERVER_ERROR)
 _SLOW_DOWN = S3Fault("SlowDown", _S.SERVICE_UNAVAILABLE, RETRY_AFTER_S)
 _UNAVAILABLE = S3Fault("ServiceUnavailable", _S.SERVICE_UNAVAILABLE, RETRY_AFTER_S)
+_READ_ONLY = S3Fault("ServiceUnavailable", _S.SERVICE_UNAVAILABLE, READ_ONLY_RETRY_AFTER_S)
 _FULL = S3Fault("InsufficientStorage", _S.INSUFFICIENT_STORAGE)
+_USED_UP = S3Fault("TooManyRequests", _S.TOO_MANY_REQUESTS)
 _OWN_BUCKET = S3Fault("BucketAlreadyOwnedByYou", _S.CONFLICT)
 _BODY_HASH = S3Fault("XAmzContentSHA256Mismatch", _S.BAD_REQUEST)
 
@@ -49,6 +55,8 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.NoSpaceAnywhere: _FULL,
     errors.BackendQuotaExceeded: _FULL,
     errors.BackendFull: _FULL,
+    errors.BackendOverLimit: _USED_UP,
+    errors.UsageLimitReached: _USED_UP,
     errors.DatabaseFull: _FULL,
     errors.Overloaded: _SLOW_DOWN,
     errors.BackendsUnavailable: _SLOW_DOWN,
@@ -59,7 +67,9 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.BackendError: _SLOW_DOWN,
     errors.BackendUnavailable: _SLOW_DOWN,
     errors.BackendTimeout: _SLOW_DOWN,
+    errors.BackendLate: _SLOW_DOWN,
     errors.ForeignBackend: _SLOW_DOWN,
+    errors.ReadOnly: _READ_ONLY,
     errors.DatabaseUnavailable: _UNAVAILABLE,
     errors.RowRefused: INTERNAL,
     errors.OutcomeUnknown: _UNAVAILABLE,
@@ -74,7 +84,20 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.InvalidConfig: INTERNAL,
     errors.MalformedField: S3Fault("InvalidArgument", _S.BAD_REQUEST),
     errors.NoSuchResource: INTERNAL,
+    errors.ResourceExists: INTERNAL,
+    errors.EtagMismatch: INTERNAL,
+    errors.IdentityCannot: INTERNAL,
+    errors.CountMismatch: INTERNAL,
+    errors.WiderThanCaller: INTERNAL,
+    errors.OwnedByConfig: INTERNAL,
+    errors.ResumeTooOld: INTERNAL,
+    errors.RedundancyAtRisk: INTERNAL,
+    errors.BackendInState: INTERNAL,
+    errors.DrainIncomplete: INTERNAL,
+    errors.InstanceStopping: INTERNAL,
+    errors.NoCache: INTERNAL,
     errors.WorkerDisabled: INTERNAL,
+    errors.OperationOpen: INTERNAL,
     errors.StartRefused: INTERNAL,
     errors.SchemaTooNew: INTERNAL,
 }
@@ -108,6 +131,7 @@ _MESSAGES: Mapping[str, str] = {
     "QuotaExceeded": "The bucket's quota does not allow the request.",
     "ServiceUnavailable": "Service is unable to handle the request. Try again.",
     "SlowDown": "Please reduce your request rate.",
+    "TooManyRequests": "What may be read this month of the backends that hold the object is used up.",
     "XAmzContentSHA256Mismatch": "The provided 'x-amz-content-sha256' header does not match what was computed.",
     "AccessDenied": "Access Denied",
 }
@@ -159,6 +183,8 @@ def message_of(error: EngineError) -> str:
     fault = fault_of(error)
     if fault is _SLOW_DOWN and isinstance(error, _OUT_OF_REACH):
         return "Too few backends can take part in the request now. Please try again."
+    if fault is _READ_ONLY:
+        return "The service is read-only for now. Reads go on; try to write again later."
     return _MESSAGES.get(fault.code) or str(error)
 
 
@@ -235,6 +261,8 @@ def _headers(error: Exception, fault: S3Fault) -> Mapping[str, str]:
             if error.created_at_us is not None:
                 told["Last-Modified"] = http_date(error.created_at_us // 1_000_000)
             return told
+        case errors.UsageLimitReached() | errors.BackendOverLimit():
+            return {"Retry-After": str(math.ceil(error.resets_in_s))}
         case WireError():
             return error.headers
         case _:

@@ -32,6 +32,12 @@ def gather_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     Values lose blanks at their ends; a repeated field becomes one value joined by commas in order of arrival, which is
     what signatures are over and what is stored. Raises InvalidRequest when a field that can only come once comes twice.
     """
+    pairs = list(pairs)
+    fields = {name.decode("latin-1").lower(): value.decode("latin-1").strip(" \t") for name, value in pairs}
+    return fields if len(fields) == len(pairs) else _joined(pairs)
+
+
+def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1").lower()

@@ -89,11 +89,13 @@ def object_response_headers(
     A value that no header can hold is left out rather than sent broken.
     """
     system = {"Content-Type": headers.content_type or DEFAULT_CONTENT_TYPE}
-    system.update((name.title(), value) for name, value in headers.system.items())
+    if headers.system:
+        system.update((name.title(), value) for name, value in headers.system.items())
     if overrides:
         system.update(overrides)
     pairs = list(system.items())
-    pairs += [(USER_METADATA_PREFIX + name, value) for name, value in headers.user.items()]
+    if headers.user:
+        pairs += [(USER_METADATA_PREFIX + name, value) for name, value in headers.user.items()]
     if headers.tags:
         pairs.append(("x-amz-tagging-count", str(len(headers.tags))))
     if headers.storage_class != "STANDARD":
@@ -107,7 +109,7 @@ def read_response_overrides(target: Target) -> dict[str, str]:
     Raises WireError InvalidArgument for a value that no header can hold: line breaks, control characters, letters
     beyond ISO 8859-1, more than 4 KiB.
     """
-    overrides = {}
+    overrides: dict[str, str] = {}
     for name, value in target.query:
         header = _OVERRIDES.get(name)
         if header is not None:

@@ -19,7 +19,6 @@ def _document(name: str, inner: str = "") -> bytes:
 
 ACCELERATION = _document("AccelerateConfiguration")
 LOGGING = _document("BucketLoggingStatus")
-NOTIFICATION = _document("NotificationConfiguration")
 OWNERSHIP_CONTROLS = _document(
     "OwnershipControls", "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"
 )
@@ -78,17 +77,6 @@ def require_no_acceleration(raw: bytes) -> None:
 def require_no_logging(raw: bytes) -> None:
     """BucketLoggingStatus."""
     _require_empty(parse_document(raw, "BucketLoggingStatus"), known={"LoggingEnabled"})
-
-
-def require_no_notifications(raw: bytes) -> None:
-    """NotificationConfiguration."""
-    known = {
-        "CloudFunctionConfiguration",
-        "EventBridgeConfiguration",
-        "QueueConfiguration",
-        "TopicConfiguration",
-    }
-    _require_empty(parse_document(raw, "NotificationConfiguration"), known=known)
 
 
 def require_enforced_ownership(raw: bytes) -> None:

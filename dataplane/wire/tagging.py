@@ -1,35 +1,14 @@
-"""Tags: the Tagging document, the x-amz-tagging header, their limits, and the canonical form they are kept in."""
+"""Tags on the wire: the Tagging document and the x-amz-tagging header."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from dataplane.wire.refusals import BadRequest, InvalidArgument, InvalidTag, MalformedXml
 from dataplane.wire.xml_in import NAMESPACE, parse_document
 from dataplane.wire.xml_text import escape
+from engine.tags import OBJECT_TAG_COUNT_MAX, RefusedTag, Tag, Tags, TooManyTags, checked_tags
 
 TAGGING_FIELD = "x-amz-tagging"
-OBJECT_TAG_COUNT_MAX = 10
-BUCKET_TAG_COUNT_MAX = 50
-KEY_LENGTH_MAX = 128
-VALUE_LENGTH_MAX = 256
-"""Both in UTF-16 units, as S3 counts them."""
-
-# Letters, digits and blanks of every script, and these signs (S3 API, object tagging).
-_ALLOWED = re.compile(r"[\w \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000+\-=.:/@]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
-    """One tag; its key is unique among those of its bucket or version."""
-
-    key: str
-    value: str
-
-
-Tags = tuple[Tag, ...]
 
 
 def read_tagging(raw: bytes, *, count_max: int) -> Tags:
@@ -70,38 +49,14 @@ def tagging(tags: Sequence[Tag]) -> bytes:
     ).encode()
 
 
-def write_tags(tags: Sequence[Tag]) -> str:
-    """The canonical form: JSON pairs in their order."""
-    pairs = [[tag.key, tag.value] for tag in tags]
-    return json.dumps(pairs, separators=(",", ":"), ensure_ascii=False)
-
-
-def parse_tags(document: str) -> Tags:
-    """Out of the canonical form."""
-    return tuple(Tag(key=key, value=value) for key, value in json.loads(document))
-
-
 def _checked(tags: list[Tag], count_max: int) -> Tags:
-    if len(tags) > count_max:
-        raise BadRequest(f"Object tags cannot be greater than {count_max}")
-    for tag in tags:
-        if not tag.key or _length(tag.key) > KEY_LENGTH_MAX:
-            raise InvalidTag("The TagKey you have provided is invalid", TagKey=tag.key[:256])
-        if _length(tag.value) > VALUE_LENGTH_MAX:
-            raise InvalidTag("The TagValue you have provided is invalid", TagKey=tag.key)
-        if tag.key.lower().startswith("aws:"):
-            raise InvalidTag("System tags cannot be added/updated by requester", TagKey=tag.key)
-        if _ALLOWED.fullmatch(tag.key) is None:
-            raise InvalidTag("The TagKey you have provided is invalid", TagKey=tag.key)
-        if _ALLOWED.fullmatch(tag.value) is None:
-            raise InvalidTag("The TagValue you have provided is invalid", TagKey=tag.key)
-    if len({tag.key for tag in tags}) < len(tags):
-        raise InvalidTag("Cannot provide multiple Tags with the same key")
-    return tuple(tags)
-
-
-def _length(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
+    try:
+        return checked_tags(tags, count_max)
+    except TooManyTags as error:
+        raise BadRequest(str(error)) from error
+    except RefusedTag as error:
+        named = {} if error.key is None else {"TagKey": error.key}
+        raise InvalidTag(str(error), **named) from error
 
 
 def _unquoted(text: str, whole: str) -> str:

@@ -67,7 +67,13 @@ def parse_time_ms(text: str) -> int | None:
 @lru_cache(maxsize=REMEMBERED_SECONDS_MAX)
 def parse_amz_date(text: str) -> int | None:
     """Seconds since the epoch of `20261124T161641Z`; None for anything else."""
-    if len(text) != 16 or text[8] != "T" or text[15] != "Z":
+    # Short, so that what is remembered takes little; many requests are signed in one second.
+    return _amz_second(text) if len(text) == 16 else None
+
+
+@lru_cache(maxsize=REMEMBERED_SECONDS_MAX)
+def _amz_second(text: str) -> int | None:
+    if text[8] != "T" or text[15] != "Z":
         return None
     digits = text[:8] + text[9:15]
     if not (digits.isascii() and digits.isdigit()):

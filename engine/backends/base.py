@@ -30,6 +30,30 @@ class PieceTail:
     card: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedObject:
+    """An object as its store lists it. `key` is below the backend's prefix, `changed_at_us` by the store's clock.
+
+    `changed_at_us` is null where the store does not say.
+    """
+
+    key: str
+    size_bytes: int
+    changed_at_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPage:
+    """Some objects of a store. `next_token` asks for those that follow; null: there are none.
+
+    `document_bytes` is what the store sent to say so.
+    """
+
+    objects: tuple[ListedObject, ...]
+    next_token: str | None
+    document_bytes: int
+
+
 class PieceWriter(Protocol):
     """One attempt to write one piece. `finish` or `abort` ends it; `abort` may follow a failed `finish`."""
 
@@ -47,7 +71,19 @@ class PieceReader(Protocol):
     """An open piece. Offsets count payload bytes from 0."""
 
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
-        """Fill the whole buffer; raises PieceMissing, PieceCorrupt (short), BackendUnavailable, WouldBlock."""
+        """Fill the whole buffer; raises PieceMissing, PieceCorrupt (short), BackendUnavailable, WouldBlock.
+
+        What was asked with patience goes on with it: BackendLate when the bytes stop coming for that long.
+        """
+
+    def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
+        """Whether those bytes can be read without a new question to a network; always true where there is none."""
+
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+        """Ask for bytes that are read next; done when the answer begins.
+
+        Raises BackendLate when it does not within the patience, and what `read_into` raises.
+        """
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         """The same bytes as a file region, unverified; null where they are in no local file."""
@@ -85,7 +121,19 @@ class Backend(Protocol):
         """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable."""
 
     def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
-        """Open a piece; raises PieceMissing, BackendUnavailable, and Overloaded at a bound on open files."""
+        """Open a piece; raises PieceMissing, BackendUnavailable, and Overloaded at a bound on open files.
+
+        Where that would ask a network nothing is asked: a piece that is not there shows at the first read.
+        """
+
+    def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:
+        """What follows a piece's payload; raises PieceMissing, PieceCorrupt, BackendUnavailable."""
+
+    def verify_in_place(self, storage_key: str, payload_bytes: int, block_crcs: bytes, /) -> bool:
+        """Whether the store itself has just read the piece and found these bytes; false: it cannot be asked for that.
+
+        Raises PieceMissing, PieceCorrupt, BackendUnavailable.
+        """
 
     def delete(self, storage_key: str, stored_bytes: int, /) -> None:
         """Delete a piece; one that is not there is done already. Raises BackendUnavailable, BackendTimeout.
@@ -96,4 +144,30 @@ class Backend(Protocol):
     def check_identity(self) -> None:
         """Compare the identity object; raises ForeignBackend or BackendUnavailable."""
 
+    def remove_identity(self) -> None:
+        """Remove the identity object if it is ours: the store is nobody's then. Repeating it is harmless.
+
+        Raises BackendUnavailable, ForeignBackend when it is somebody else's.
+        """
+
     def close(self) -> None: ...
+
+
+class ListedBackend(Backend, Protocol):
+    """A backend whose store says what lies in it."""
+
+    def list_objects(self, token: str | None = None, /, *, after: str = "") -> ListedPage:
+        """A page of everything below the prefix: where a token of the page before points to, or behind a key.
+
+        Most stores list in the order of the keys' bytes. Some do not, and then a key as a beginning means nothing.
+        Raises BackendUnavailable, ForeignBackend.
+        """
+
+    def object_bytes(self, storage_key: str, /) -> int:
+        """The size of an object; raises PieceMissing, BackendUnavailable, ForeignBackend."""
+
+    def read_card(self, storage_key: str, object_bytes: int, /) -> bytes:
+        """The card of a piece of which nothing is known but its size, authenticated.
+
+        Raises PieceMissing, BackendUnavailable, ForeignBackend, and PieceCorrupt for what cannot be told to be ours.
+        """

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-from engine.backends.base import PieceReader, PieceTail, PieceWriter, StoredPiece
+from engine.backends.base import ListedObject, ListedPage, PieceReader, PieceTail, PieceWriter, StoredPiece
 from engine.errors import (
     BackendFull,
     BackendTimeout,
@@ -19,6 +19,8 @@ from engine.streams import FileRegion, WouldBlock
 from engine.units import BLOCK_BYTES
 
 TRAILER_BYTES = 64
+LISTED_COUNT_MAX = 50
+"""Objects on a page of a listing."""
 _CRC_BYTES = 4
 
 
@@ -33,6 +35,7 @@ class Call(Enum):
     READ = "read"
     DELETE = "delete"
     CHECK_IDENTITY = "check_identity"
+    LIST = "list"
 
 
 class Fault(Enum):
@@ -113,6 +116,8 @@ class MemoryBackend:
         self._late: list[tuple[str, _Piece]] = []
         self._used_bytes = 0
         self._is_foreign = False
+        self._is_nobodys = False
+        self._keeps_nothing = False
         self._is_closed = False
 
     @property
@@ -153,6 +158,17 @@ class MemoryBackend:
         self._strike(Call.OPEN_READER)
         return _MemoryReader(self, storage_key, payload_bytes)
 
+    def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:
+        """Block checksums and card; raises PieceMissing, PieceCorrupt, BackendUnavailable, BackendTimeout."""
+        self._strike(Call.READ)
+        piece = self._piece(storage_key)
+        if len(piece.payload) != payload_bytes:
+            raise PieceCorrupt("the piece is shorter than its payload", backend=self._name)
+        return piece.tail
+
+    def verify_in_place(self, storage_key: str, payload_bytes: int, block_crcs: bytes, /) -> bool:
+        return False
+
     def delete(self, storage_key: str, stored_bytes: int, /) -> None:
         """Delete a piece; one that is not there is done already. Raises BackendUnavailable, BackendTimeout."""
         fault = self._faults.take(Call.DELETE)
@@ -165,8 +181,46 @@ class MemoryBackend:
     def check_identity(self) -> None:
         """Raises ForeignBackend after `replace_identity`, BackendUnavailable."""
         self._strike(Call.CHECK_IDENTITY)
+        if self._is_nobodys:
+            raise ForeignBackend("the identity object is missing", backend=self._name)
         if self._is_foreign:
             raise ForeignBackend("the identity object is another deployment's", backend=self._name)
+
+    def remove_identity(self) -> None:
+        """Raises ForeignBackend, BackendUnavailable."""
+        if not self._is_nobodys:
+            self.check_identity()
+            self._is_nobodys = True
+
+    def list_objects(self, token: str | None = None, /, *, after: str = "") -> ListedPage:
+        """In the order of keys; a token is the last key before. Raises BackendUnavailable, BackendTimeout."""
+        self._strike(Call.LIST)
+        begin = after if token is None else token
+        with self._lock:
+            behind = sorted(key for key in self._pieces if key > begin)
+            objects = [
+                ListedObject(key=key, size_bytes=self._pieces[key].stored_bytes, changed_at_us=0)
+                for key in behind[:LISTED_COUNT_MAX]
+            ]
+        is_last = len(behind) <= LISTED_COUNT_MAX
+        return ListedPage(
+            objects=tuple(objects),
+            next_token=None if is_last else objects[-1].key,
+            document_bytes=sum(len(each.key) for each in objects),
+        )
+
+    def object_bytes(self, storage_key: str, /) -> int:
+        """Raises PieceMissing, BackendUnavailable, BackendTimeout."""
+        self._strike(Call.READ)
+        return self._piece(storage_key).stored_bytes
+
+    def read_card(self, storage_key: str, object_bytes: int, /) -> bytes:
+        """Raises PieceMissing, BackendUnavailable, BackendTimeout; PieceCorrupt for what `put_stranger` put there."""
+        self._strike(Call.READ)
+        piece = self._piece(storage_key)
+        if not piece.tail.card:
+            raise PieceCorrupt("it has no card", backend=self._name)
+        return piece.tail.card
 
     def close(self) -> None:
         """Forget everything."""
@@ -193,10 +247,6 @@ class MemoryBackend:
         with self._lock:
             return sorted(self._pieces)
 
-    def read_tail(self, storage_key: str) -> PieceTail:
-        """Block checksums and card of a piece; raises PieceMissing."""
-        return self._piece(storage_key).tail
-
     def flip_bit(self, storage_key: str, offset: int) -> None:
         """Damage one payload byte at rest."""
         with self._lock:
@@ -210,6 +260,15 @@ class MemoryBackend:
         with self._lock:
             piece = self._pieces[storage_key]
             self._pieces[storage_key] = _Piece(payload=piece.payload[:payload_bytes], tail=piece.tail)
+
+    def keep_nothing(self, *, lies: bool = True) -> None:
+        """From now on, say that writes went well and forget them; or do so no more."""
+        self._keeps_nothing = lies
+
+    def put_stranger(self, key: str, payload: bytes) -> None:
+        """An object of somebody else."""
+        with self._lock:
+            self._put(key, _Piece(payload=payload, tail=PieceTail(block_crcs=b"", card=b"")))
 
     def replace_identity(self) -> None:
         """Put another deployment's identity object in place."""
@@ -235,7 +294,8 @@ class MemoryBackend:
             if room_bytes is not None and self._used_bytes + piece.stored_bytes > room_bytes:
                 raise BackendFull("no room", backend=self._name)
             if fault in (None, Fault.TIMEOUT_DONE):
-                self._put(key, piece)
+                if not self._keeps_nothing:
+                    self._put(key, piece)
             elif fault is Fault.TIMEOUT_LATE:
                 self._late.append((key, piece))
         self._raise(fault)
@@ -320,6 +380,12 @@ class _MemoryReader:
         if len(found) != len(buffer):
             raise PieceCorrupt("the piece is shorter than its payload", backend=self._backend.name)
         buffer[:] = found
+
+    def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
+        return True
+
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+        """Nothing to ask: the bytes are here."""
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         return None

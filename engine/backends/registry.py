@@ -3,9 +3,15 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from engine.backends.base import Backend
+from engine.backends.base import Backend, ListedBackend
+from engine.backends.layers.layer import innermost
 from engine.backends.memory import MemoryBackend
+from engine.backends.s3.backend import S3Backend
+from engine.backends.s3.client import BeforeRequest, not_counted
+from engine.backends.s3.format import TrailerMac
+from engine.backends.s3.place import S3Place
 from engine.backends.volume.backend import VolumeBackend
 from engine.backends.volume.descriptors import DescriptorCache
 from engine.backends.volume.ledger import VolumeLedger
@@ -28,13 +34,23 @@ class MemoryPlace:
     capacity_bytes: int | None = None
 
 
-Place = VolumePlace | MemoryPlace
+Place = VolumePlace | MemoryPlace | S3Place
 
 
 def make_backend(
-    row: BackendRow, place: Place, *, deployment_id: bytes, ledger: VolumeLedger, descriptors: DescriptorCache
+    row: BackendRow,
+    place: Place,
+    *,
+    deployment_id: bytes,
+    ledger: VolumeLedger,
+    descriptors: DescriptorCache,
+    mac: TrailerMac,
+    before_request: BeforeRequest = not_counted,
 ) -> Backend:
-    """The backend of a row at its place; nothing is opened or checked yet. `descriptors` is one per process."""
+    """The backend of a row at its place; nothing is opened or checked yet. `descriptors` is one per process.
+
+    `mac` is that of trailers on remote stores, `before_request` is told of each request to one.
+    """
     if isinstance(place, VolumePlace):
         return VolumeBackend(
             backend_id=row.backend_id,
@@ -46,7 +62,39 @@ def make_backend(
             node=row.node,
             descriptors=descriptors,
         )
+    if isinstance(place, S3Place):
+        return S3Backend(
+            backend_id=row.backend_id,
+            name=row.name,
+            place=place,
+            deployment_id=deployment_id,
+            identity_id=row.identity_id,
+            mac=mac,
+            before_request=before_request,
+        )
     return MemoryBackend(backend_id=row.backend_id, name=row.name, capacity_bytes=place.capacity_bytes)
+
+
+def volume_in(backend: Backend | None) -> VolumeBackend | None:
+    """The volume itself, whatever layers stand around it; null for another kind of store."""
+    bare = None if backend is None else innermost(backend)
+    return bare if isinstance(bare, VolumeBackend) else None
+
+
+def volumes_in(backends: Iterable[Backend]) -> list[VolumeBackend]:
+    """The volumes among backends, without their layers: for what is done to files."""
+    return [volume for volume in map(volume_in, backends) if volume is not None]
+
+
+def s3_in(backend: Backend) -> S3Backend | None:
+    """The S3 backend itself, whatever layers stand around it; null for another kind of store."""
+    bare = innermost(backend)
+    return bare if isinstance(bare, S3Backend) else None
+
+
+def listed_in(backend: Backend) -> ListedBackend | None:
+    """A backend as one whose store can be listed, through its layers; null for one that cannot."""
+    return cast(ListedBackend, backend) if isinstance(innermost(backend), S3Backend | MemoryBackend) else None
 
 
 class Backends:

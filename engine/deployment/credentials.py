@@ -82,6 +82,11 @@ class Credentials:
                 self._known[access_key_id] = (until_s, found)
         return found
 
+    def forget(self) -> None:
+        """What is in force may have changed: every key is looked up anew."""
+        with self._lock:
+            self._known = {}
+
     def __len__(self) -> int:
         """Keys remembered now."""
         return len(self._known)

@@ -28,7 +28,8 @@ from engine.settings import LiveSettings, Settings, live_from_document, live_to_
 LOOK_COUNT_MAX = 16
 """Times a start looks again because another process was faster."""
 
-_AUTHOR = "file"
+FILE_AUTHOR = "file"
+"""Who made a generation that a start took out of a file."""
 
 _log = logging.getLogger("penstock.deployment")
 
@@ -69,14 +70,19 @@ class Generations:
         *,
         environ: Mapping[str, str],
         ids: Ids,
+        compares_file: bool = True,
         takes_file_over: bool = True,
     ) -> None:
-        """`takes_file_over`: a changed file is the next generation. Where many nodes have files, a start takes none."""
+        """`takes_file_over`: a changed file is the next generation. Where many nodes have files, a start takes none.
+
+        `compares_file`: whether the file has changed is looked at; without it counts what is in force.
+        """
         self._store = store
         self._settings = settings
         self._provider = provider
         self._environ = environ
         self._ids = ids
+        self._compares_file = compares_file
         self._takes_file_over = takes_file_over
 
     def settle(self) -> Running:
@@ -91,7 +97,7 @@ class Generations:
                 continue
             ring = open_ring(standing.keys, self._provider)
             deployment = self._own(standing)
-            is_changed = self._is_changed(standing.of_file, ring)
+            is_changed = self._compares_file and self._is_changed(standing.of_file, ring)
             if is_changed and self._takes_file_over:
                 self._reload(standing, ring)
                 continue
@@ -176,7 +182,7 @@ class Generations:
             document=document,
             file_digest=self._settings.file_digest,
             origin=Origin.CONFIG,
-            author=_AUTHOR,
+            author=FILE_AUTHOR,
         )
 
     def _own(self, standing: _Standing) -> DeploymentRow:
@@ -226,14 +232,10 @@ class Generations:
             self._store.write(partial(apply_identities, live=live, ring=ring))
 
     def _refuse_occupied(self, standing: _Standing) -> None:
-        """New volumes want empty folders. One that filled meanwhile is ours if its row is there by now."""
+        """New backends want empty places. One that filled meanwhile is ours if its row is there by now."""
         known = {row.name for row in standing.backends}
-        occupied = {
-            each.name: each.folder
-            for each in self._settings.live.backends
-            if each.kind == "volume" and each.name not in known
-        }
-        refuse_occupied(occupied, lambda: {row.name for row in self._store.read(backends.list_backends)})
+        fresh = [each for each in self._settings.live.backends if each.name not in known]
+        refuse_occupied(fresh, lambda: {row.name for row in self._store.read(backends.list_backends)})
 
 
 def _look(tx: Tx) -> _Standing:

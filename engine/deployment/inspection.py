@@ -6,9 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.backends.base import Backend
+from engine.backends.registry import VolumePlace, make_backend
 from engine.backends.volume.backend import VolumeBackend
 from engine.backends.volume.descriptors import DescriptorCache
 from engine.deployment.database import open_store
+from engine.deployment.places import s3_place
 from engine.deployment.ring import DocumentSeal, key_provider, open_ring
 from engine.errors import StartRefused
 from engine.metadata import backends, deployments, generations, keys
@@ -19,16 +22,21 @@ from engine.metadata.store import Store
 from engine.names import BackendName
 from engine.records import BackendState
 from engine.sealing.keyring import KeyRing
+from engine.sealing.trailer_macs import trailer_mac
 from engine.settings import LiveSettings, Settings, live_from_document, load_settings
 from engine.settings.database import SqliteSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """An open deployment to look at. `unseen` are backends whose bytes only their own process can reach."""
+    """An open deployment to look at. `unseen` are backends whose bytes only their own process can reach.
+
+    `volumes` are those of `backends` that lie in files.
+    """
 
     store: Store
     ring: KeyRing
+    backends: tuple[Backend, ...]
     volumes: tuple[VolumeBackend, ...]
     unseen: tuple[BackendName, ...]
 
@@ -69,28 +77,29 @@ def inspect(config: Path, environ: Mapping[str, str]) -> Iterator[Inspection]:
         places = {each.name: each for each in _live(settings, newest, ring, environ).backends}
         descriptors = DescriptorCache()
         stack.callback(descriptors.close)
-        volumes: list[VolumeBackend] = []
+        opened: list[Backend] = []
         unseen: list[BackendName] = []
         for row in store.read(backends.list_backends):
             if row.state is BackendState.REMOVED:
                 continue
             place = places.get(row.name)
-            if place is None or place.kind != "volume":
+            if place is None or place.kind == "memory":
                 unseen.append(row.name)
                 continue
-            volumes.append(
-                VolumeBackend(
-                    backend_id=row.backend_id,
-                    name=row.name,
-                    path=place.folder,
-                    ledger=_NoLedger(),
-                    deployment_id=deployment.deployment_id,
-                    identity_id=row.identity_id,
-                    node=row.node,
-                    descriptors=descriptors,
-                )
+            backend = make_backend(
+                row,
+                VolumePlace(path=place.folder) if place.kind == "volume" else s3_place(place),
+                deployment_id=deployment.deployment_id,
+                ledger=_NoLedger(),
+                descriptors=descriptors,
+                mac=trailer_mac(ring),
             )
-        yield Inspection(store=store, ring=ring, volumes=tuple(volumes), unseen=tuple(unseen))
+            stack.callback(backend.close)
+            opened.append(backend)
+        volumes = tuple(each for each in opened if isinstance(each, VolumeBackend))
+        yield Inspection(
+            store=store, ring=ring, backends=tuple(opened), volumes=volumes, unseen=tuple(unseen)
+        )
 
 
 def _live(settings: Settings, newest: Generation, ring: KeyRing, environ: Mapping[str, str]) -> LiveSettings:

@@ -18,9 +18,9 @@ from engine.metadata.identities import AccessKeyRow
 from engine.metadata.keys import KeyRow
 from engine.metadata.store import Store, Tx
 from engine.names import BackendName
-from engine.records import BackendRow, BackendState
+from engine.records import BackendRow, BackendState, BackendTerms
 
-LAYOUT = 1
+LAYOUT = 2
 ACCESS_KEY_COUNT_MAX = 10_000
 _PAGE_COUNT = 500
 
@@ -127,7 +127,8 @@ def _decoded(value: Mapping[str, Any]) -> LastKnown:
         backends=tuple(
             BackendRow(
                 **{
-                    **_with_bytes(each),
+                    **_with_bytes({name: field for name, field in each.items() if name != "terms"}),
+                    "terms": BackendTerms(**each["terms"]),
                     "name": BackendName(each["name"]),
                     "state": BackendState(each["state"]),
                 }

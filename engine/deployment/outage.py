@@ -3,8 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.clock import Clock
@@ -26,13 +25,18 @@ _log = logging.getLogger("penstock.deployment")
 class Keeper:
     """Keeps what a start without database needs up to date. `tick` raises what a read raises."""
 
-    def __init__(self, file: LastKnownFile, store: Store, clock: Clock, *, generation: int) -> None:
+    def __init__(self, file: LastKnownFile, store: Store, clock: Clock) -> None:
         self._file = file
         self._store = store
         self._clock = clock
-        self._generation = generation
+        self._generation = 0
         self._due_s = 0.0
         self._known: LastKnown | None = None
+
+    def keep(self, generation: int) -> None:
+        """That is the generation the process runs from now on."""
+        self._generation = generation
+        self._due_s = 0.0
 
     def tick(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -82,49 +86,80 @@ def _end_gracefully() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _nobody(_: str) -> AccessKeyRow | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Precautions:
-    """What a process has for the absence of its database; by default nothing. `steps` are done at every tick."""
+    """What a process has for the absence of its database: over SQLite, which is never away by itself, nothing."""
 
-    memory: Memory | None = None
-    access_key: Callable[[str], AccessKeyRow | None] = _nobody
-    steps: Mapping[str, Callable[[], None]] = field(default_factory=dict)
-    closing: Sequence[tuple[str, Callable[[], object]]] = ()
+    remembers_reads = False
+
+    @property
+    def steps(self) -> Mapping[str, Callable[[], None]]:
+        """To be done at every tick."""
+        return {}
+
+    def memory_for(self, live: LiveSettings) -> Memory | None:
+        """Where reads look while the database is away, as the settings ask for it."""
+        return None
+
+    def take(self, live: LiveSettings, generation: int) -> None:
+        """These are the settings now."""
+
+    def access_key(self, access_key_id: str) -> AccessKeyRow | None:
+        """As the database said last."""
+        return None
+
+    def close(self) -> None:
+        """Nothing looks at it any more."""
 
 
-def precautions_for(
-    store: PostgresStore,
-    state_dir: Path,
-    clock: Clock,
-    degradations: Degradations,
-    *,
-    live: LiveSettings,
-    generation: int,
-    known: LastKnown | None,
-    is_reached: Callable[[], bool],
-) -> Precautions:
-    """What the settings ask for. `known`: the database is away already, and this is what it said before."""
-    if live.storage.degraded_reads == "off":
-        return Precautions()
-    file = RememberedFile(state_dir / "remembered.sqlite")
-    memory = DegradedReads(
-        file,
-        store,
-        clock,
-        degradations,
-        age_max_s=live.storage.degraded_max_age_s,
-        is_reached=is_reached,
-    )
-    steps: dict[str, Callable[[], None]] = {"memory": memory.tick}
-    if known is not None:
-        steps["return"] = Return(store, clock).tick
-        access_key = known.access_key
-    else:
-        keeper = Keeper(LastKnownFile(state_dir), store, clock, generation=generation)
-        steps["last known"] = keeper.tick
-        access_key = keeper.access_key
-    return Precautions(memory=memory, access_key=access_key, steps=steps, closing=(("memory", file.close),))
+class PostgresPrecautions(Precautions):
+    """Remembers what was read, and what a start without database needs, while `storage.degraded_reads` is on."""
+
+    def __init__(
+        self,
+        store: PostgresStore,
+        state_dir: Path,
+        clock: Clock,
+        degradations: Degradations,
+        *,
+        known: LastKnown | None,
+        is_reached: Callable[[], bool],
+    ) -> None:
+        """`known`: the database is away already, and this is what it said before."""
+        self._file = RememberedFile(state_dir / "remembered.sqlite")
+        self._memory = DegradedReads(
+            self._file, store, clock, degradations, age_max_s=0.0, is_reached=is_reached
+        )
+        self._known = known
+        self._keeper = Keeper(LastKnownFile(state_dir), store, clock)
+        self._return = Return(store, clock)
+        self.remembers_reads = False
+
+    @property
+    def steps(self) -> Mapping[str, Callable[[], None]]:
+        if self._known is not None:
+            return {"memory": self._remember, "return": self._return.tick}
+        return {"memory": self._remember, "last known": self._keep}
+
+    def memory_for(self, live: LiveSettings) -> Memory | None:
+        return None if live.storage.degraded_reads == "off" else self._memory
+
+    def take(self, live: LiveSettings, generation: int) -> None:
+        self.remembers_reads = live.storage.degraded_reads != "off"
+        self._memory.limit_age(live.storage.degraded_max_age_s)
+        self._keeper.keep(generation)
+
+    def access_key(self, access_key_id: str) -> AccessKeyRow | None:
+        if not self.remembers_reads:
+            return None
+        return (self._known or self._keeper).access_key(access_key_id)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _remember(self) -> None:
+        if self.remembers_reads:
+            self._memory.tick()
+
+    def _keep(self) -> None:
+        if self.remembers_reads:
+            self._keeper.tick()

@@ -2,14 +2,18 @@
 
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable
 
+from engine.backends.s3.identity import check_vacant as check_vacant_prefix
+from engine.backends.s3.place import S3Place
+from engine.backends.s3.presets import PRESETS
 from engine.backends.volume.identity import check_vacant
+from engine.clock import SystemClock
 from engine.errors import BackendError, BackendUnavailable, ForeignBackend, StartRefused
 from engine.names import BackendName
 from engine.settings import NodeSettings
 from engine.settings.database import SqliteSettings
+from engine.settings.storage import BackendSettings
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -34,18 +38,25 @@ def make_folders(node: NodeSettings) -> None:
 
 
 def refuse_occupied(
-    folders: Mapping[BackendName, Path], names_now: Callable[[], Collection[BackendName]]
+    fresh: Iterable[BackendSettings], names_now: Callable[[], Collection[BackendName]]
 ) -> None:
-    """Raise StartRefused for a new volume whose folder is no empty one, unless its row is there by now.
+    """Raise StartRefused for a new backend whose folder or prefix is no empty one, unless its row is there by now.
 
-    Another process may have registered it after the caller looked: it commits the row before it writes a file.
+    Another process may have registered it after the caller looked: it commits the row before it writes a file. A store
+    that is out of reach is looked at when it is registered.
     """
     occupied: dict[BackendName, BackendError] = {}
-    for name, folder in folders.items():
+    for each in fresh:
         try:
-            check_vacant(folder, name)
-        except (ForeignBackend, BackendUnavailable) as error:
-            occupied[name] = error
+            if each.kind == "volume":
+                check_vacant(each.folder, each.name)
+            elif each.kind == "s3":
+                check_vacant_prefix(s3_place(each), each.name, SystemClock())
+        except ForeignBackend as error:
+            occupied[each.name] = error
+        except BackendUnavailable as error:
+            if each.kind == "volume":
+                occupied[each.name] = error
     if not occupied:
         return
     left = occupied.keys() - set(names_now())
@@ -55,7 +66,34 @@ def refuse_occupied(
 
 def occupied_message(name: BackendName, problem: BackendError) -> str:
     """Why a backend cannot be registered, and what to do about it."""
-    return (
-        f"backend {name!r} cannot be registered: {problem}. A new volume needs an empty folder: name another one. "
-        "If its deployment's metadata database was lost, put that back; nothing here was touched"
+    message = f"backend {name!r} cannot be registered: {problem}"
+    if isinstance(problem, ForeignBackend) and problem.is_occupied:
+        message += (
+            ". A new backend needs an empty folder or prefix: name another one. "
+            "If its deployment's metadata database was lost, put that back; nothing here was touched"
+        )
+    return message
+
+
+def s3_place(settings: BackendSettings) -> S3Place:
+    """Where the settings of an S3 backend say that it lies, defaults filled in."""
+    assert settings.bucket is not None
+    region = settings.region or "us-east-1"
+    preset = settings.preset or "generic"
+    is_virtual_hosted = PRESETS[preset].is_virtual_hosted
+    if settings.addressing is not None:
+        is_virtual_hosted = settings.addressing == "virtual"
+    secret = settings.secret_access_key
+    return S3Place(
+        endpoint=settings.endpoint or f"https://s3.{region}.amazonaws.com",
+        region=region,
+        bucket=settings.bucket,
+        prefix=settings.prefix or "",
+        preset=preset,
+        is_virtual_hosted=is_virtual_hosted,
+        unsigned_payload=settings.unsigned_payload,
+        ca=settings.ca,
+        profile=settings.profile,
+        access_key_id=settings.access_key_id,
+        secret_access_key=None if secret is None else secret.reveal(),
     )

@@ -2,7 +2,7 @@
 
 import struct
 
-from awscrt.checksums import crc32c
+from awscrt.checksums import combine_crc32c, crc32c
 
 from engine.units import BLOCK_BYTES
 
@@ -24,6 +24,14 @@ def block_crcs(payload: Buffer) -> bytes:
         struct.pack(">I", crc32c(view[start : start + BLOCK_BYTES]))
         for start in range(0, len(view), BLOCK_BYTES)
     )
+
+
+def whole_crc(block_crcs: bytes, size_bytes: int) -> int:
+    """The CRC32C of a payload of that size from its blocks' checksums."""
+    whole = 0
+    for index, (crc,) in enumerate(struct.iter_unpack(">I", block_crcs)):
+        whole = combine_crc32c(whole, crc, min(BLOCK_BYTES, size_bytes - index * BLOCK_BYTES))
+    return int(whole)
 
 
 class BlockChecksums:

@@ -38,8 +38,14 @@ def delete_document(tx: Tx, name: str, kind: DocumentKind, account_id: int | Non
         journal.append(tx, BUCKET_DOCUMENT_DELETED.name, {"bucket": bucket.bucket_id, "kind": kind.value})
 
 
-def look_up_document(store: Store, bucket_id: int, kind: DocumentKind) -> str | None:
+def find_document(tx: Tx, bucket_id: int, kind: DocumentKind) -> str | None:
     """The document as it stands, None where there is none."""
+    row = tx.row_or_none("find_bucket_document", {"bucket_id": bucket_id, "kind": kind.value})
+    return None if row is None else cast(str, row[0])
+
+
+def look_up_document(store: Store, bucket_id: int, kind: DocumentKind) -> str | None:
+    """As `find_document`, where nothing else is read."""
     rows = store.look("find_bucket_document", {"bucket_id": bucket_id, "kind": kind.value})
     return cast(str, rows[0][0]) if rows else None
 

@@ -62,6 +62,14 @@ def find_bucket(tx: Tx, name: str, account_id: int | None = None) -> Bucket:
     return bucket
 
 
+def find_bucket_of(tx: Tx, bucket_id: int) -> Bucket:
+    """As `find_bucket`, by its number."""
+    row = tx.row_or_none("find_bucket_name", {"bucket_id": bucket_id})
+    if row is None:
+        raise NoSuchBucket(bucket=str(bucket_id))
+    return find_bucket(tx, cast(str, row[0]))
+
+
 def look_up_bucket(store: Store, name: str) -> Bucket:
     """As `find_bucket`, where nothing else is read."""
     rows = store.look("find_bucket", {"name": name})
@@ -176,3 +184,8 @@ def read_bucket(row: Row) -> Bucket:
         revision=cast(int, revision),
         origin=Origin(origin),
     )
+
+
+def list_schemes(tx: Tx) -> list[Scheme]:
+    """The schemes that buckets have instead of the deployment's."""
+    return [read_scheme(cast(str, scheme)) for (scheme,) in tx.rows("list_bucket_schemes", {})]

@@ -7,7 +7,7 @@ from typing import cast
 from engine.metadata import quota
 from engine.metadata.store import Answer, Row, RunAgain, Tx
 from engine.metadata.volumes import volume_of
-from engine.records import CleanupItem
+from engine.records import CleanupItem, Lease
 from engine.units import DAY_S, MINUTE_S
 
 ATTEMPT_COUNT_MAX = 10
@@ -47,12 +47,19 @@ def enqueue(
     )
 
 
-def claim_due(tx: Tx, *, process_id: bytes, count_max: int, ignore_grace: bool = False) -> list[CleanupItem]:
-    """Take due rows to work on; nobody else gets them until they are settled, postponed or stale."""
+def claim_due(
+    tx: Tx, *, process_id: bytes, count_max: int, lease: Lease | None = None, ignore_grace: bool = False
+) -> list[CleanupItem]:
+    """Take due rows to work on; nobody else gets them until they are settled, postponed or stale.
+
+    `lease` is what every write of the claimer is fenced by: the claim is stale when it has ended.
+    """
     rows = tx.rows(
         "claim_cleanup",
         {
             "process_id": process_id,
+            "lease": None if lease is None else lease.worker,
+            "token": None if lease is None else lease.token,
             "now_us": tx.now_us(),
             "due_us": _ALWAYS_US if ignore_grace else tx.now_us(),
             "count_max": count_max,
@@ -102,9 +109,19 @@ def put_off(tx: Tx, items: Sequence[CleanupItem], *, pause_s: float) -> None:
         tx.ask("put_off_cleanup", {"cleanup_id": item.cleanup_id, "due_us": due_us})
 
 
-def return_stale_claims(tx: Tx, *, older_than_us: int) -> int:
-    """Claims of processes that died are open again."""
-    return tx.run("return_stale_cleanup", {"before_us": older_than_us})
+def return_stale_claims(tx: Tx, *, older_than_us: int, lease: Lease | None = None) -> int:
+    """Claims whose lease has ended are open again, and old ones that were made without; how many.
+
+    So are those under `lease`, the caller's own: it has none at hand yet, so they are what an interruption left.
+    """
+    return tx.run(
+        "return_stale_cleanup",
+        {
+            "before_us": older_than_us,
+            "lease": "" if lease is None else lease.worker,
+            "now_us": tx.now_us(),
+        },
+    )
 
 
 def list_dead(tx: Tx, *, after: int, count_max: int) -> list[CleanupItem]:

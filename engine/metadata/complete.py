@@ -17,11 +17,12 @@ from engine.metadata.publish import (
     find_for_write,
     insert_version,
     lock_key,
+    tell_made,
 )
 from engine.metadata.store import Tx
 from engine.metadata.uploads import find_upload
 from engine.names import BucketName, ObjectKey
-from engine.records import NewVersion, Part, Published
+from engine.records import MadeBy, NewVersion, Part, Published
 from engine.streams import Checksum
 
 
@@ -76,7 +77,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
         for part in order.parts
     ]
     held = tx.ask("sum_live_parts", {"upload_id": order.upload_id})
-    bucket, current = find_for_write(tx, order.bucket, order.key)
+    bucket, current, rules = find_for_write(tx, order.bucket, order.key)
     offset = 0
     listed: list[list[int | str | None]] = []
     for part, answer in zip(order.parts, asked, strict=True):
@@ -99,6 +100,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
         sse_kind="AES256" if upload.is_sealed else None,
         if_none_match=order.if_none_match,
         if_match_etag=order.if_match_etag,
+        made_by=MadeBy.COMPLETE,
     )
     check_conditions(new, current)
     changes = quota.Changes()
@@ -112,6 +114,7 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     tx.ask("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
     segments = tx.rows("list_version_segments", {"version_seq": published.version_seq})
     append_image(tx, bucket, new, published, cast("list[ToldSegment]", segments))
+    tell_made(tx, rules, bucket, new, published)
     changes.apply(tx)
     changed = tx.run(
         "finish_upload",

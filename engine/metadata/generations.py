@@ -11,7 +11,10 @@ from engine.records import Origin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One state of the configuration. `document` is canonical JSON, secrets as references or sealed."""
+    """One state of the configuration. `document` is canonical JSON, secrets as references or sealed.
+
+    `comment` is what its author said of it, null for nothing.
+    """
 
     generation: int
     document: str
@@ -19,11 +22,23 @@ class Generation:
     origin: Origin
     author: str
     created_at_us: int
+    comment: str | None = None
 
 
 def current(tx: Tx) -> Generation | None:
     """The newest generation; null before the first start."""
     return _read(tx.row_or_none("find_newest_generation", {}))
+
+
+def find(tx: Tx, generation: int) -> Generation | None:
+    """One generation by its number."""
+    return _read(tx.row_or_none("find_generation", {"generation": generation}))
+
+
+def list_generations(tx: Tx, *, before: int, count_max: int) -> list[Generation]:
+    """Generations with a smaller number, the newest first."""
+    rows = tx.rows("list_generations", {"before": before, "count_max": count_max})
+    return [found for found in map(_read, rows) if found is not None]
 
 
 def newest_number(tx: Tx) -> int:
@@ -38,7 +53,13 @@ def newest_of_file(tx: Tx) -> Generation | None:
 
 
 def commit_generation(
-    tx: Tx, *, document: str, file_digest: bytes | None, origin: Origin, author: str
+    tx: Tx,
+    *,
+    document: str,
+    file_digest: bytes | None,
+    origin: Origin,
+    author: str,
+    comment: str | None = None,
 ) -> int:
     """Number and keep a new state; its number."""
     newest = current(tx)
@@ -52,6 +73,7 @@ def commit_generation(
             "origin": origin.value,
             "author": author,
             "now_us": tx.now_us(),
+            "comment": comment,
         },
     )
     journal.append_row(tx, GENERATION, {"generation": generation})
@@ -62,7 +84,7 @@ def commit_generation(
 def _read(row: Row | None) -> Generation | None:
     if row is None:
         return None
-    generation, document, file_digest, origin, author, created_at_us = row
+    generation, document, file_digest, origin, author, created_at_us, comment = row
     return Generation(
         generation=cast(int, generation),
         document=cast(str, document),
@@ -70,4 +92,5 @@ def _read(row: Row | None) -> Generation | None:
         origin=Origin(origin),
         author=cast(str, author),
         created_at_us=cast(int, created_at_us),
+        comment=cast("str | None", comment),
     )

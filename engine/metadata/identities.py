@@ -37,6 +37,8 @@ class AdminTokenRow:
 
     name: str
     role: str
+    scopes: tuple[str, ...] | None = None
+    """Globs of methods it is held to; null: all of its role."""
 
 
 def apply_identity(
@@ -50,8 +52,9 @@ def apply_identity(
     sealed_secret: bytes,
     key_id: bytes,
 ) -> None:
-    """An identity as a generation names it; raises InvalidConfig when the API made one of that name."""
+    """An identity as a generation names it; raises InvalidConfig when the API made one of that name or key."""
     limited = None if buckets is None else json.dumps(list(buckets))
+    _refuse_key_of_a_call(tx, access_key_id)
     row = tx.row_or_none("find_identity", {"name": name})
     if row is None:
         (identity_id,) = tx.row(
@@ -123,8 +126,22 @@ def _read_access_key(row: Row) -> AccessKeyRow:
     )
 
 
-def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
-    """A token as a generation names it; its hash is free again wherever another name had it."""
+def apply_admin_token(
+    tx: Tx,
+    *,
+    name: str,
+    role: str,
+    sha256: bytes,
+    scopes: Sequence[str] | None = None,
+    expires_at_us: int | None = None,
+) -> None:
+    """A token as a generation names it; its hash is free again wherever another of its names had it.
+
+    Raises InvalidConfig when the API made one of that name or hash.
+    """
+    holder = tx.row_or_none("find_admin_token_of_hash", {"sha256": sha256})
+    if holder is not None and holder[1] != Origin.CONFIG.value:
+        raise _made_through_the_api("admin_tokens", cast(str, holder[0]))
     unusable = os.urandom(len(sha256))
     freed = tx.rows("free_admin_token_hash", {"name": name, "sha256": sha256, "unusable": unusable})
     for (other,) in freed:
@@ -133,6 +150,8 @@ def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
         "name": name,
         "role": role,
         "sha256": sha256,
+        "scopes": None if scopes is None else json.dumps(list(scopes)),
+        "expires_at_us": expires_at_us,
         "origin": Origin.CONFIG.value,
         "now_us": tx.now_us(),
     }
@@ -144,7 +163,27 @@ def apply_admin_token(tx: Tx, *, name: str, role: str, sha256: bytes) -> None:
 def find_admin_token(tx: Tx, sha256: bytes) -> AdminTokenRow | None:
     """By the token's hash; null when it is unknown, disabled or expired by the database's clock."""
     row = tx.row_or_none("find_admin_token", {"sha256": sha256, "now_us": tx.now_us()})
-    return None if row is None else AdminTokenRow(name=cast(str, row[0]), role=cast(str, row[1]))
+    if row is None:
+        return None
+    name, role, scopes = row
+    return AdminTokenRow(
+        name=cast(str, name),
+        role=cast(str, role),
+        scopes=None if scopes is None else tuple(json.loads(cast(str, scopes))),
+    )
+
+
+def has_admin_token(tx: Tx) -> bool:
+    """Whether any token may be used, now or earlier: an expired one still is a reason to listen for its successor."""
+    return tx.row_or_none("has_admin_token", {}) is not None
+
+
+def _refuse_key_of_a_call(tx: Tx, access_key_id: str) -> None:
+    """A key is told by its id alone, so the configuration may not take one of an identity that it does not know."""
+    row = tx.row_or_none("see_access_key", {"access_key_id": access_key_id})
+    if row is not None and row[2] != Origin.CONFIG.value:
+        problem = f"access key {access_key_id!r} is one of {row[1]!r}, which was made through the API"
+        raise InvalidConfig(problems=(ConfigProblem(path="identities", line=None, message=problem),))
 
 
 def _made_through_the_api(path: str, name: str) -> InvalidConfig:

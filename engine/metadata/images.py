@@ -114,6 +114,7 @@ GENERATION = RowKind(
         ("origin", "origin", Form.TEXT),
         ("author", "author", Form.TEXT),
         ("at_us", "created_at_us", Form.INTEGER),
+        ("comment", "comment", Form.TEXT),
     ),
 )
 
@@ -214,7 +215,7 @@ ACCESS_KEY = RowKind(
 
 ADMIN_TOKEN = RowKind(
     name="admin_token",
-    tells="An admin token was named by a generation, or switched off. The token itself is nowhere.",
+    tells="An admin token was made, or changed, or switched off. The token itself is nowhere.",
     reads="image_admin_token",
     restores="restore_admin_token",
     fields=_fields(
@@ -228,6 +229,24 @@ ADMIN_TOKEN = RowKind(
         ("origin", "origin", Form.TEXT),
         ("at_us", "created_at_us", Form.INTEGER),
     ),
+)
+
+IDENTITY_DELETED = Kind(
+    name="identity_deleted",
+    tells="An identity is gone; its access keys went before.",
+    fields=_fields("identities", ("id", "identity_id", Form.INTEGER)),
+)
+
+ACCESS_KEY_DELETED = Kind(
+    name="access_key_deleted",
+    tells="An access key is gone.",
+    fields=_fields("access_keys", ("id", "access_key_id", Form.TEXT)),
+)
+
+ADMIN_TOKEN_DELETED = Kind(
+    name="admin_token_deleted",
+    tells="An admin token is gone.",
+    fields=_fields("admin_tokens", ("name", "name", Form.TEXT)),
 )
 
 BUCKET = RowKind(
@@ -366,7 +385,17 @@ KINDS: Mapping[str, Kind] = {
     **ROW_KINDS,
     **{
         kind.name: kind
-        for kind in (BUCKET_DELETED, BUCKET_DOCUMENT_DELETED, VERSION, MARKER, REMOVED, TAGGED)
+        for kind in (
+            IDENTITY_DELETED,
+            ACCESS_KEY_DELETED,
+            ADMIN_TOKEN_DELETED,
+            BUCKET_DELETED,
+            BUCKET_DOCUMENT_DELETED,
+            VERSION,
+            MARKER,
+            REMOVED,
+            TAGGED,
+        )
     },
 }
 
@@ -382,9 +411,9 @@ TABLES: Mapping[str, tuple[Kind, ...]] = {
     "quota_limits": (BUCKET, BUCKET_DELETED, BACKEND),
     "object_versions": (VERSION, MARKER, REMOVED, TAGGED),
     "object_segments": (VERSION,),
-    "identities": (IDENTITY,),
-    "access_keys": (ACCESS_KEY,),
-    "admin_tokens": (ADMIN_TOKEN,),
+    "identities": (IDENTITY, IDENTITY_DELETED),
+    "access_keys": (ACCESS_KEY, ACCESS_KEY_DELETED),
+    "admin_tokens": (ADMIN_TOKEN, ADMIN_TOKEN_DELETED),
     "policies": (),
     "attachments": (),
     "config_generations": (GENERATION,),
@@ -395,6 +424,7 @@ OTHER_TABLES: Mapping[str, str] = {
     "blobs": "The card beside each piece describes its blob.",
     "object_locations": "A piece is found where it lies; its card says whose it is.",
     "volumes": "A volume is found where it lies.",
+    "backend_canaries": "Stores are tried again within minutes.",
     "backend_views": "Each process looks at its backends again within seconds.",
     "multipart_uploads": "An upload is not visible, and nothing of it stands: its client begins again.",
     "multipart_parts": "A part goes with its upload.",
@@ -402,7 +432,12 @@ OTHER_TABLES: Mapping[str, str] = {
     "pending_objects": "What an intent names and no version does is found as a piece without a version.",
     "backend_quotas": "Sums over rows, counted anew.",
     "quota_leases": "Room that a process held goes with the process.",
+    "backend_resets": "What a process holds against a backend goes with the process.",
+    "backend_terms": "The newest generation says them.",
+    "usage_limits": "The newest generation says them.",
+    "usage_leases": "What a process may use goes with the process.",
     "backend_usage": "A count of what happened, no state of any object.",
+    "usage_history": "A count of what happened, no state of any object.",
     "cleanup_queue": "What was to be deleted is found as a piece without a version.",
     "cleanup_dlq": "What was to be deleted is found as a piece without a version.",
     "retired": "Work that a replay makes itself, for what it displaces.",
@@ -417,5 +452,12 @@ OTHER_TABLES: Mapping[str, str] = {
     "worker_runs": "History.",
     "operations": "History; what was under way is asked for again.",
     "audit_events": "History, with an export of its own.",
+    "audit_anchors": "They stand for events that were dropped.",
+    "instance_stats": "Each instance counts anew.",
+    "switches": "Who restores a deployment decides anew.",
+    "scrub_passes": "The next pass begins at the beginning.",
+    "repair_jobs": "What it asks for is found again by a pass over all blobs.",
+    "redundancy_passes": "The next pass begins at the beginning.",
+    "discrepancies": "A comparison finds them again.",
 }
 """Tables that no image tells of, and why the loss of the database is no loss of them."""

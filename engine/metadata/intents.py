@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.metadata.store import Tx
+from engine.records import Lease
 from engine.units import HOUR_S
 
 INTENT_TTL_S = 600
@@ -55,14 +56,26 @@ def settle(tx: Tx, intent_id: bytes) -> bool:
 
 
 def claim_dead(
-    tx: Tx, *, process_id: bytes, dead_after_s: float, count_max: int, ttl_s: float = INTENT_TTL_S
+    tx: Tx,
+    *,
+    process_id: bytes,
+    dead_after_s: float,
+    count_max: int,
+    lease: Lease | None = None,
+    ttl_s: float = INTENT_TTL_S,
 ) -> list[Intent]:
-    """Take intents of dead instances, or not renewed for `ttl_s`, to delete what they name."""
+    """Take intents of dead instances, or not renewed for `ttl_s`, to delete what they name.
+
+    `lease` is what every write of the claimer is fenced by: when it has ended, others may claim what it claimed.
+    Without one they may after `ttl_s`.
+    """
     now_us = tx.now_us()
     rows = tx.rows(
         "claim_dead_intents",
         {
             "process_id": process_id,
+            "lease": None if lease is None else lease.worker,
+            "token": None if lease is None else lease.token,
             "now_us": now_us,
             "expired_us": now_us - int(ttl_s * 1_000_000),
             "dead_us": now_us - int(dead_after_s * 1_000_000),

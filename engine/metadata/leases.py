@@ -1,10 +1,21 @@
 """Leases: one leader per worker over all instances, with a fencing token that each of its writes checks."""
 
+from dataclasses import dataclass
 from typing import cast
 
 from engine.errors import LeaseLost
 from engine.metadata.store import SqlValue, Tx
 from engine.records import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseFence:
+    """Checks a lease in the transaction of every write made under it; raises LeaseLost, which rolls the write back."""
+
+    lease: Lease
+
+    def __call__(self, tx: Tx) -> None:
+        check(tx, self.lease)
 
 
 def acquire(tx: Tx, *, worker: str, holder: bytes, ttl_s: float) -> Lease | None:
@@ -50,6 +61,22 @@ def check(tx: Tx, lease: Lease) -> None:
     tx.lock("lock_lease_shared", {"worker": lease.worker})
     if tx.row_or_none("check_lease", params) is None:
         raise LeaseLost(f"the lease of {lease.worker} is somebody else's")
+
+
+def list_held(tx: Tx) -> list[tuple[str, bytes]]:
+    """What is led now, workers and operations alike, and by which process."""
+    rows = tx.rows("list_held_leases", {"now_us": tx.now_us()})
+    return [(cast(str, worker), cast(bytes, holder)) for worker, holder in rows]
+
+
+def forget(tx: Tx, worker: str) -> None:
+    """Nobody will ever lead this again: what it names has ended, and its name is never used anew."""
+    tx.run("delete_lease", {"worker": worker})
+
+
+def release_all(tx: Tx, holder: bytes) -> int:
+    """Let others lead whatever a process did that is known to be gone; how many leases that were."""
+    return tx.run("release_leases_of", {"holder": holder})
 
 
 def release(tx: Tx, lease: Lease) -> None:

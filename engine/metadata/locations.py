@@ -1,16 +1,25 @@
 """Moving and judging pieces: compare and set of a location, and marks that reads found it bad."""
 
 from engine.metadata import cleanup, quota
+from engine.metadata.repairs import RepairKind, ask_repair
 from engine.metadata.store import SqlValue, Tx
 from engine.records import Location, LocationState
 
 
 def switch_location(
-    tx: Tx, old: Location, new: Location, changes: quota.Changes, *, reason: str, not_before_us: int
+    tx: Tx,
+    old: Location,
+    new: Location,
+    changes: quota.Changes,
+    *,
+    reason: str,
+    not_before_us: int,
+    takes_room: bool = False,
 ) -> bool:
     """The piece lies elsewhere now; the old one goes to cleanup. False: it was moved or freed meanwhile.
 
-    Then the fresh copy is the caller's to clean up. Raises nothing for lack of room: the bytes are there.
+    Then the fresh copy is the caller's to clean up. `takes_room`: it needs room in its backend's account, as a write
+    does; otherwise it is counted past the limit, because the bytes are there.
     """
     changed = tx.run(
         "switch_location",
@@ -29,7 +38,11 @@ def switch_location(
     if not changed:
         return False
     changes.orphan(quota.backend_subject(old.backend_id), size_bytes=old.stored_bytes, objects=1)
-    changes.find(quota.backend_subject(new.backend_id), used_bytes=new.stored_bytes, objects=1)
+    subject = quota.backend_subject(new.backend_id)
+    if takes_room:
+        changes.use(subject, size_bytes=new.stored_bytes, objects=1)
+    else:
+        changes.find(subject, used_bytes=new.stored_bytes, objects=1)
     cleanup.enqueue(
         tx,
         backend_id=old.backend_id,
@@ -58,4 +71,6 @@ def mark_location(tx: Tx, location: Location, state: LocationState) -> bool:
             "state": state.value,
         },
     )
+    if changed and state is not LocationState.LIVE:
+        ask_repair(tx, RepairKind.HEAL, location.blob_id, reason=f"a copy was found {state.value}")
     return changed == 1

@@ -17,7 +17,10 @@ _FORGET_COUNT_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRow:
-    """A process as the database knows it."""
+    """A process as the database knows it. `refusal` is why it could not take `refused_generation`.
+
+    `in_flight_count` is null for one that serves no requests.
+    """
 
     process_id: bytes
     plane: str
@@ -27,6 +30,10 @@ class ProcessRow:
     started_at_us: int
     heartbeat_at_us: int
     is_alive: bool
+    refused_generation: int | None = None
+    refusal: str | None = None
+    in_flight_count: int | None = None
+    is_drained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,8 @@ class InstanceRow:
     heartbeat_at_us: int
     is_alive: bool
     processes: Sequence[ProcessRow]
+    is_draining: bool = False
+    is_stopping: bool = False
 
 
 def register(
@@ -91,13 +100,41 @@ def asked_connection_count(tx: Tx) -> int:
     return cast(int, asked)
 
 
-def beat(tx: Tx, process_id: bytes, *, generation: int | None, note: str | None = None) -> None:
-    """A sign of life, the generation the process runs, and what people should know of it."""
+def beat(
+    tx: Tx,
+    process_id: bytes,
+    *,
+    generation: int | None,
+    note: str | None = None,
+    refused_generation: int | None = None,
+    refusal: str | None = None,
+    in_flight_count: int | None = None,
+    is_drained: bool = False,
+) -> None:
+    """A sign of life, the generation the process runs, the one it could not take, and what people should know.
+
+    `is_drained`: it was asked to drain, and nothing is in flight.
+    """
     tx.run(
         "beat_process",
-        {"process_id": process_id, "generation": generation, "note": note, "now_us": tx.now_us()},
+        {
+            "process_id": process_id,
+            "generation": generation,
+            "note": note,
+            "refused_generation": refused_generation,
+            "refusal": refusal,
+            "in_flight_count": in_flight_count,
+            "is_drained": is_drained,
+            "now_us": tx.now_us(),
+        },
     )
     tx.run("beat_instance", {"process_id": process_id, "now_us": tx.now_us()})
+
+
+def oldest_generation(tx: Tx) -> int | None:
+    """The oldest generation that any live data-plane process runs; null without such a process."""
+    (oldest,) = tx.row("find_oldest_generation_run", {"alive_us": tx.now_us() - DEAD_AFTER_S * 1_000_000})
+    return cast("int | None", oldest)
 
 
 def stop(tx: Tx, process_id: bytes) -> None:
@@ -118,7 +155,7 @@ def find_instance(tx: Tx, instance_id: bytes) -> InstanceRow | None:
 
 
 def _read_instance(tx: Tx, row: Row) -> InstanceRow:
-    instance_id, node, version, started_at_us, heartbeat_at_us, stopped_at_us = row
+    instance_id, node, version, started_at_us, heartbeat_at_us, stopped_at_us, draining_us, stop_by_us = row
     processes = [
         ProcessRow(
             process_id=cast(bytes, process_id),
@@ -129,10 +166,25 @@ def _read_instance(tx: Tx, row: Row) -> InstanceRow:
             started_at_us=cast(int, started),
             heartbeat_at_us=cast(int, heartbeat),
             is_alive=stopped is None and _is_recent(tx, cast(int, heartbeat)),
+            refused_generation=cast("int | None", refused),
+            refusal=cast("str | None", refusal),
+            in_flight_count=cast("int | None", in_flight_count),
+            is_drained=drained_at_us is not None,
         )
-        for process_id, plane, pid, generation, last_error, started, heartbeat, stopped in tx.rows(
-            "list_processes", {"instance_id": instance_id}
-        )
+        for (
+            process_id,
+            plane,
+            pid,
+            generation,
+            last_error,
+            started,
+            heartbeat,
+            stopped,
+            refused,
+            refusal,
+            in_flight_count,
+            drained_at_us,
+        ) in tx.rows("list_processes", {"instance_id": instance_id})
     ]
     return InstanceRow(
         instance_id=cast(bytes, instance_id),
@@ -142,6 +194,8 @@ def _read_instance(tx: Tx, row: Row) -> InstanceRow:
         heartbeat_at_us=cast(int, heartbeat_at_us),
         is_alive=stopped_at_us is None and _is_recent(tx, cast(int, heartbeat_at_us)),
         processes=processes,
+        is_draining=draining_us is not None,
+        is_stopping=stop_by_us is not None,
     )
 
 

@@ -11,30 +11,30 @@ from engine.errors import (
     IntentLost,
     NoSuchBucket,
     NoSuchKey,
-    PlacementRefused,
     PreconditionFailed,
     VersionLocked,
 )
-from engine.metadata import journal, quota
+from engine.metadata import journal, outbox, quota
 from engine.metadata.buckets import BUCKET_COLUMN_COUNT, bucket_of
 from engine.metadata.columns import write_checksums, write_headers
 from engine.metadata.images import STANDARD, VERSION
+from engine.metadata.placements import Placements
+from engine.metadata.repairs import RepairKind, ask_repair
 from engine.metadata.store import Answer, Row, RunAgain, SqlValue, Tx
-from engine.metadata.volumes import volume_of
+from engine.notifications.messages import ObjectEvent
+from engine.notifications.rules import EventType, NotificationRule, parse_rules
 from engine.records import (
     ANY_ETAG,
     NULL_VERSION_ID,
-    BackendState,
     Bucket,
+    Location,
     NewBlob,
     NewVersion,
     Published,
     Versioning,
-    VolumeState,
 )
 
-_TAKES_PLACEMENTS = (VolumeState.OPEN.value, VolumeState.CLOSED.value)
-
+WRITTEN_BELOW = "written with fewer copies than its scheme asks for"
 
 ToldSegment = tuple[bytes, int, int, int | None, str | None]
 """A segment as images tell it: its blob, where it begins in that, its length, its part, and that one's digest."""
@@ -51,9 +51,9 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     Three round trips: locks and all that is read under them, the rows, the journal with the commit.
     """
     lock_key(tx, new.bucket, new.key)
-    placements = Placements(tx, new.blobs)
+    placements = Placements(tx, locations_of(new.blobs))
     joined = {each.blob_id: tx.ask("find_blob_size", {"blob_id": each.blob_id}) for each in new.joined}
-    bucket, current = find_for_write(tx, new.bucket, new.key)
+    bucket, current, rules = find_for_write(tx, new.bucket, new.key)
     if bucket.account_id != new.account_id:
         raise NoSuchBucket(bucket=new.bucket)
     check_conditions(new, current)
@@ -77,6 +77,7 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     gone.check()
     named = [(each.blob_id, each.blob_offset, each.length, each.part_number, None) for each in new.segments]
     append_image(tx, bucket, new, published, named, blob_id=single)
+    tell_made(tx, rules, bucket, new, published)
     if single is None:
         for segment in new.segments:
             tx.ask(
@@ -102,13 +103,37 @@ def lock_key(tx: Tx, bucket: str, key: bytes) -> None:
     tx.lock("lock_key", named)
 
 
-def find_for_write(tx: Tx, bucket: str, key: bytes) -> tuple[Bucket, Row | None]:
-    """The bucket, and of the key's current version what a write looks at; raises NoSuchBucket."""
+def find_for_write(
+    tx: Tx, bucket: str, key: bytes
+) -> tuple[Bucket, Row | None, tuple[NotificationRule, ...]]:
+    """The bucket, of the key's current version what a write looks at, and who is to be told; raises NoSuchBucket."""
     row = tx.row_or_none("find_for_write", {"bucket": bucket, "object_key": key})
     if row is None:
         raise NoSuchBucket(bucket=bucket)
-    current = row[BUCKET_COLUMN_COUNT:]
-    return bucket_of(row[:BUCKET_COLUMN_COUNT]), None if current[0] is None else current
+    *found, document = row[BUCKET_COLUMN_COUNT:]
+    current = None if found[0] is None else tuple(found)
+    rules = () if document is None else parse_rules(cast(str, document))
+    return bucket_of(row[:BUCKET_COLUMN_COUNT]), current, rules
+
+
+def tell_made(
+    tx: Tx, rules: Sequence[NotificationRule], bucket: Bucket, new: NewVersion, published: Published
+) -> None:
+    """Those who asked for it are told of the new version."""
+    if not rules:
+        return
+    event = ObjectEvent(
+        type=EventType(f"s3:ObjectCreated:{new.made_by.value}"),
+        bucket=bucket,
+        key=new.key,
+        version_seq=published.version_seq,
+        version_id=published.shown_version_id,
+        at_us=published.created_at_us,
+        account_id=new.account_id,
+        size_bytes=new.size_bytes,
+        etag=new.etag,
+    )
+    outbox.tell(tx, rules, event)
 
 
 def check_room(tx: Tx, changes: quota.Changes, bucket: Bucket) -> None:
@@ -127,7 +152,7 @@ def insert_version(
 ) -> Callable[[], Published]:
     """Insert the version row; the caller adds segments and the journal image. What it gives reads what came of it."""
     version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
-    now_us = tx.now_us()
+    created_at_us = tx.now_us() if new.created_at_us is None else new.created_at_us
     asked = tx.ask(
         "insert_version",
         {
@@ -142,7 +167,7 @@ def insert_version(
             "part_count": new.part_count,
             "sse_kind": new.sse_kind,
             "account_id": new.account_id,
-            "now_us": now_us,
+            "now_us": created_at_us,
             "blob_id": blob_id,
         },
     )
@@ -152,7 +177,7 @@ def insert_version(
             version_seq=cast(int, asked.row()[0]),
             version_id=version_id,
             versioning=bucket.versioning,
-            created_at_us=now_us,
+            created_at_us=created_at_us,
             replaced_version_seq=displaced.retired_seq,
         )
 
@@ -265,32 +290,9 @@ def check_conditions(new: NewVersion, current: Row | None) -> None:
             raise PreconditionFailed(condition="If-Match")
 
 
-class Placements:
-    """Places that blobs name, locked against those who would take them away, and asked whether they may be named."""
-
-    def __init__(self, tx: Tx, blobs: Sequence[NewBlob]) -> None:
-        locations = [each for new in blobs for each in new.locations]
-        for backend_id in sorted({each.backend_id for each in locations}):
-            tx.lock("lock_fence", {"backend_id": backend_id})
-        volume_ids = {volume_of(each.storage_key) for each in locations}
-        for volume_id in sorted(each for each in volume_ids if each is not None):
-            tx.lock("lock_volume", {"volume_id": volume_id})
-        self._asked = [
-            (
-                each.storage_key,
-                tx.ask(
-                    "find_placement",
-                    {"backend_id": each.backend_id, "volume_id": volume_of(each.storage_key)},
-                ),
-            )
-            for each in locations
-        ]
-
-    def check(self) -> None:
-        """Raises PlacementRefused, which names all that may not be named."""
-        refused = [key for key, asked in self._asked if not _takes_placement(asked.row_or_none())]
-        if refused:
-            raise PlacementRefused(storage_keys=tuple(refused))
+def locations_of(blobs: Sequence[NewBlob]) -> list[Location]:
+    """All pieces of new blobs."""
+    return [each for new in blobs for each in new.locations]
 
 
 class Intents:
@@ -341,16 +343,9 @@ def insert_blobs(tx: Tx, blobs: Sequence[NewBlob], changes: quota.Changes) -> In
             )
             subject = quota.backend_subject(location.backend_id)
             changes.use(subject, size_bytes=location.stored_bytes, objects=1)
+        if len(new.locations) < blob.scheme.count:
+            ask_repair(tx, RepairKind.HEAL, blob.blob_id, reason=WRITTEN_BELOW)
     return Intents(tx, [intent_id for new in blobs for intent_id in new.intent_ids])
-
-
-def _takes_placement(row: Row | None) -> bool:
-    if row is None:
-        return False
-    kind, backend_state, volume_state = row
-    if backend_state != BackendState.ACTIVE.value:
-        return False
-    return kind != "volume" or volume_state in _TAKES_PLACEMENTS
 
 
 def _is_whole(new: NewVersion, blob_sizes: Mapping[bytes, int]) -> bool:

@@ -34,6 +34,16 @@ def backend_of(subject: str) -> int:
     return int(subject.removeprefix("backend:"))
 
 
+def is_bucket(subject: str) -> bool:
+    """Whether the account is a bucket's."""
+    return subject.startswith("bucket:")
+
+
+def bucket_of(subject: str) -> int:
+    """Whose account `bucket_subject` named."""
+    return int(subject.removeprefix("bucket:"))
+
+
 def bucket_subject(bucket_id: int) -> str:
     return f"bucket:{bucket_id}"
 
@@ -199,8 +209,17 @@ def free_orphan(tx: Tx, subject: str, *, size_bytes: int) -> None:
 
 def read_quota(tx: Tx, subject: str) -> QuotaTotals | None:
     row = tx.row_or_none("read_quota_totals", {"subject": subject})
-    if row is None:
-        return None
+    return None if row is None else _read_totals(row)
+
+
+def read_quotas(tx: Tx, subjects: Sequence[str]) -> list[QuotaTotals | None]:
+    """As `read_quota`, of many at once."""
+    asked = [tx.ask("read_quota_totals", {"subject": subject}) for subject in subjects]
+    rows = [each.row_or_none() for each in asked]
+    return [None if row is None else _read_totals(row) for row in rows]
+
+
+def _read_totals(row: Row) -> QuotaTotals:
     limit, used, orphaned, reserved, objects = row
     return QuotaTotals(
         limit_bytes=cast("int | None", limit),
@@ -219,13 +238,15 @@ def _shares(limit_bytes: int | None, stripe_count: int) -> list[int | None]:
 
 
 def _find(tx: Tx, subject: str, used_bytes: int, orphan_bytes: int, objects: int) -> None:
+    found_bytes = used_bytes + orphan_bytes
     rows = _locked_stripes(tx, subject)
-    if len(rows) > 1 and rows[0][1] is not None:
-        _move_room(tx, subject, rows)
-    tx.ask("add_orphan_quota", {"subject": subject, "stripe": 0, "bytes": used_bytes + orphan_bytes})
+    stripe = _roomiest(rows, found_bytes)
+    if stripe is None:
+        stripe = _move_room(tx, subject, rows, found_bytes) if len(rows) > 1 else 0
+    tx.ask("add_orphan_quota", {"subject": subject, "stripe": stripe, "bytes": found_bytes})
     if used_bytes or objects:
         # What was just added as an orphan is used: together the two steps add used bytes past a limit.
-        tx.ask("orphan_quota", _named(subject, 0, -used_bytes, -objects))
+        tx.ask("orphan_quota", _named(subject, stripe, -used_bytes, -objects))
 
 
 def _any_stripe(tx: Tx) -> int:
@@ -292,17 +313,26 @@ def _take_gathered(tx: Tx, subject: str, size_bytes: int, objects: int) -> bool:
 
 
 def _gather_room(tx: Tx, subject: str, wanted_bytes: int) -> int | None:
-    """A stripe with that much room, under the locks of all: one that has it, or the first, to which all room is moved.
+    """A stripe with that much room, under the locks of all: the one with the most, or the first, to which it is moved.
 
     Null when there is not so much room in all, or no account.
     """
     rows = _locked_stripes(tx, subject)
-    for row in rows:
-        if row[1] is None or cast(int, row[1]) - _held(row) >= wanted_bytes:
-            return cast(int, row[0])
+    stripe = _roomiest(rows, wanted_bytes)
+    if stripe is not None:
+        return stripe
     if not rows or _free_bytes(tx, subject, rows) < wanted_bytes:
         return None
-    return _move_room(tx, subject, rows)
+    return _move_room(tx, subject, rows, wanted_bytes)
+
+
+def _roomiest(rows: Sequence[Row], wanted_bytes: int) -> int | None:
+    """The stripe with the most room when that is enough; any where there is no limit."""
+    if rows and rows[0][1] is None:
+        return cast(int, rows[0][0])
+    rooms = [(cast(int, row[1]) - _held(row), cast(int, row[0])) for row in rows]
+    room_bytes, stripe = max(rooms, default=(-1, 0))
+    return stripe if rows and room_bytes >= wanted_bytes else None
 
 
 def _free_bytes(tx: Tx, subject: str, rows: Sequence[Row]) -> int:
@@ -316,12 +346,22 @@ def _free_bytes(tx: Tx, subject: str, rows: Sequence[Row]) -> int:
     return max(cast(int, limit_bytes), shares) - held
 
 
-def _move_room(tx: Tx, subject: str, rows: Sequence[Row]) -> int:
-    """Move the free share of all stripes, which are locked, to the first of them."""
-    free = _free_bytes(tx, subject, rows)
-    for row in rows[1:]:
-        tx.ask("update_quota_share", {"subject": subject, "stripe": row[0], "share_bytes": _held(row)})
-    share = {"subject": subject, "stripe": rows[0][0], "share_bytes": _held(rows[0]) + free}
+def _move_room(tx: Tx, subject: str, rows: Sequence[Row], wanted_bytes: int) -> int:
+    """Move what is wanted to the first stripe, all of which are locked; what is free besides is shared out evenly.
+
+    Whoever finds no room in a stripe asks for the locks of all, so none is left without while there is any.
+    """
+    free_bytes = _free_bytes(tx, subject, rows)
+    first_bytes = min(free_bytes, max(0, wanted_bytes))
+    (first_share, *shares) = cast("list[int]", _shares(free_bytes - first_bytes, len(rows)))
+    for row, share_bytes in zip(rows[1:], shares, strict=True):
+        share = {"subject": subject, "stripe": row[0], "share_bytes": _held(row) + share_bytes}
+        tx.ask("update_quota_share", share)
+    share = {
+        "subject": subject,
+        "stripe": rows[0][0],
+        "share_bytes": _held(rows[0]) + first_bytes + first_share,
+    }
     tx.ask("update_quota_share", share)
     return cast(int, rows[0][0])
 

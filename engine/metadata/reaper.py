@@ -1,12 +1,13 @@
 """The reaper: walks what was retired and frees the blobs that nothing points at any more."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 from engine.metadata import quota
 from engine.metadata.publish import is_locked
 from engine.metadata.references import free_unreferenced
-from engine.metadata.store import Tx
+from engine.metadata.store import SqlValue, Tx
 
 SEGMENT_COUNT_MAX = 500
 """Segments walked in one transaction."""
@@ -24,90 +25,118 @@ class ReapStep:
 
 def reap_step(tx: Tx, *, grace_us: int) -> ReapStep:
     """One bounded step on the oldest retired row. Repeating it is harmless: what is gone is not found again."""
-    row = tx.row_or_none("next_retired", {})
-    if row is None:
-        return ReapStep()
-    retired_id, kind, target_seq, target_id, _ = row
-    not_before_us = tx.now_us() + grace_us
-    changes = quota.Changes()
-    if kind == "version":
-        step = _reap_version(tx, cast(int, retired_id), cast(int, target_seq), not_before_us, changes)
-    else:
-        if kind == "part":
-            freed, is_done = _reap_part(tx, cast(int, target_seq), not_before_us, changes)
-        else:
-            freed, is_done = _reap_upload(tx, cast(bytes, target_id), not_before_us, changes)
+    reaping = Reaping(tx, grace_us=grace_us)
+    step = reaping.step()
+    return replace(step, freed_count=reaping.finish())
+
+
+class Reaping:
+    """Several steps in one transaction, which `finish` ends; nothing else may follow it in the transaction.
+
+    What the steps let go of is freed in the end, all of it in the order of ids, and accounts come last: whoever moves
+    pieces locks in that order as well, and steps in the order of retirement would stand in its way.
+    """
+
+    def __init__(self, tx: Tx, *, grace_us: int) -> None:
+        self._tx = tx
+        self._grace_us = grace_us
+        self._blob_ids: set[bytes] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many blobs wait for `finish` as one transaction should free."""
+        return len(self._blob_ids) >= SEGMENT_COUNT_MAX
+
+    def step(self) -> ReapStep:
+        """Take the oldest retired row apart, or a bounded part of it. What it frees is known in the end."""
+        row = self._tx.row_or_none("next_retired", {})
+        if row is None:
+            return ReapStep()
+        retired_id, kind, target_seq, target_id, _ = row
+        if kind == "version":
+            return self._version(cast(int, retired_id), cast(int, target_seq))
+        is_part = kind == "part"
+        is_done = self._part(cast(int, target_seq)) if is_part else self._upload(cast(bytes, target_id))
         if is_done:
+            self._tx.ask("delete_retired", {"retired_id": retired_id})
+        return ReapStep(has_more=True)
+
+    def finish(self) -> int:
+        """Free what nothing points at any more; how many blobs that were."""
+        changes = quota.Changes()
+        not_before_us = self._tx.now_us() + self._grace_us
+        freed = free_unreferenced(
+            self._tx, self._blob_ids, changes, not_before_us=not_before_us, reason="reaped"
+        )
+        changes.apply(self._tx)
+        return freed
+
+    def _version(self, retired_id: int, version_seq: int) -> ReapStep:
+        tx, named = self._tx, {"version_seq": version_seq}
+        version = tx.row_or_none("find_retired_version", named)
+        if version is None:
             tx.ask("delete_retired", {"retired_id": retired_id})
-        step = ReapStep(freed_count=freed, has_more=True)
-    changes.apply(tx)
-    return step
-
-
-def _reap_version(
-    tx: Tx, retired_id: int, version_seq: int, not_before_us: int, changes: quota.Changes
-) -> ReapStep:
-    named = {"version_seq": version_seq}
-    version = tx.row_or_none("find_retired_version", named)
-    if version is None:
+            return ReapStep(has_more=True)
+        blob_id, retention_mode, retain_until_us, legal_hold, state = version
+        problem = None
+        if state != "retired":
+            problem = "the version is live"
+        elif is_locked(tx, retention_mode, retain_until_us, legal_hold):
+            problem = "a lock still holds"
+        if problem is not None:
+            tx.ask("set_retired_problem", {"retired_id": retired_id, "problem": problem})
+            return ReapStep(stopped_count=1, stopped_at=f"version {version_seq}: {problem}", has_more=True)
+        if blob_id is not None:
+            tx.ask("unset_version_blob", named)
+            self._blob_ids.add(cast(bytes, blob_id))
+        else:
+            segments = tx.rows("list_version_blobs", {**named, "count_max": SEGMENT_COUNT_MAX})
+            if segments:
+                tx.ask("delete_version_segments", {**named, "ordinal": segments[-1][0]})
+                self._blob_ids.update(cast(bytes, each) for _, each in segments)
+            if len(segments) == SEGMENT_COUNT_MAX:
+                return ReapStep(has_more=True)
+        tx.ask("delete_version", named)
         tx.ask("delete_retired", {"retired_id": retired_id})
         return ReapStep(has_more=True)
-    blob_id, retention_mode, retain_until_us, legal_hold, state = version
-    problem = None
-    if state != "retired":
-        problem = "the version is live"
-    elif is_locked(tx, retention_mode, retain_until_us, legal_hold):
-        problem = "a lock still holds"
-    if problem is not None:
-        tx.ask("set_retired_problem", {"retired_id": retired_id, "problem": problem})
-        return ReapStep(stopped_count=1, stopped_at=f"version {version_seq}: {problem}", has_more=True)
-    if blob_id is not None:
-        tx.ask("unset_version_blob", named)
-        freed = _free(tx, [cast(bytes, blob_id)], not_before_us, changes)
-    else:
-        segments = tx.rows("list_version_blobs", {**named, "count_max": SEGMENT_COUNT_MAX})
-        freed = 0
+
+    def _part(self, part_seq: int) -> bool:
+        """Whether the part is gone."""
+        segments = self._tx.rows("list_part_blobs", {"part_seq": part_seq, "count_max": SEGMENT_COUNT_MAX})
         if segments:
-            tx.ask("delete_version_segments", {**named, "ordinal": segments[-1][0]})
-            blob_ids = [cast(bytes, each) for _, each in segments]
-            freed = _free(tx, blob_ids, not_before_us, changes)
+            self._tx.ask("delete_part_segments", {"part_seq": part_seq, "ordinal": segments[-1][0]})
+            self._blob_ids.update(cast(bytes, each) for _, each in segments)
         if len(segments) == SEGMENT_COUNT_MAX:
-            return ReapStep(freed_count=freed, has_more=True)
-    tx.ask("delete_version", named)
-    tx.ask("delete_retired", {"retired_id": retired_id})
-    return ReapStep(freed_count=freed, has_more=True)
+            return False
+        self._tx.ask("delete_part", {"part_seq": part_seq})
+        return True
+
+    def _upload(self, upload_id: bytes) -> bool:
+        """Parts of a finished upload one by one; what a version shares with them stays. Whether all are gone."""
+        walked = 0
+        while walked < SEGMENT_COUNT_MAX:
+            row = self._tx.row_or_none("next_part_of_upload", {"upload_id": upload_id})
+            if row is None:
+                return True
+            is_done = self._part(cast(int, row[0]))
+            # A part of at most 5 GiB has some eighty segments; counting it as that keeps the step bounded.
+            walked += 80 if is_done else SEGMENT_COUNT_MAX
+        return False
 
 
-def _reap_part(tx: Tx, part_seq: int, not_before_us: int, changes: quota.Changes) -> tuple[int, bool]:
-    """How many blobs were freed, and whether the part is gone."""
-    segments = tx.rows("list_part_blobs", {"part_seq": part_seq, "count_max": SEGMENT_COUNT_MAX})
-    freed = 0
-    if segments:
-        tx.ask("delete_part_segments", {"part_seq": part_seq, "ordinal": segments[-1][0]})
-        blob_ids = [cast(bytes, each) for _, each in segments]
-        freed = _free(tx, blob_ids, not_before_us, changes)
-    if len(segments) == SEGMENT_COUNT_MAX:
-        return freed, False
-    tx.ask("delete_part", {"part_seq": part_seq})
-    return freed, True
+def list_released(tx: Tx, *, count_max: int) -> list[int]:
+    """Rows that the reaper stopped at, with nothing to stop it any more: a lock has ended, most likely.
+
+    For a transaction that only reads: it goes through all that is retired.
+    """
+    params: dict[str, SqlValue] = {"now_us": tx.now_us(), "count_max": count_max}
+    return [cast(int, row[0]) for row in tx.rows("list_released_retired", params)]
 
 
-def _reap_upload(tx: Tx, upload_id: bytes, not_before_us: int, changes: quota.Changes) -> tuple[int, bool]:
-    """Parts of a finished upload one by one; what a version shares with them stays."""
-    walked = freed = 0
-    while walked < SEGMENT_COUNT_MAX:
-        row = tx.row_or_none("next_part_of_upload", {"upload_id": upload_id})
-        if row is None:
-            return freed, True
-        count, is_done = _reap_part(tx, cast(int, row[0]), not_before_us, changes)
-        freed += count
-        # A part of at most 5 GiB has some eighty segments; counting it as that keeps the step bounded.
-        walked += 80 if is_done else SEGMENT_COUNT_MAX
-    return freed, False
-
-
-def _free(tx: Tx, blob_ids: list[bytes], not_before_us: int, changes: quota.Changes) -> int:
-    return free_unreferenced(tx, blob_ids, changes, not_before_us=not_before_us, reason="reaped")
+def take_up_again(tx: Tx, retired_ids: Sequence[int]) -> None:
+    """The reaper looks at these once more, and stops again at what it may not touch."""
+    for retired_id in retired_ids:
+        tx.ask("forget_retired_problem", {"retired_id": retired_id})
 
 
 def waiting(tx: Tx) -> tuple[int, int]:

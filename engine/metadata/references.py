@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from engine.metadata import cleanup, quota
+from engine.metadata import cleanup, quota, repairs
 from engine.metadata.store import Answer, Tx
 
 REFERRING_TABLES = ("object_versions", "object_segments", "multipart_part_segments")
@@ -42,5 +42,6 @@ def free_unreferenced(
                 reason=reason,
                 not_before_us=not_before_us,
             )
+    repairs.drop_all(tx, unreferenced)
     deleted = [tx.ask("delete_blob", {"blob_id": blob_id}) for blob_id in unreferenced]
     return sum(answer.count() for answer in deleted)

@@ -13,6 +13,8 @@ def check_remove_conditions(tx: Tx, conditions: RemoveConditions, row: Row | Non
     Where there is none (a delete marker is none) a condition on its ETag fails; those on time and size hold, as there
     is nothing they could protect (S3 API, DeleteObject).
     """
+    if conditions.version_seq is not None and (row is None or row[0] != conditions.version_seq):
+        raise PreconditionFailed(condition="version_seq")
     if row is None or row[4]:
         if conditions.etag is not None:
             raise PreconditionFailed(condition="If-Match")

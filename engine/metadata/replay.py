@@ -15,13 +15,17 @@ from engine.errors import SchemaTooNew
 from engine.metadata import quota
 from engine.metadata.buckets import OPEN_UPLOAD_COUNT_MAX
 from engine.metadata.images import (
+    ACCESS_KEY,
+    ACCESS_KEY_DELETED,
     ACCOUNT,
     ADMIN_TOKEN,
+    ADMIN_TOKEN_DELETED,
     BACKEND,
     BUCKET,
     BUCKET_DELETED,
     BUCKET_DOCUMENT_DELETED,
     IDENTITY,
+    IDENTITY_DELETED,
     KINDS,
     MARKER,
     REMOVED,
@@ -69,6 +73,14 @@ _NUMBERED: Mapping[Kind, tuple[str, str]] = {
     VERSION: ("object_versions", "version_seq"),
     MARKER: ("object_versions", "version_seq"),
 }
+
+_DELETIONS: Mapping[Kind, str] = {
+    BUCKET_DOCUMENT_DELETED: "delete_bucket_document",
+    IDENTITY_DELETED: "delete_identity",
+    ACCESS_KEY_DELETED: "delete_access_key",
+    ADMIN_TOKEN_DELETED: "delete_admin_token",
+}
+"""Images that one statement carries out."""
 
 
 def replay(tx: Tx, images: Iterable[Image], *, restore_blob: RestoreBlob, lost: Lost) -> Lost:
@@ -123,12 +135,16 @@ def _apply(
         _restore_bucket(tx, values)
     elif kind is BUCKET_DELETED:
         _delete_bucket(tx, cast(int, values["bucket_id"]))
-    elif kind is BUCKET_DOCUMENT_DELETED:
-        tx.run("delete_bucket_document", values)
     elif kind is BACKEND:
         _restore_backend(tx, values)
     elif kind is ADMIN_TOKEN:
         _restore_admin_token(tx, values)
+    elif kind is IDENTITY:
+        _restore_identity(tx, values)
+    elif kind is ACCESS_KEY:
+        _restore_access_key(tx, values)
+    elif kind in _DELETIONS:
+        tx.run(_DELETIONS[kind], values)
     else:
         assert isinstance(kind, RowKind)
         tx.run(kind.restores, values)
@@ -150,19 +166,37 @@ def _publish(
         "find_version_for_write",
         {"bucket_id": name.bucket_id, "object_key": name.key, "version_id": name.version_id},
     )
+    named = [each["blob_id"] for each in segments]
+    if kind is VERSION and values["blob_id"] is not None:
+        named.append(values["blob_id"])
     if standing is not None:
+        if cast(int, standing[0]) == version_seq and kind is VERSION:
+            _place_again(tx, values, segments, named, restore_blob)
         if cast(int, standing[0]) >= version_seq:
             return
         _retire(tx, cast(int, standing[0]))
     lost.pop(name, None)
-    named = [each["blob_id"] for each in segments]
-    if kind is VERSION and values["blob_id"] is not None:
-        named.append(values["blob_id"])
     if all(restore_blob(tx, cast(bytes, blob_id)) for blob_id in dict.fromkeys(named)):
         _insert(tx, kind, values, segments)
     else:
         lost[name] = version_seq
     _settle_current(tx, name)
+
+
+def _place_again(
+    tx: Tx,
+    values: dict[str, SqlValue],
+    segments: list[dict[str, SqlValue]],
+    named: list[SqlValue],
+    restore_blob: RestoreBlob,
+) -> None:
+    """The version was told before, and its bytes may have come to lie in other blobs since; the last image counts."""
+    if not all(restore_blob(tx, cast(bytes, blob_id)) for blob_id in dict.fromkeys(named)):
+        return
+    tx.run("restore_version_blob", values)
+    tx.run("delete_version_segments", {"version_seq": values["version_seq"], "ordinal": 2**31})
+    for segment in segments:
+        tx.run("insert_segment", {"version_seq": values["version_seq"], **segment})
 
 
 def _insert(tx: Tx, kind: Kind, values: dict[str, SqlValue], segments: list[dict[str, SqlValue]]) -> None:
@@ -233,6 +267,19 @@ def _restore_admin_token(tx: Tx, values: dict[str, SqlValue]) -> None:
     unusable = hashlib.sha256(b"replayed" + sha256).digest()
     tx.run("free_admin_token_hash", {"name": values["name"], "sha256": sha256, "unusable": unusable})
     tx.run(ADMIN_TOKEN.restores, values)
+
+
+def _restore_identity(tx: Tx, values: dict[str, SqlValue]) -> None:
+    holder = tx.row_or_none("find_identity", {"name": values["name"]})
+    if holder is not None and cast(int, holder[0]) > cast(int, values["identity_id"]):
+        # Replayed before: this one was deleted, and the name is a later identity's.
+        return
+    tx.run(IDENTITY.restores, values)
+
+
+def _restore_access_key(tx: Tx, values: dict[str, SqlValue]) -> None:
+    if tx.row_or_none("has_identity", {"identity_id": values["identity_id"]}) is not None:
+        tx.run(ACCESS_KEY.restores, values)
 
 
 def _limit(tx: Tx, subject: str, limit_bytes: SqlValue) -> None:

@@ -1,15 +1,18 @@
 """Tags of versions that are there already."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from engine.errors import IsDeleteMarker, NoSuchBucket, NoSuchKey, NoSuchVersion
-from engine.metadata import journal
+from engine.metadata import journal, outbox
 from engine.metadata.columns import write_tags
 from engine.metadata.images import TAGGED
 from engine.metadata.publish import find_for_write, lock_key
 from engine.metadata.store import RunAgain, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
-from engine.records import Bucket, Tagged
+from engine.notifications.messages import ObjectEvent
+from engine.notifications.rules import EventType
+from engine.records import Bucket, Tagged, Versioning
 
 
 def set_tags(
@@ -19,13 +22,17 @@ def set_tags(
     version_id: str | None,
     tags: Mapping[str, str],
     account_id: int,
+    *,
+    is_removal: bool = False,
 ) -> Tagged:
     """Give the key's current version, or the one of an id, these tags instead of those it had.
+
+    `is_removal`: what was asked for was to take all tags away, and that is what those who listen are told.
 
     Raises NoSuchBucket, also for a bucket of another account; NoSuchKey, NoSuchVersion, IsDeleteMarker.
     """
     lock_key(tx, bucket_name, key)
-    bucket, row = find_for_write(tx, bucket_name, key)
+    bucket, row, rules = find_for_write(tx, bucket_name, key)
     if bucket.account_id != account_id:
         raise NoSuchBucket(bucket=bucket_name)
     if version_id is not None:
@@ -44,6 +51,18 @@ def set_tags(
     if changed is None:
         raise RunAgain
     journal.append(tx, TAGGED.name, {"seq": version_seq, "tags": written, "revision": changed[0]})
+    if rules:
+        event = ObjectEvent(
+            type=EventType.TAGS_DELETED if is_removal else EventType.TAGS_PUT,
+            bucket=bucket,
+            key=key,
+            version_seq=cast(int, version_seq),
+            version_id=None if bucket.versioning is Versioning.OFF else cast(str, row[1]),
+            at_us=tx.now_us(),
+            account_id=account_id,
+            etag=cast(str, row[2]),
+        )
+        outbox.tell(tx, rules, event)
     return Tagged(version_id=str(row[1]), versioning=bucket.versioning)
 
 

@@ -7,7 +7,8 @@ from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
 from engine.metadata.columns import read_checksums, read_headers, write_checksums, write_headers
 from engine.metadata.listing import BATCH_COUNT_FIRST, successor
-from engine.metadata.publish import Placements, check_room, insert_blobs
+from engine.metadata.placements import Placements
+from engine.metadata.publish import check_room, insert_blobs, locations_of
 from engine.metadata.store import Row, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
 from engine.records import NewPart, NewUpload, Part, Upload, UploadsPage, read_scheme
@@ -56,7 +57,7 @@ def put_part(tx: Tx, new: NewPart) -> Part:
     """Store a part; one of the same number gives way to it. Raises NoSuchUpload and what placing blobs may raise."""
     tx.lock("lock_bucket", {"bucket": new.bucket})
     tx.lock("lock_upload_for_part", {"upload_id": new.upload_id})
-    placements = Placements(tx, new.blobs)
+    placements = Placements(tx, locations_of(new.blobs))
     asked = tx.ask("find_live_part", {"upload_id": new.upload_id, "part_number": new.part_number})
     bucket = find_bucket(tx, new.bucket)
     _find_upload(tx, upload_id=new.upload_id, bucket_id=bucket.bucket_id, key=new.key)
@@ -221,6 +222,17 @@ def abort(tx: Tx, *, upload_id: bytes, bucket: BucketName, key: ObjectKey) -> No
     changes = quota.Changes()
     abort_open_upload(tx, upload_id, upload.bucket_id, changes)
     changes.apply(tx)
+
+
+def abort_of_bucket(tx: Tx, bucket_id: int, *, count_max: int) -> int:
+    """Abort open uploads of a bucket; how many."""
+    rows = tx.rows("list_open_upload_ids", {"bucket_id": bucket_id, "count_max": count_max})
+    changes = quota.Changes()
+    aborted = sum(
+        abort_open_upload(tx, cast(bytes, upload_id), bucket_id, changes) for (upload_id,) in sorted(rows)
+    )
+    changes.apply(tx)
+    return aborted
 
 
 def expire_open(tx: Tx, *, before_us: int, count_max: int) -> int:

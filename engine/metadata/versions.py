@@ -115,7 +115,7 @@ def read_remembered(rows: RememberedRows, bucket: str, key: bytes, *, age_s: flo
     """The version that remembered rows describe, whole, and marked with their age."""
     stored = _read_current(tuple(rows.version), bucket, key)
     slices = tuple(
-        _read_slice(row, _read_locations(cast(bytes, row[_SLICE_BLOB_COLUMN]), pieces))
+        _read_slice(row, read_pieces(cast(bytes, row[_SLICE_BLOB_COLUMN]), pieces))
         for row, pieces in zip(rows.slices, rows.pieces, strict=True)
     )
     return replace(stored, slices=stored.slices or slices, degraded_age_s=age_s)
@@ -190,7 +190,7 @@ def _read_current(rows: tuple[Row, ...], bucket: str, key: bytes) -> StoredVersi
             content_hash,
             dedup_domain,
         )
-        locations = _read_locations(blob_id, [row[_LOCATION_COLUMN:] for row in rows])
+        locations = read_pieces(blob_id, [row[_LOCATION_COLUMN:] for row in rows])
         segment = Segment(ordinal=0, start_offset=0, blob_id=blob_id, blob_offset=0, length=size_bytes)
         slices = (StoredSlice(segment=segment, blob=blob, locations=locations),)
     return StoredVersion(bucket=found, version=version, slices=slices, has_more_slices=False)
@@ -208,7 +208,7 @@ def read_slices(
     rows = tx.rows("list_version_slices", params)
     asked = [tx.ask("list_blob_locations", {"blob_id": row[_SLICE_BLOB_COLUMN]}) for row in rows]
     return [
-        _read_slice(row, _read_locations(cast(bytes, row[_SLICE_BLOB_COLUMN]), each.rows()))
+        _read_slice(row, read_pieces(cast(bytes, row[_SLICE_BLOB_COLUMN]), each.rows()))
         for row, each in zip(rows, asked, strict=True)
     ]
 
@@ -235,11 +235,11 @@ def find_ordinal_at(tx: Tx, version_seq: int, offset: int) -> int:
 
 def read_locations(tx: Tx, blob_id: bytes) -> tuple[Location, ...]:
     """Pieces of a blob in order; none when the reaper took it."""
-    return _read_locations(blob_id, tx.rows("list_blob_locations", {"blob_id": blob_id}))
+    return read_pieces(blob_id, tx.rows("list_blob_locations", {"blob_id": blob_id}))
 
 
-def _read_locations(blob_id: bytes, rows: Sequence[Any]) -> tuple[Location, ...]:
-    """A row without a piece is what an outer join gives for a blob without any."""
+def read_pieces(blob_id: bytes, rows: Sequence[Any]) -> tuple[Location, ...]:
+    """Rows of a blob's pieces; one without a piece is what an outer join gives for a blob without any."""
     return tuple(
         [
             Location(

@@ -116,6 +116,27 @@ def mark_gone_if_empty(
     )
 
 
+def add_dead_bytes(tx: Tx, volume_id: bytes, size_bytes: int) -> None:
+    """Bytes of a volume that no row names and that nobody had counted."""
+    tx.run("add_volume_dead_bytes", {"volume_id": volume_id, "bytes": size_bytes})
+
+
+def forget_if_empty(tx: Tx, *, backend_id: int, volume_id: bytes) -> bool:
+    """Forget a volume whose file is not there, unless a location names it; whether it is forgotten."""
+    for state in (VolumeState.OPEN, VolumeState.CLOSED, VolumeState.COMPACTING):
+        is_gone = mark_gone_if_empty(
+            tx,
+            backend_id=backend_id,
+            volume_id=volume_id,
+            from_state=state,
+            unlink_after_us=tx.now_us(),
+        )
+        if is_gone:
+            forget_volume(tx, volume_id)
+            return True
+    return False
+
+
 def forget_volume(tx: Tx, volume_id: bytes) -> None:
     """The file of a gone volume was unlinked."""
     tx.run("delete_volume", {"volume_id": volume_id})

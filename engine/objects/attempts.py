@@ -3,10 +3,18 @@
 from collections import Counter
 
 from engine.backends.base import Backend
-from engine.errors import BackendError, BackendFull, BackendsUnavailable, ForeignBackend, NoSpaceAnywhere
+from engine.errors import (
+    BackendError,
+    BackendFull,
+    BackendOverLimit,
+    BackendsUnavailable,
+    ForeignBackend,
+    NoSpaceAnywhere,
+)
 from engine.metadata.intents import Intent
+from engine.metadata.strays import Stray
 from engine.objects.degradations import Degradation, Degradations
-from engine.objects.intents import IntentHolder, Stray
+from engine.objects.intents import IntentHolder
 from engine.objects.placing import Place, Placer
 from engine.placement.health import HealthBoard
 
@@ -42,6 +50,7 @@ class Attempts:
         health: HealthBoard,
         degradations: Degradations,
         announcements: Announcements,
+        blob_id: bytes,
         payload_bytes: int,
         card_bytes: int,
     ) -> None:
@@ -50,6 +59,7 @@ class Attempts:
         self._health = health
         self._degradations = degradations
         self._announcements = announcements
+        self._blob_id = blob_id
         self._payload_bytes = payload_bytes
         self._card_bytes = card_bytes
         self._tried: Counter[int] = Counter()
@@ -69,7 +79,10 @@ class Attempts:
 
     def _choose(self, count: int) -> list[Place]:
         return self._placer.choose(
-            count=count, payload_bytes=self._payload_bytes, card_bytes=self._card_bytes
+            count=count,
+            payload_bytes=self._payload_bytes,
+            card_bytes=self._card_bytes,
+            blob_id=self._blob_id,
         )
 
     def another(self, taken_domains: set[str]) -> Place:
@@ -83,6 +96,7 @@ class Attempts:
                     count=1,
                     payload_bytes=self._payload_bytes,
                     card_bytes=self._card_bytes,
+                    blob_id=self._blob_id,
                     failed=failed,
                     full=self._full,
                     taken_domains=taken_domains,
@@ -104,8 +118,8 @@ class Attempts:
         return intent
 
     def refused(self, backend: Backend, error: BackendError) -> None:
-        """Learn from a failed call: who is full has room for none of this, who is foreign is touched no more."""
-        if isinstance(error, BackendFull):
+        """Learn from a failed call: who has no room or no allowance takes none of this, who is foreign nothing more."""
+        if isinstance(error, BackendFull | BackendOverLimit):
             self._full.add(backend.backend_id)
             return
         if isinstance(error, ForeignBackend):

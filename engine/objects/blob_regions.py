@@ -4,8 +4,8 @@ from typing import Protocol
 
 from engine.errors import BackendError, SealBroken
 from engine.integrity.blocks import block_crc_matches
+from engine.objects.blob_pieces import BlobPieces
 from engine.objects.buffers import BlockPool
-from engine.objects.piece_choice import BlobPieces
 from engine.records import Blob
 from engine.sealing.envelope import Envelope, open_blob
 from engine.sealing.frames import SEALED_FRAME_BYTES, FrameOpener, frames_touched, stored_span
@@ -28,8 +28,20 @@ class BlobRegions(Protocol):
     def close(self) -> None: ...
 
 
+def stored_part(blob: Blob, offset: int, length: int) -> tuple[int, int]:
+    """Where the stored bytes begin and end that are read for a part of a blob."""
+    if blob.is_sealed:
+        return stored_span(frames_touched(offset, offset + length), blob.size_bytes)
+    start = offset - offset % BLOCK_BYTES
+    stop = -(-(offset + length) // BLOCK_BYTES) * BLOCK_BYTES
+    return start, min(stop, blob.stored_bytes)
+
+
 class PlainBlob:
-    """A blob that is stored as it is: a whole block is read and verified, and the part asked for goes out."""
+    """A blob that is stored as it is: a whole block is read and verified, and the part asked for goes out.
+
+    One that was imported has nothing to verify against: its blocks go out as they come, and are counted.
+    """
 
     def __init__(
         self, blob: Blob, pieces: BlobPieces, pool: BlockPool, *, copied_bytes_max: int = COPIED_BYTES_MAX
@@ -47,7 +59,9 @@ class PlainBlob:
         start = index * BLOCK_BYTES
         size_bytes = min(BLOCK_BYTES, self._blob.stored_bytes - start)
         buffer = self._take(size_bytes)
-        block = memoryview(buffer)[:size_bytes]
+        block = memoryview(buffer)
+        if len(buffer) != size_bytes:
+            block = block[:size_bytes]
         first = offset - start
         length = min(size_bytes - first, limit)
         try:
@@ -62,7 +76,7 @@ class PlainBlob:
             self._give_back(buffer)
             return region
         self._lent = buffer
-        return block[first : first + length]
+        return block if length == size_bytes else block[first : first + length]
 
     def close(self) -> None:
         self._pieces.close()
@@ -72,7 +86,7 @@ class PlainBlob:
 
     def _read_verified(self, index: int, start: int, block: memoryview, *, nowait: bool) -> None:
         while True:
-            if nowait and self._pieces.has_failed:
+            if nowait and self._pieces.may_wait:
                 raise WouldBlock
             piece = self._pieces.current()
             try:
@@ -80,7 +94,12 @@ class PlainBlob:
             except BackendError as error:
                 self._pieces.failed(error)
                 continue
+            if not self._blob.has_checksums:
+                # Its bytes are those of the ETag that it was imported with, as far as its store says so.
+                self._pieces.unverified()
+                return
             if block_crc_matches(self._blob.block_crcs, index, block):
+                self._pieces.verified(start, block)
                 return
             self._pieces.found_corrupt(f"block {index} does not verify")
 
@@ -109,7 +128,7 @@ class SealedBlob:
     def region(self, offset: int, limit: int, /, *, nowait: bool) -> FileRegion | memoryview:
         touched = frames_touched(offset, offset + limit)[:_FRAMES_AT_ONCE]
         first = touched.start
-        if nowait and (len(touched) > 1 or self._pieces.has_failed):
+        if nowait and (len(touched) > 1 or self._pieces.may_wait):
             # One frame opens in the time of a system call or two; more would stall the loop that asks.
             raise WouldBlock
         start, stop = stored_span(touched, self._blob.size_bytes)
@@ -128,7 +147,7 @@ class SealedBlob:
         self, first: int, start: int, sealed: memoryview, plain: memoryview, *, nowait: bool
     ) -> None:
         while True:
-            if nowait and self._pieces.has_failed:
+            if nowait and self._pieces.may_wait:
                 raise WouldBlock
             piece = self._pieces.current()
             try:
@@ -139,6 +158,7 @@ class SealedBlob:
             except SealBroken as error:
                 self._pieces.found_corrupt(str(error))
             else:
+                self._pieces.verified(start, sealed)
                 return
 
     def _open_frames(self, first: int, sealed: memoryview, plain: memoryview) -> None:

@@ -1,11 +1,13 @@
 """Storing one blob: digests, sealing and pieces on as many backends as its scheme asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from blake3 import blake3
 
-from engine.backends.base import StoredPiece
+from engine.backends.base import PieceTail, StoredPiece
+from engine.backends.copying import SourceFailed, copy_piece
 from engine.clock import Ids
 from engine.errors import (
     BackendError,
@@ -17,6 +19,7 @@ from engine.errors import (
     PieceMissing,
 )
 from engine.integrity.blocks import BlockChecksums, block_crcs
+from engine.metadata.intents import Intent
 from engine.objects.attempts import Announcements, Attempts
 from engine.objects.blob_draft import BlobDraft, Standing
 from engine.objects.body import BodyPump
@@ -24,9 +27,9 @@ from engine.objects.buffers import BlockPool
 from engine.objects.cards import CardHint, Cards
 from engine.objects.degradations import Degradation, Degradations
 from engine.objects.intents import IntentHolder
-from engine.objects.piece_copying import SourceFailed, copy_piece
 from engine.objects.piece_streams import PieceStreams
 from engine.objects.placing import Place, Placer
+from engine.objects.side_by_side import SideBySide
 from engine.placement.health import HealthBoard
 from engine.placement.replication import piece_count, quorum_count
 from engine.records import Blob, Scheme
@@ -81,13 +84,12 @@ class BlobWriter:
         payload = plain
         if sealer is not None:
             payload = _seal_frames(sealer, plain, memoryview(bytearray(sealed_bytes(len(plain)))))
-        attempts = self._attempts(order, len(payload), announcements)
+        attempts = self._attempts(order, blob_id, len(payload), announcements)
         places = attempts.first(piece_count(order.scheme), self._quorum(order.scheme))
         content_hash = blake3(plain).digest()
         blob = _blob(order, blob_id, len(plain), envelope, content_hash, block_crcs(payload))
         draft = self._draft(order, blob, attempts, payload)
-        for index, place in enumerate(places):
-            self._try_store(draft, index, place, payload)
+        self._try_store(draft, dict(enumerate(places)), payload)
         self.restore(draft)
         return draft
 
@@ -102,7 +104,7 @@ class BlobWriter:
         blob_id = self._ids()
         envelope, sealer = self._seal(order, blob_id, size_bytes)
         stored_bytes = size_bytes if sealer is None else sealed_bytes(size_bytes)
-        attempts = self._attempts(order, stored_bytes, announcements)
+        attempts = self._attempts(order, blob_id, stored_bytes, announcements)
         streams = PieceStreams(
             attempts,
             payload_bytes=stored_bytes,
@@ -138,7 +140,7 @@ class BlobWriter:
         while True:
             place = draft.attempts.another(draft.taken_domains())
             if draft.payload is not None:
-                if self._try_store(draft, index, place, draft.payload):
+                if self._try_store(draft, {index: place}, draft.payload):
                     return
             elif self._try_copy(draft, index, place, readable):
                 return
@@ -154,22 +156,34 @@ class BlobWriter:
             raise error
         raise BelowWriteQuorum(standing_count=standing_count, quorum_count=wanted_count) from error
 
-    def _try_store(self, draft: BlobDraft, index: int, place: Place, payload: memoryview) -> bool:
-        intent = draft.attempts.announce(place.backend)
+    def _try_store(self, draft: BlobDraft, places: Mapping[int, Place], payload: memoryview) -> bool:
+        """Store the pieces of those indexes, on remote stores side by side; whether all stand."""
+        intents = {index: draft.attempts.announce(place.backend) for index, place in places.items()}
+        calls = [
+            (place.backend, partial(self._store, place, intents[index], payload, draft.tail(index)))
+            for index, place in places.items()
+        ]
+        with SideBySide() as side_by_side:
+            outcomes = side_by_side.run(calls)
+        for (index, place), outcome in zip(places.items(), outcomes, strict=True):
+            if isinstance(outcome, BackendError):
+                draft.attempts.refused(place.backend, outcome)
+                continue
+            draft.attempts.went_well(place.backend)
+            draft.put(index, Standing(place=place, piece=outcome, intent=intents[index]))
+        return all(not isinstance(outcome, BackendError) for outcome in outcomes)
+
+    def _store(
+        self, place: Place, intent: Intent | None, payload: memoryview, tail: PieceTail
+    ) -> StoredPiece:
         key = None if intent is None else intent.storage_key
-        try:
-            piece = place.backend.store(payload, draft.tail(index), storage_key=key)
-        except BackendError as error:
-            draft.attempts.refused(place.backend, error)
-            return False
-        draft.attempts.went_well(place.backend)
-        draft.put(index, Standing(place=place, piece=piece, intent=intent))
-        return True
+        return place.backend.store(payload, tail, storage_key=key)
 
     def _try_copy(self, draft: BlobDraft, index: int, place: Place, readable: Sequence[Standing]) -> bool:
         sources = [*draft.standing(), *((None, standing) for standing in readable)]
         for source_index, source in sources:
             intent = draft.attempts.announce(place.backend)
+            buffer = self._pool.take()
             try:
                 piece: StoredPiece = copy_piece(
                     source.place.backend,
@@ -178,7 +192,7 @@ class BlobWriter:
                     target_key=None if intent is None else intent.storage_key,
                     payload_bytes=draft.blob.stored_bytes,
                     tail=draft.tail(index),
-                    pool=self._pool,
+                    buffer=buffer,
                 )
             except SourceFailed as failure:
                 if source_index is not None and isinstance(failure.error, PieceCorrupt | PieceMissing):
@@ -189,6 +203,8 @@ class BlobWriter:
             except BackendError as error:
                 draft.attempts.refused(place.backend, error)
                 return False
+            finally:
+                self._pool.give_back(buffer)
             draft.put(index, Standing(place=place, piece=piece, intent=intent))
             self._degradations.note(
                 Degradation.PIECE_COPIED, blob_id=draft.blob.blob_id.hex(), backend=place.backend.name
@@ -231,13 +247,16 @@ class BlobWriter:
             payload=payload,
         )
 
-    def _attempts(self, order: BlobOrder, payload_bytes: int, announcements: Announcements) -> Attempts:
+    def _attempts(
+        self, order: BlobOrder, blob_id: bytes, payload_bytes: int, announcements: Announcements
+    ) -> Attempts:
         return Attempts(
             placer=self._placer,
             holder=self._holder,
             health=self._health,
             degradations=self._degradations,
             announcements=announcements,
+            blob_id=blob_id,
             payload_bytes=payload_bytes,
             card_bytes=self._cards.size_bytes(order.hint, is_sealed=order.is_sealed),
         )

@@ -2,9 +2,10 @@
 
 from functools import lru_cache
 
-from engine.metadata import bucket_documents, buckets
-from engine.metadata.store import Store
+from engine.metadata import bucket_documents, buckets, outbox
+from engine.metadata.store import Store, Tx
 from engine.names import BucketName
+from engine.notifications.rules import parse_rules
 from engine.records import DocumentKind
 
 REMEMBERED_COUNT = 1024
@@ -32,10 +33,14 @@ class BucketDocuments:
         return self._of_revision(bucket.bucket_id, bucket.revision, kind)
 
     def put(self, name: BucketName, kind: DocumentKind, document: str, account_id: int) -> None:
-        """Set or replace it. Raises NoSuchBucket."""
-        self._store.write(
-            lambda tx: bucket_documents.put_document(tx, name, kind, document, account_id=account_id)
-        )
+        """Set or replace it; targets of notifications get a test event each time. Raises NoSuchBucket."""
+
+        def unit(tx: Tx) -> None:
+            bucket_documents.put_document(tx, name, kind, document, account_id=account_id)
+            if kind is DocumentKind.NOTIFICATION:
+                outbox.tell_test(tx, parse_rules(document), name)
+
+        self._store.write(unit)
 
     def delete(self, name: BucketName, kind: DocumentKind, account_id: int) -> None:
         """Harmless when there is none. Raises NoSuchBucket."""

@@ -20,6 +20,7 @@ from engine.objects.write import find_bucket_with_room
 from engine.records import (
     Bucket,
     JoinedBlob,
+    MadeBy,
     NewBlob,
     NewVersion,
     ObjectHeaders,
@@ -159,6 +160,7 @@ class Copier:
             sse_kind=version.sse_kind,
             if_none_match=order.if_none_match,
             if_match_etag=order.if_match_etag,
+            made_by=MadeBy.COPY,
         )
         published = self._store.write(lambda tx: publish(tx, new))
         return Copied(
@@ -198,6 +200,7 @@ class Copier:
                 sse_kind="AES256" if any(each.blob.is_sealed for each in blobs) else None,
                 if_none_match=order.if_none_match,
                 if_match_etag=order.if_match_etag,
+                made_by=MadeBy.COPY,
             )
             return publish(tx, new)
 

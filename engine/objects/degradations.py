@@ -18,15 +18,20 @@ class Degradation(Enum):
     PLACEMENT_REPEATED = "write.placement_repeated"
     PIECE_SUSPECT = "read.piece_suspect"
     READ_FAILED_OVER = "read.failed_over"
+    BACKEND_LATE = "read.backend_late"
     LOCATIONS_READ_AGAIN = "read.locations_read_again"
     CORRUPT_EVERYWHERE = "read.corrupt_everywhere"
     SUSPICION_DROPPED = "read.suspicion_dropped"
     COPY_REPEATED = "copy.repeated"
     PIECES_ABANDONED = "write.pieces_abandoned"
     SERVED_WITHOUT_DATABASE = "read.served_without_database"
+    UNVERIFIED = "read.unverified"
 
 
 _ALARMS = frozenset({Degradation.CORRUPT_EVERYWHERE})
+
+_USUAL = frozenset({Degradation.UNVERIFIED})
+"""What an operator has chosen: counted, and no warning."""
 
 
 class Degradations:
@@ -40,7 +45,7 @@ class Degradations:
         """Count one and log it with its fields: ids and names, never keys of objects or bytes."""
         with self._lock:
             self._counts[kind] += 1
-        level = logging.ERROR if kind in _ALARMS else logging.WARNING
+        level = logging.ERROR if kind in _ALARMS else logging.DEBUG if kind in _USUAL else logging.WARNING
         _log.log(level, kind.value, extra=fields)
 
     def counts(self) -> Mapping[Degradation, int]:

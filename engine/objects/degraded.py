@@ -76,6 +76,10 @@ class DegradedReads:
         )
         self._reached_due_s = 0.0
 
+    def limit_age(self, age_max_s: float) -> None:
+        """From now on that is how long before an outage the database must have confirmed what is served."""
+        self._age_max_us = int(age_max_s * 1_000_000)
+
     def note(self, bucket: BucketName, key: ObjectKey, rows: tuple[Row, ...], /) -> None:
         named = (bucket, key)
         now_s = self._clock.monotonic_s()

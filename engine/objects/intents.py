@@ -3,15 +3,13 @@
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from engine.backends.base import Backend
 from engine.clock import Clock, Ids
-from engine.metadata import cleanup, quota
-from engine.metadata.intents import LATE_WRITE_S, Intent, announce, renew_each
+from engine.metadata.intents import Intent, announce, renew_each
 from engine.metadata.intents import settle as settle_intent
-from engine.metadata.locations import is_named
-from engine.metadata.store import Store, Tx
+from engine.metadata.store import Store
+from engine.metadata.strays import Stray, settle_strays
 
 BATCH_COUNT = 16
 """Intents of one backend written in one transaction."""
@@ -21,14 +19,6 @@ USABLE_AGE_MAX_S = 300.0
 """An intent renewed longer ago is not used: recovery may soon take it for a dead process's."""
 
 _PREFIX = "pieces"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stray:
-    """An announced piece that no blob names: `size_bytes` of it may stand, or land later."""
-
-    intent: Intent
-    size_bytes: int
 
 
 class IntentHolder:
@@ -91,6 +81,16 @@ class IntentHolder:
         with self._lock:
             self._held.clear()
 
+    def give_back(self, backend_id: int) -> None:
+        """Settle what is held ahead of a backend that takes no pieces any more; what is in use goes its way.
+
+        Raises what a write raises; recovery does it then.
+        """
+        with self._lock:
+            unused = [each.intent_id for each in self._held.pop(backend_id, ())]
+        if unused:
+            self._store.write(lambda tx: [settle_intent(tx, intent_id) for intent_id in unused])
+
     def close(self) -> None:
         """Give back what was never used, at a clean stop; what is in use is left to recovery."""
         with self._lock:
@@ -122,29 +122,3 @@ class IntentHolder:
             fresh.append(Intent(intent_id=attempt, backend_id=backend_id, storage_key=key))
         self._store.write(lambda tx: announce(tx, instance_id=self._instance_id, intents=fresh))
         return fresh
-
-
-def settle_strays(tx: Tx, strays: Sequence[Stray]) -> None:
-    """Strays become cleanup rows and their intents go, in the caller's transaction. Repeating it is harmless.
-
-    A write that was given up may land after its key was deleted, so the rows come due when none can arrive any more.
-    """
-    not_before_us = tx.now_us() + LATE_WRITE_S * 1_000_000
-    for stray in strays:
-        backend_id, storage_key = stray.intent.backend_id, stray.intent.storage_key
-        # Without its intent the piece was published by a commit whose caller never learned of it, or recovery has
-        # claimed it and may have deleted before the bytes stood. Only what no row names is handed over.
-        if not settle_intent(tx, stray.intent.intent_id) and is_named(
-            tx, backend_id=backend_id, storage_key=storage_key
-        ):
-            continue
-        is_new = cleanup.enqueue(
-            tx,
-            backend_id=backend_id,
-            storage_key=storage_key,
-            size_bytes=stray.size_bytes,
-            reason="intent",
-            not_before_us=not_before_us,
-        )
-        if is_new.count():
-            quota.add_orphan(tx, quota.backend_subject(backend_id), size_bytes=stray.size_bytes)

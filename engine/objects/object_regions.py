@@ -1,12 +1,18 @@
 """The bytes of a span of an object, region after verified region, from whatever blobs and pieces hold them."""
 
-from engine.objects.blob_regions import BlobRegions, PlainBlob, SealedBlob
+from engine.objects.blob_pieces import BlobPieces
+from engine.objects.blob_regions import BlobRegions, PlainBlob, SealedBlob, stored_part
 from engine.objects.buffers import BlockPool
-from engine.objects.piece_choice import BlobPieces, PieceChoice
+from engine.objects.piece_choice import PieceChoice
+from engine.objects.reserving import Part, Reservation, Reserver
 from engine.objects.slice_pages import SlicePages
 from engine.records import StoredSlice
 from engine.sealing.keyring import KeyRing
 from engine.streams import FileRegion, WouldBlock
+from engine.units import MIB
+
+AHEAD_BYTES = 4 * MIB
+"""When so little of a blob is left, the next one of the read is asked for, where that takes a network."""
 
 
 class ObjectRegions:
@@ -22,7 +28,9 @@ class ObjectRegions:
         start: int,
         stop: int,
         copied_bytes_max: int,
+        reserver: Reserver | None = None,
     ) -> None:
+        """With `reserver` what the body takes of limited backends is set aside before its first byte."""
         self.remaining_bytes = stop - start
         self._slices = slices
         self._choice = choice
@@ -30,23 +38,38 @@ class ObjectRegions:
         self._pool = pool
         self._copied_bytes_max = copied_bytes_max
         self._position = start
+        self._reserver = reserver
+        self._reservation: Reservation | None = None
         self._slice: StoredSlice | None = None
         self._blob: BlobRegions | None = None
+        self._ahead: tuple[StoredSlice, BlobPieces] | None = None
 
     def next_region(self, *, nowait: bool = False) -> FileRegion | memoryview | None:
         """The next verified bytes, at most a block of them; a failed piece is replaced at the very byte it failed."""
         if self.remaining_bytes == 0:
             self.close()
             return None
-        if nowait and not self._slices.holds(self._position):
-            raise WouldBlock
-        stored = self._slices.at(self._position)
+        if self._reserver is not None:
+            if nowait:
+                raise WouldBlock
+            self._reserve(self._reserver)
+        stored = self._slices.find(self._position)
+        if stored is None:
+            if nowait:
+                raise WouldBlock
+            stored = self._slices.at(self._position)
         blob = self._blob
         # The piece before stayed open until now: its region may still have been on its way out.
         if blob is None or stored is not self._slice:
             blob = self._enter(stored)
         within = self._position - stored.segment.start_offset
-        limit = min(self.remaining_bytes, stored.segment.length - within)
+        left_bytes = stored.segment.length - within
+        limit = min(self.remaining_bytes, left_bytes)
+        is_near_its_end = left_bytes <= AHEAD_BYTES and self.remaining_bytes > left_bytes
+        if is_near_its_end and not nowait and self._reserver is None:
+            self._ask_ahead(
+                stored.segment.start_offset + stored.segment.length, self.remaining_bytes - left_bytes
+            )
         region = blob.region(stored.segment.blob_offset + within, limit, nowait=nowait)
         size_bytes = region.length if isinstance(region, FileRegion) else len(region)
         self._position += size_bytes
@@ -54,15 +77,60 @@ class ObjectRegions:
         return region
 
     def close(self) -> None:
-        """Give back descriptors and buffers; a second call does nothing."""
+        """Give back descriptors, buffers and what was set aside; a second call does nothing."""
+        self._leave()
+        if self._reservation is not None:
+            self._reservation.close()
+        if self._ahead is not None:
+            self._ahead[1].close()
+            self._ahead = None
+
+    def _leave(self) -> None:
         if self._blob is not None:
             self._blob.close()
             self._blob = None
 
-    def _enter(self, stored: StoredSlice) -> BlobRegions:
-        self.close()
+    def _reserve(self, reserver: Reserver) -> None:
+        """Of the slices that are known: those of the first page, 4 GiB of an ordinary object."""
+        if self._reservation is None:
+            self._reservation = Reservation(reserver, self._choice)
+            wanted = self._slices.known_from(self._position, self._position + self.remaining_bytes)
+            parts: list[Part] = [(each, self._wanted_of(each)[1]) for each in wanted]
+            self._reservation.take(parts)
+
+    def _wanted_of(self, stored: StoredSlice) -> tuple[int, int]:
+        """Where what is wanted of a slice begins among the blob's stored bytes, and how long it is."""
+        segment = stored.segment
+        first = max(0, self._position - segment.start_offset)
+        last = min(segment.length, self._position + self.remaining_bytes - segment.start_offset)
+        start, stop = stored_part(stored.blob, segment.blob_offset + first, last - first)
+        return start, stop - start
+
+    def _ask_ahead(self, position: int, wanted_bytes: int) -> None:
+        if self._ahead is not None:
+            return
+        stored = self._slices.find(position)
+        if stored is None:
+            return
         pieces = BlobPieces(self._choice, stored)
+        self._ahead = (stored, pieces)
+        length = min(wanted_bytes, stored.segment.length)
+        start, stop = stored_part(stored.blob, stored.segment.blob_offset, length)
+        pieces.ask_ahead(start, stop - start)
+
+    def _enter(self, stored: StoredSlice) -> BlobRegions:
+        self._leave()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is stored:
+            pieces = ahead[1]
+        else:
+            if ahead is not None:
+                ahead[1].close()
+            pieces = BlobPieces(self._choice, stored)
         self._slice = stored
+        if self._reservation is not None and self._reservation.release(stored):
+            start, size_bytes = self._wanted_of(stored)
+            pieces.ask(start, size_bytes)
         if stored.blob.is_sealed:
             self._blob = SealedBlob(stored.blob, pieces, self._ring)
         else:

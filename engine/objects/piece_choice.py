@@ -1,27 +1,31 @@
-"""Which piece of a blob serves next: the best one not found wanting, then the next, then a second look at the rows."""
+"""In which order the pieces of blobs are read, by what is known of their backends."""
 
-from engine.backends.base import Backend, PieceReader
+from collections.abc import Callable, Collection
+
+from engine.backends.base import Backend
 from engine.backends.registry import Backends
+from engine.cache.blobs import BlobCache
 from engine.errors import (
     BackendError,
-    BackendsUnavailable,
+    BackendLate,
+    BackendOverLimit,
     BackendUnavailable,
-    CorruptEverywhere,
     PieceCorrupt,
     PieceMissing,
 )
 from engine.metadata.store import Store
 from engine.metadata.versions import read_locations
 from engine.objects.degradations import Degradation, Degradations
+from engine.objects.hedging import Hedges
 from engine.objects.suspicions import Suspicions
 from engine.placement.health import Health, HealthBoard
-from engine.records import Location, LocationState, StoredSlice
+from engine.records import Location, LocationState
 
 _STATE_RANKS = {LocationState.LIVE: 0, LocationState.SUSPECT: 1, LocationState.LOST: 2}
 
 
 class PieceChoice:
-    """What the pieces of an object's blobs are opened through. For one thread at a time."""
+    """What the pieces of blobs are opened through. Safe for many threads."""
 
     def __init__(
         self,
@@ -31,15 +35,33 @@ class PieceChoice:
         health: HealthBoard,
         suspicions: Suspicions,
         degradations: Degradations,
+        hedges: Hedges,
+        hedged: Collection[int] = (),
+        cache: BlobCache | None = None,
+        read_rank: Callable[[int], int] = lambda backend_id: 0,
     ) -> None:
+        """`cache` keeps blobs whose every piece lies behind a network.
+
+        `read_rank` says which backends may be read at no cost to a limit of theirs, less first; those in `hedged` may
+        be asked for bytes that another is late with.
+        """
         self.degradations = degradations
+        self.hedges = hedges
+        self._hedged = hedged
+        # Where all pieces lie on disks of this machine none is nearer than another.
+        self._has_far = any(backend.needs_intents for backend in backends)
+        self._cache = cache
         self._store = store
         self._backends = backends
         self._health = health
         self._suspicions = suspicions
+        self._read_rank = read_rank
 
     def in_order(self, blob_id: bytes, locations: tuple[Location, ...]) -> list[Location]:
-        """Good ones before suspects, healthy backends before others; among equals blobs take turns, to share load."""
+        """Good ones before suspects, healthy backends before others, those without limits before those with and over.
+
+        Disks of this machine come before stores across a network. Among equals blobs take turns, to share load.
+        """
         if len(locations) == 1:
             return list(locations)
         turn = blob_id[-1]
@@ -48,16 +70,45 @@ class PieceChoice:
             key=lambda each: (
                 _STATE_RANKS[each.state],
                 self._health.health_of(each.backend_id).rank,
+                self._read_rank(each.backend_id),
+                self._has_far and self.is_far(each.backend_id),
                 (each.piece_index + turn) % len(locations),
             ),
         )
 
     def backend_of(self, location: Location) -> Backend:
         """Raises BackendUnavailable for one that is not here, or has another's identity."""
-        if self._health.health_of(location.backend_id) is Health.FAILED:
-            problem = self._health.problem_of(location.backend_id)
+        problem = self._health.problem_of(location.backend_id)
+        if problem is not None:
             raise BackendUnavailable(f"failed: {problem}", backend=str(location.backend_id))
         return self._backends.get(location.backend_id)
+
+    def may_race(self, location: Location) -> bool:
+        """Whether that piece may be asked for bytes that another one is late with."""
+        return (
+            location.backend_id in self._hedged
+            and location.state is LocationState.LIVE
+            and self._health.health_of(location.backend_id) is Health.HEALTHY
+        )
+
+    def cache_for(self, locations: tuple[Location, ...]) -> BlobCache | None:
+        """Null where a piece lies on a disk of this machine, or nothing is kept."""
+        if self._cache is None or not locations:
+            return None
+        is_near = any(not self.is_far(each.backend_id) for each in locations)
+        return None if is_near else self._cache
+
+    def has_cached(self, blob_id: bytes, locations: tuple[Location, ...]) -> bool:
+        """Whether the blob is read from the cache."""
+        cache = self.cache_for(locations)
+        return cache is not None and cache.has(blob_id)
+
+    def is_far(self, backend_id: int) -> bool:
+        """Whether what lies there is asked for across a network."""
+        try:
+            return self._backends.get(backend_id).needs_intents
+        except BackendUnavailable:
+            return True
 
     def read_again(self, blob_id: bytes) -> tuple[Location, ...]:
         """Where the pieces lie now."""
@@ -72,79 +123,9 @@ class PieceChoice:
         self.degradations.note(
             Degradation.READ_FAILED_OVER, blob_id=location.blob_id.hex(), backend_id=location.backend_id
         )
-        if isinstance(error, PieceCorrupt | PieceMissing):
+        if isinstance(error, BackendLate):
+            self.hedges.late(location)
+        elif isinstance(error, PieceCorrupt | PieceMissing):
             self._suspicions.add(location, type(error).__name__)
-        else:
+        elif not isinstance(error, BackendOverLimit):
             self._health.failed(location.backend_id)
-
-
-class BlobPieces:
-    """The pieces of one blob: `current` serves until `failed` is told otherwise."""
-
-    def __init__(self, choice: PieceChoice, stored: StoredSlice) -> None:
-        self._choice = choice
-        self._blob = stored.blob
-        self._waiting = choice.in_order(stored.blob.blob_id, tuple(stored.locations))
-        self._tried: set[str] = set()
-        self._errors: list[BackendError] = []
-        self._has_read_again = False
-        self._open: tuple[Location, PieceReader] | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether going on may take a look at the rows: nothing for a thread that must not wait."""
-        return bool(self._errors)
-
-    def current(self) -> PieceReader:
-        """The open piece, opened if need be; raises BackendsUnavailable, CorruptEverywhere, Overloaded."""
-        while self._open is None:
-            location = self._next()
-            self._tried.add(location.storage_key)
-            try:
-                backend = self._choice.backend_of(location)
-                self._open = (location, backend.open_reader(location.storage_key, self._blob.stored_bytes))
-            except BackendError as error:
-                self._blame(location, error)
-        return self._open[1]
-
-    def failed(self, error: BackendError) -> None:
-        """The current piece did not serve; the next call of `current` gives another one."""
-        assert self._open is not None
-        location, reader = self._open
-        self._open = None
-        reader.close()
-        self._blame(location, error)
-
-    def found_corrupt(self, what: str) -> None:
-        """The current piece's bytes do not verify."""
-        assert self._open is not None
-        self.failed(PieceCorrupt(what, backend=str(self._open[0].backend_id)))
-
-    def close(self) -> None:
-        """Give the open piece back; a second call does nothing."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
-
-    def _blame(self, location: Location, error: BackendError) -> None:
-        self._errors.append(error)
-        self._choice.failed(location, error)
-
-    def _next(self) -> Location:
-        while True:
-            while self._waiting:
-                location = self._waiting.pop(0)
-                if location.storage_key not in self._tried:
-                    return location
-            if self._has_read_again:
-                raise self._verdict()
-            # Compaction or a heal may have moved what was not found; freed pieces read as zeros.
-            self._has_read_again = True
-            now = self._choice.read_again(self._blob.blob_id)
-            self._waiting = self._choice.in_order(self._blob.blob_id, now)
-
-    def _verdict(self) -> BackendsUnavailable | CorruptEverywhere:
-        if not all(isinstance(error, PieceCorrupt | PieceMissing) for error in self._errors):
-            return BackendsUnavailable(f"no backend serves blob {self._blob.blob_id.hex()} now")
-        self._choice.degradations.note(Degradation.CORRUPT_EVERYWHERE, blob_id=self._blob.blob_id.hex())
-        return CorruptEverywhere(f"no good piece of blob {self._blob.blob_id.hex()} is left")

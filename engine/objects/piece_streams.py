@@ -1,6 +1,9 @@
 """The pieces of one blob being written side by side: one that fails is left behind, the others go on."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from engine.backends.base import PieceWriter
 from engine.errors import BackendError, BackendsUnavailable, NoSpaceAnywhere
@@ -8,6 +11,9 @@ from engine.metadata.intents import Intent
 from engine.objects.attempts import Attempts
 from engine.objects.blob_draft import BlobDraft, Standing
 from engine.objects.placing import Place
+from engine.objects.side_by_side import SideBySide
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +26,9 @@ class _Stream:
 class PieceStreams:
     """Writers of one blob's pieces, by index. For one thread.
 
-    Pieces are written one after the other: to a local volume a write is a copy into the page cache (40 us for 256 KiB)
-    and its disk works in the background, so threads would cost more than they save.
+    Pieces on volumes are written one after the other: a write there is a copy into the page cache (40 us for 256 KiB)
+    and the disk works in the background, so threads would cost more than they save. Those on remote stores are written
+    side by side, and no block is handed out before all have the one before: memory stays what one block takes.
     """
 
     def __init__(
@@ -32,11 +39,11 @@ class PieceStreams:
         self._payload_bytes = payload_bytes
         self._card_bytes = card_bytes
         self._streams: dict[int, _Stream] = {}
+        self._side_by_side = SideBySide()
         try:
             places = attempts.first(count, quorum_count)
             # All chosen places first: a piece that gives way to another backend must not take one of theirs.
-            refused = [index for index, place in enumerate(places) if not self._try_open(index, place)]
-            for index in refused:
+            for index in self._open_all(dict(enumerate(places))):
                 self._open_elsewhere(index)
         except BaseException:
             self.abort()
@@ -44,25 +51,22 @@ class PieceStreams:
 
     def write(self, payload: memoryview) -> None:
         """Append to every piece that still goes well; raises BackendsUnavailable when none does."""
-        for index, stream in list(self._streams.items()):
-            try:
-                stream.writer.write(payload)
-            except BackendError as error:
-                self._leave_behind(index, error)
+        for index, outcome in self._each(lambda index, stream: stream.writer.write(payload)):
+            if isinstance(outcome, BackendError):
+                self._leave_behind(index, outcome)
         if not self._streams:
             raise BackendsUnavailable("every backend failed while the body was being written")
 
     def finish(self, draft: BlobDraft) -> None:
         """Make the pieces durable and put those that stand into `draft`; raises BackendsUnavailable when none does."""
-        for index, stream in list(self._streams.items()):
-            try:
-                piece = stream.writer.finish(draft.tail(index))
-            except BackendError as error:
-                self._leave_behind(index, error)
+        tails = {index: draft.tail(index) for index in self._streams}
+        for index, outcome in self._each(lambda index, stream: stream.writer.finish(tails[index])):
+            if isinstance(outcome, BackendError):
+                self._leave_behind(index, outcome)
                 continue
-            del self._streams[index]
+            stream = self._streams.pop(index)
             self._attempts.went_well(stream.place.backend)
-            draft.put(index, Standing(place=stream.place, piece=piece, intent=stream.intent))
+            draft.put(index, Standing(place=stream.place, piece=outcome, intent=stream.intent))
         if not draft.standing():
             raise BackendsUnavailable("every backend failed at the end of the body")
 
@@ -71,6 +75,13 @@ class PieceStreams:
         for stream in self._streams.values():
             stream.writer.abort()
         self._streams.clear()
+        self._side_by_side.close()
+
+    def _each(self, call: Callable[[int, _Stream], T]) -> list[tuple[int, T | BackendError]]:
+        """What the call gave for each piece, or the error it raised."""
+        streams = list(self._streams.items())
+        calls = [(stream.place.backend, partial(call, index, stream)) for index, stream in streams]
+        return list(zip(self._streams, self._side_by_side.run(calls), strict=True))
 
     def _open_elsewhere(self, index: int) -> None:
         while True:
@@ -82,23 +93,30 @@ class PieceStreams:
                 if not self._streams:
                     raise
                 return
-            if self._try_open(index, place):
+            if not self._open_all({index: place}):
                 return
 
-    def _try_open(self, index: int, place: Place) -> bool:
-        backend = place.backend
-        intent = self._attempts.announce(backend)
-        try:
-            writer = backend.open_writer(
-                self._payload_bytes,
-                self._card_bytes,
-                storage_key=None if intent is None else intent.storage_key,
-            )
-        except BackendError as error:
-            self._attempts.refused(backend, error)
-            return False
-        self._streams[index] = _Stream(place=place, intent=intent, writer=writer)
-        return True
+    def _open_all(self, places: Mapping[int, Place]) -> list[int]:
+        """Open a writer at each place; the indexes of those that refused."""
+        intents = {index: self._attempts.announce(place.backend) for index, place in places.items()}
+        calls = [
+            (place.backend, partial(self._open, place, intents[index])) for index, place in places.items()
+        ]
+        refused = []
+        for (index, place), outcome in zip(places.items(), self._side_by_side.run(calls), strict=True):
+            if isinstance(outcome, BackendError):
+                self._attempts.refused(place.backend, outcome)
+                refused.append(index)
+            else:
+                self._streams[index] = _Stream(place=place, intent=intents[index], writer=outcome)
+        return refused
+
+    def _open(self, place: Place, intent: Intent | None) -> PieceWriter:
+        return place.backend.open_writer(
+            self._payload_bytes,
+            self._card_bytes,
+            storage_key=None if intent is None else intent.storage_key,
+        )
 
     def _leave_behind(self, index: int, error: BackendError) -> None:
         stream = self._streams.pop(index)

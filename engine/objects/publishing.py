@@ -12,11 +12,12 @@ from engine.errors import (
     PlacementRefused,
 )
 from engine.metadata.store import Store, Tx
+from engine.metadata.strays import Stray
 from engine.objects.attempts import Announcements
 from engine.objects.blob_draft import BlobDraft, Standing
 from engine.objects.blob_writer import BlobWriter
 from engine.objects.degradations import Degradation, Degradations
-from engine.objects.intents import IntentHolder, settle_strays
+from engine.objects.intents import IntentHolder
 from engine.objects.placing import Placer
 from engine.records import NewBlob
 
@@ -47,7 +48,7 @@ class Publisher:
         self._degradations = degradations
 
     def commit(self, drafts: Sequence[BlobDraft], announcements: Announcements, unit: Unit[T]) -> T:
-        """Run `unit` with the drafts as new blobs, after their barriers; strays go to cleanup in the same transaction.
+        """Run `unit` with the drafts as new blobs, after their barriers; strays go to cleanup behind it.
 
         Raises what the unit raises, OutcomeUnknown, DatabaseUnavailable, and what placing again raises.
         """
@@ -73,27 +74,26 @@ class Publisher:
             return
         if isinstance(error, IntentLost):
             self._holder.distrust()
-        strays = announcements.strays(set())
-        if not strays:
-            return
-        try:
-            self._holder.settle(strays)
-        except EngineError:
-            # Their intents stand and are renewed by nobody once this process ends.
-            self._degradations.note(Degradation.PIECES_ABANDONED, count=len(strays))
+        self._settle(announcements.strays(set()))
 
     def _commit(self, drafts: Sequence[BlobDraft], announcements: Announcements, unit: Unit[T]) -> T:
         blobs = [draft.new_blob() for draft in drafts]
         strays = announcements.strays({each for blob in blobs for each in blob.intent_ids})
         barriers = [barrier for draft in drafts for barrier in draft.barriers()]
+        result = self._store.write(lambda tx: unit(tx, blobs), after=barriers)
+        # Not in the same transaction: its unit has locked accounts, and others may not be locked behind those.
+        self._settle(strays)
+        return result
 
-        def whole(tx: Tx) -> T:
-            result = unit(tx, blobs)
-            if strays:
-                settle_strays(tx, strays)
-            return result
-
-        return self._store.write(whole, after=barriers)
+    def _settle(self, strays: Sequence[Stray]) -> None:
+        """Hand them to cleanup; what fails of it is recovery's."""
+        if not strays:
+            return
+        try:
+            self._holder.settle(strays)
+        except EngineError:
+            # Their intents stand, and once the request is over nobody renews them.
+            self._degradations.note(Degradation.PIECES_ABANDONED, count=len(strays))
 
     def _place_again(
         self, drafts: Sequence[BlobDraft], error: PlacementRefused | BackendQuotaExceeded | BackendError

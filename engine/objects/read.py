@@ -1,9 +1,11 @@
 """GetObject and HeadObject: one metadata read finds the version, verified regions of its pieces go out."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from engine.backends.registry import Backends
-from engine.errors import DatabaseUnavailable
+from engine.cache.blobs import BlobCache
+from engine.errors import CorruptEverywhere, DatabaseUnavailable
 from engine.metadata.store import Store
 from engine.metadata.versions import find_version, look_up_rows, read_looked_up
 from engine.names import BucketName, ObjectKey
@@ -11,8 +13,10 @@ from engine.objects.blob_regions import COPIED_BYTES_MAX
 from engine.objects.buffers import BlockPool
 from engine.objects.degradations import Degradations
 from engine.objects.degraded import Memory
+from engine.objects.hedging import Hedges
 from engine.objects.object_regions import ObjectRegions
 from engine.objects.piece_choice import PieceChoice
+from engine.objects.reserving import Reserver
 from engine.objects.slice_pages import SlicePages
 from engine.objects.suspicions import Suspicions
 from engine.placement.health import HealthBoard
@@ -44,13 +48,26 @@ class Reader:
         degradations: Degradations,
         pool: BlockPool,
         memory: Memory,
+        hedges: Hedges,
+        hedged: Collection[int] = (),
+        cache: BlobCache | None = None,
+        read_rank: Callable[[int], int] = lambda backend_id: 0,
+        reserver: Reserver | None = None,
     ) -> None:
+        self._reserver = reserver
         self._store = store
-        self._backends = backends
+        self._choice = PieceChoice(
+            store=store,
+            backends=backends,
+            health=health,
+            suspicions=suspicions,
+            degradations=degradations,
+            hedges=hedges,
+            hedged=hedged,
+            cache=cache,
+            read_rank=read_rank,
+        )
         self._ring = ring
-        self._health = health
-        self._suspicions = suspicions
-        self._degradations = degradations
         self._pool = pool
         self._memory = memory
 
@@ -72,8 +89,8 @@ class Reader:
     def open(self, stored: StoredVersion, span: Span) -> RegionSource:
         """The bytes of a span, which lies within the version; nothing is read before the first region is asked for.
 
-        A region source raises BackendsUnavailable, CorruptEverywhere, KeyUnavailable or DatabaseUnavailable when the
-        body cannot go on.
+        A region source raises BackendsUnavailable, CorruptEverywhere, UsageLimitReached, KeyUnavailable or
+        DatabaseUnavailable when the body cannot go on.
         """
         return self._open(stored, span, COPIED_BYTES_MAX)
 
@@ -81,22 +98,33 @@ class Reader:
         """As `open`, for a caller that works on the bytes: every region is the very memory that was verified."""
         return self._open(stored, span, BLOCK_BYTES)
 
+    def verify(self, stored: StoredVersion) -> bool:
+        """Read all of a version, block by verified block, for nobody; false: no good copy of some part is left.
+
+        Raises BackendsUnavailable, UsageLimitReached, KeyUnavailable, DatabaseUnavailable when it cannot be read now.
+        """
+        source = self.open_in_memory(stored, Span(start=0, stop=stored.version.size_bytes))
+        try:
+            while source.next_region() is not None:
+                pass
+        except CorruptEverywhere:
+            return False
+        finally:
+            source.close()
+        return True
+
     def _open(self, stored: StoredVersion, span: Span, copied_bytes_max: int) -> RegionSource:
         if not 0 <= span.start <= span.stop <= stored.version.size_bytes:
             raise ValueError(f"{span} does not lie within {stored.version.size_bytes} bytes")
-        choice = PieceChoice(
-            store=self._store,
-            backends=self._backends,
-            health=self._health,
-            suspicions=self._suspicions,
-            degradations=self._degradations,
-        )
+        # A body of one block is spent whole before its first byte.
+        reserver = self._reserver if span.stop - span.start > BLOCK_BYTES else None
         return ObjectRegions(
             slices=SlicePages(self._store, stored),
-            choice=choice,
+            choice=self._choice,
             ring=self._ring,
             pool=self._pool,
             start=span.start,
             stop=span.stop,
             copied_bytes_max=copied_bytes_max,
+            reserver=reserver if reserver is not None and reserver.is_needed else None,
         )

@@ -18,25 +18,30 @@ class SlicePages:
         self._page: Sequence[StoredSlice] = stored.slices
         self._index = 0
 
-    def holds(self, offset: int) -> bool:
-        """Whether the slice with that byte is in memory."""
-        return self._find(offset) is not None
-
     def at(self, offset: int) -> StoredSlice:
         """The slice that holds a byte of the object; reads the page with it when need be.
 
         Raises CorruptEverywhere when the version has lost it: it was overwritten long ago and freed while it was read.
         """
-        found = self._find(offset)
+        found = self.find(offset)
         if found is None:
             self._page = self._store.read(lambda tx: self._read_page(tx, offset))
             self._index = 0
-            found = self._find(offset)
+            found = self.find(offset)
         if found is None:
             raise CorruptEverywhere(f"version {self._version_seq} has no slice at byte {offset} any more")
         return found
 
-    def _find(self, offset: int) -> StoredSlice | None:
+    def known_from(self, start: int, stop: int) -> list[StoredSlice]:
+        """The slices in memory that hold bytes from `start` on, before `stop`."""
+        return [
+            each
+            for each in self._page
+            if each.segment.start_offset < stop and start < each.segment.start_offset + each.segment.length
+        ]
+
+    def find(self, offset: int) -> StoredSlice | None:
+        """The slice that holds a byte, if it is in memory."""
         page = self._page
         if len(page) == 1:
             segment = page[0].segment

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 
+from engine.imported import loggable
 from engine.metadata.locations import mark_location
 from engine.metadata.store import Store, Tx
 from engine.objects.degradations import Degradation, Degradations
@@ -28,7 +29,7 @@ class Suspicions:
         self._degradations.note(
             Degradation.PIECE_SUSPECT,
             backend_id=location.backend_id,
-            storage_key=location.storage_key,
+            storage_key=loggable(location.storage_key),
             blob_id=location.blob_id.hex(),
             reason=reason,
         )

@@ -21,6 +21,10 @@ class Tagger:
         version_id: str | None,
         tags: Mapping[str, str],
         account_id: int,
+        *,
+        is_removal: bool = False,
     ) -> Tagged:
         """Replace a version's tags; see `engine.metadata.tagging.set_tags`."""
-        return self._store.write(lambda tx: tagging.set_tags(tx, bucket, key, version_id, tags, account_id))
+        return self._store.write(
+            lambda tx: tagging.set_tags(tx, bucket, key, version_id, tags, account_id, is_removal=is_removal)
+        )

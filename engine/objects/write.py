@@ -16,7 +16,7 @@ from engine.objects.cards import CARD_BYTES_MAX, CardHint
 from engine.objects.placing import Placer
 from engine.objects.storage_policy import StoragePolicy
 from engine.placement.replication import quorum_count
-from engine.records import ANY_ETAG, Bucket, NewBlob, NewVersion, ObjectHeaders, Published, Versioning
+from engine.records import ANY_ETAG, Bucket, MadeBy, NewBlob, NewVersion, ObjectHeaders, Published, Versioning
 from engine.streams import BodySource, Checksum, OpenEndedBody
 from engine.units import PUT_SIZE_MAX_BYTES
 
@@ -31,6 +31,7 @@ class PutOrder:
     headers: ObjectHeaders
     if_none_match: bool = False
     if_match_etag: str | None = None
+    made_by: MadeBy = MadeBy.PUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,4 +197,5 @@ def _new_version(order: PutOrder, stored: StoredBody, blobs: Sequence[NewBlob]) 
         sse_kind="AES256" if is_sealed else None,
         if_none_match=order.if_none_match,
         if_match_etag=order.if_match_etag,
+        made_by=order.made_by,
     )

@@ -20,6 +20,7 @@ HINT_BYTES_MAX = 1024
 """Bytes of a key that a card keeps; no key is longer today."""
 
 BUCKET_BYTES_MAX = 63
+PIECE_INDEX_MAX = 0xFFFF
 _COPIES = 0
 _SEALED = 1
 _HEAD = struct.Struct(">4sBB16sH")
@@ -74,6 +75,19 @@ def write_card(card: Card, key: RingKey, *, is_sealed: bool) -> bytes:
     return covered + key.card_mac(covered)
 
 
+def is_sealed_card(raw: bytes) -> bool:
+    """Whether the body of a card that was read is sealed."""
+    return bool(_HEAD.unpack_from(raw)[2] & _SEALED)
+
+
+def card_key_id(raw: bytes) -> bytes:
+    """The key that a card says it was written under, **not yet verified**; raises SealBroken for what is no card."""
+    if len(raw) < _HEAD.size + MAC_BYTES or not raw.startswith(MAGIC):
+        raise SealBroken("not a card")
+    key_id: bytes = _HEAD.unpack_from(raw)[3]
+    return key_id
+
+
 def read_card(raw: bytes, ring: KeyRing) -> Card:
     """Raises SealBroken for anything but a whole card of this deployment, KeyUnavailable when its key is gone."""
     if len(raw) < _HEAD.size + MAC_BYTES:
@@ -97,7 +111,8 @@ def read_card(raw: bytes, ring: KeyRing) -> Card:
 
 def _problem(card: Card) -> str | None:
     """What no card may say, whoever wrote it; null when all is well."""
-    if not 0 <= card.piece_index < card.copy_count:
+    # Copies made while others were away have numbers beyond those of the scheme.
+    if not 0 <= card.piece_index <= PIECE_INDEX_MAX or card.copy_count < 1:
         return f"piece {card.piece_index} of {card.copy_count}"
     sealing = (card.key_id is not None, card.wrapped_dek is not None, card.frame_bytes != 0)
     if any(sealing) != all(sealing):

@@ -29,6 +29,7 @@ class RingKey:
         self._secrets = Box(_derived(material, b"secrets", KEY_BYTES), random)
         self._cards = Box(_derived(material, b"card seal", KEY_BYTES), random)
         self._card_mac_key = _derived(material, b"card mac", KEY_BYTES)
+        self._audit_mac_key = _derived(material, b"audit mac", KEY_BYTES)
 
     def new_dek(self, blob_id: bytes) -> tuple[bytes, bytes]:
         """A fresh data key for one blob and one run of plaintext, and how it is stored."""
@@ -53,6 +54,9 @@ class RingKey:
 
     def card_mac(self, covered: bytes) -> bytes:
         return blake3(covered, key=self._card_mac_key).digest()
+
+    def audit_mac(self, covered: bytes) -> bytes:
+        return blake3(covered, key=self._audit_mac_key).digest()
 
     def seal_card(self, body: bytes, head: bytes) -> bytes:
         return self._cards.seal(body, head)

@@ -2,10 +2,19 @@
 
 from typing import Annotated, Literal
 
-from engine.settings.quantities import Absent, Bytes, SchemeText, SealingText, one_of
+from engine.settings.quantities import Absent, Bytes, Moment, SchemeText, SealingText, one_of
 from engine.settings.secret import Secret
 from engine.settings.section import Section
-from engine.settings.texts import AccessKeyId, AccountText, BucketText, ResourceName, Sha256Hex
+from engine.settings.texts import (
+    AccessKeyId,
+    AccountText,
+    BucketText,
+    CommonName,
+    ResourceName,
+    ScopeText,
+    Sha256Hex,
+    UriText,
+)
 
 
 class IdentitySettings(Section):
@@ -41,6 +50,31 @@ class AdminTokenSettings(Section):
 
     sha256: Sha256Hex
     """SHA-256 of the token in hex; the token itself is kept by its user."""
+
+    scopes: tuple[ScopeText, ...] | None = None
+    """Methods it is held to, as `Service/Method` where `*` stands for any letters. Default: all of its role."""
+
+    expires: Moment | None = None
+    """When it ends, such as `2027-01-31T00:00:00Z`. Default: never."""
+
+
+class AdminCertificateSettings(Section):
+    """A client certificate that stands for a token at the control API, if `listen.control_tls.client_ca` trusts it."""
+
+    name: ResourceName
+    """Name of its owner, used once."""
+
+    role: Annotated[Literal["viewer", "operator", "admin"], one_of("viewer", "operator", "admin")]
+    """As of a token."""
+
+    uri: UriText | None = None
+    """URI that the certificate names (subject alternative name), such as `spiffe://example.org/ops`."""
+
+    common_name: CommonName | None = None
+    """Or the common name of its subject. Exactly one of both."""
+
+    scopes: tuple[ScopeText, ...] | None = None
+    """As of a token."""
 
 
 class BucketSettings(Section):

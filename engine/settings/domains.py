@@ -1,4 +1,4 @@
-"""Failure domains of volumes that do not name one: those on one disk fail together."""
+"""Failure domains of backends that do not name one: volumes on one disk fail together, stores by themselves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +19,9 @@ def with_domains(backends: Sequence[BackendSettings], *, node: str) -> tuple[Bac
             device_domain = first_on_device.setdefault(_device(each.path), f"{node}/disk-of-{each.name}")
             domain = domain or device_domain
             update = {"failure_domain": domain, "node": each.node or node}
+        elif each.kind == "s3":
+            # The same on every node, since every node reaches it.
+            update = {"failure_domain": domain or each.name}
         else:
             update = {"failure_domain": domain or f"{node}/{each.name}"}
         placed.append(each.model_copy(update=update))

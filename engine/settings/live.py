@@ -5,8 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import PrivateAttr
 
-from engine.settings.access import AdminTokenSettings, BucketSettings, IdentitySettings
-from engine.settings.quantities import Absent, one_of
+from engine.settings.access import (
+    AdminCertificateSettings,
+    AdminTokenSettings,
+    BucketSettings,
+    IdentitySettings,
+)
+from engine.settings.notifying import TargetSettings
+from engine.settings.quantities import one_of
 from engine.settings.running import (
     AdmissionSettings,
     DebugSettings,
@@ -32,16 +38,23 @@ class LiveSettings(Section):
     backends: tuple[BackendSettings, ...]
     """Stores, in the order in which `routing: pack` fills them."""
 
-    routing: Annotated[Literal["pack", "spread"], one_of("pack", "spread", planned=("weighted", "cost"))] = (
-        "spread"
-    )
-    """`pack` fills one backend after the other, `spread` the emptiest first."""
+    routing: Annotated[
+        Literal["pack", "spread", "weighted", "cost"], one_of("pack", "spread", "weighted", "cost")
+    ] = "spread"
+    """Which backend new pieces go to, of those that may take them; what is stored stays where it is.
+
+    `pack` fills one backend after the other, `spread` the emptiest first. `weighted` draws lots by `backends[].weight`,
+    `cost` takes the one where the piece costs least by `backends[].cost`, among equals the emptiest.
+    """
 
     identities: tuple[IdentitySettings, ...] = ()
     """S3 clients."""
 
     admin_tokens: tuple[AdminTokenSettings, ...] = ()
     """Tokens for the control API; without one it listens on unix sockets only."""
+
+    admin_certificates: tuple[AdminCertificateSettings, ...] = ()
+    """Client certificates that stand for tokens at the control API."""
 
     buckets: tuple[BucketSettings, ...] = ()
     """Buckets that are there from the start; one that is taken out is kept."""
@@ -58,8 +71,8 @@ class LiveSettings(Section):
     workers: WorkersSettings = WorkersSettings()
     """Background jobs."""
 
-    notifications: Absent = None
-    """Where events go."""
+    notifications: tuple[TargetSettings, ...] = ()
+    """Where events of buckets may be sent."""
 
     telemetry: TelemetrySettings = TelemetrySettings()
     """Logs."""

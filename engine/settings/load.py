@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from engine.settings.node import NodeSettings
 from engine.settings.references import Resolution, Surroundings, resolve
 from engine.settings.refusals import refusals
 from engine.settings.section import Section
-from engine.settings.source import SOURCE_BYTES_MAX, Source, path_text, read_source
+from engine.settings.source import SOURCE_BYTES_MAX, Path, Source, path_text, read_source
 
 S = TypeVar("S", bound=Section)
 
@@ -32,6 +32,8 @@ class Settings:
     file_digest: bytes
     node: NodeSettings
     live: LiveSettings
+    node_references: Mapping[Path, str] = field(default_factory=dict)
+    """Where values of the node came out of references, and the text that referred to them."""
 
 
 def load_settings(path: FilePath, environ: Mapping[str, str]) -> Settings:
@@ -40,11 +42,16 @@ def load_settings(path: FilePath, environ: Mapping[str, str]) -> Settings:
     Reads what the file refers to, and the key file. Changes nothing.
     """
     path = path.absolute()
-    return settings_of(_read(path), path=path, environ=environ)
+    return settings_of(read_file(path), path=path, environ=environ)
 
 
-def settings_of(raw: bytes, *, path: FilePath, environ: Mapping[str, str]) -> Settings:
-    """The same for a text that would stand at the absolute `path`, whatever stands there now."""
+def settings_of(
+    raw: bytes, *, path: FilePath, environ: Mapping[str, str], standing: NodeSettings | None = None
+) -> Settings:
+    """The same for a text that would stand at the absolute `path`, whatever stands there now.
+
+    A text without any settings of a node has `standing` ones where these are given.
+    """
     source = read_source(raw)
     surroundings = Surroundings(environ=environ, folder=path.parent)
     resolution = resolve(source.value, surroundings)
@@ -52,9 +59,12 @@ def settings_of(raw: bytes, *, path: FilePath, environ: Mapping[str, str]) -> Se
     for place, why in resolution.unresolved.items():
         found.add(place, why)
     found.refuse_unknown_sections()
-    node = found.section(NodeSettings)
+    if standing is not None and not found.has_any(NodeSettings):
+        node: NodeSettings | None = standing
+    else:
+        node = found.section(NodeSettings)
     live = found.section(LiveSettings)
-    if node is not None:
+    if node is not None and node is not standing:
         for place, why in node_problems(node):
             found.add(place, why)
     if live is not None:
@@ -67,11 +77,12 @@ def settings_of(raw: bytes, *, path: FilePath, environ: Mapping[str, str]) -> Se
             found.add(place, why)
     if found.problems or node is None or live is None:
         raise InvalidConfig(problems=tuple(sorted(found.problems, key=_by_line)))
-    references = {
-        place: text for place, text in resolution.references.items() if place[0] in _keys(LiveSettings)
-    }
     return Settings(
-        path=path, file_digest=hashlib.sha256(raw).digest(), node=node, live=live.referring(references)
+        path=path,
+        file_digest=hashlib.sha256(raw).digest(),
+        node=node,
+        live=live.referring(found.references(LiveSettings)),
+        node_references=found.references(NodeSettings),
     )
 
 
@@ -83,6 +94,7 @@ class _Findings:
         # An empty section asks for nothing.
         self._value = {key: value for key, value in resolution.value.items() if value is not None}
         self._context = {"folder": folder}
+        self._references = resolution.references
         self._places: set[Any] = set()
         self.problems: list[ConfigProblem] = []
 
@@ -95,6 +107,12 @@ class _Findings:
         for key in self._value:
             if key not in _keys(NodeSettings) | _keys(LiveSettings):
                 self.add((key,), "unknown key")
+
+    def has_any(self, model: type[Section]) -> bool:
+        return any(key in self._value for key in _keys(model))
+
+    def references(self, model: type[Section]) -> dict[Path, str]:
+        return {place: text for place, text in self._references.items() if place[0] in _keys(model)}
 
     def section(self, model: type[S]) -> S | None:
         value = {key: each for key, each in self._value.items() if key in _keys(model)}
@@ -110,7 +128,8 @@ def _keys(model: type[Section]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-def _read(path: FilePath) -> bytes:
+def read_file(path: FilePath) -> bytes:
+    """The bytes of a configuration file. Raises InvalidConfig when it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(SOURCE_BYTES_MAX + 1)

@@ -37,7 +37,8 @@ class ListenSettings(Section):
     """The S3 endpoint. Plain HTTP unless `listen.tls` is given: for networks that nobody else listens in on."""
 
     control: AddressText = Address(host="127.0.0.1", port=9001)
-    """The control API (gRPC, admin tokens). Loopback only while TLS is not built; unix sockets stand in `state_dir`."""
+    """The control API (gRPC, admin tokens); any address that others reach asks for `control_tls`. Unix sockets stand in
+    `state_dir`."""
 
     metrics: AddressText = Address(host="127.0.0.1", port=9090)
     """Prometheus metrics and health, without credentials."""
@@ -47,6 +48,9 @@ class ListenSettings(Section):
 
     tls: TlsSettings | None = None
     """TLS at the S3 endpoint; plain HTTP without it."""
+
+    control_tls: TlsSettings | None = None
+    """TLS at the control API. With `client_ca`, `admin_certificates` may stand for tokens."""
 
     domains: tuple[HostDomain, ...] = ()
     """Domains for virtual-host style: `bucket.domain` names the bucket. Every other host means path style."""

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -60,6 +61,16 @@ def read_duration(value: Any) -> float:
     return duration_s
 
 
+def _moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        refuse("a moment has date, time and zone, such as 2027-01-31T00:00:00Z")
+    return moment.astimezone(UTC)
+
+
 def _number(value: Any) -> Any:
     return int(value) if isinstance(value, Resolved) and _INTEGER.fullmatch(value) else value
 
@@ -82,6 +93,11 @@ Seconds = Annotated[float, BeforeValidator(read_duration)]
 Count = Annotated[int, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Fraction = Annotated[float, BeforeValidator(_fraction)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    PlainSerializer(lambda moment: moment.isoformat().replace("+00:00", "Z")),
+]
 
 
 def _path(value: Any, info: ValidationInfo) -> Path:
@@ -150,6 +166,10 @@ def _nothing_asked(value: Any) -> None:
 
 Absent = Annotated[None, BeforeValidator(_nothing_asked), PlainSerializer(lambda _: None)]
 """A key that is known and not built: nothing, `off` and false are accepted, whatever asks for it is refused by name."""
+
+
+off_is_none = BeforeValidator(lambda value: None if value in (False, "off") else value)
+"""A section that may be switched off by a word."""
 
 
 def _one_of(built: tuple[str, ...], planned: tuple[str, ...]) -> Callable[[Any], Any]:

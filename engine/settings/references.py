@@ -61,7 +61,7 @@ def resolve(value: Any, surroundings: Surroundings) -> Resolution:
             return tuple(walk(inner, (*path, index)) for index, inner in enumerate(each))
         if not isinstance(each, str) or "${" not in each:
             return each
-        refers = any(match[0] != "$${" for match in _REFERENCE.finditer(each))
+        refers = is_reference(each)
         if refers:
             references[path] = each
         try:
@@ -74,6 +74,11 @@ def resolve(value: Any, surroundings: Surroundings) -> Resolution:
             return each
 
     return Resolution(value=walk(value, ()), references=references, unresolved=unresolved)
+
+
+def is_reference(text: str) -> bool:
+    """Whether something in the text is to be looked up."""
+    return any(match[0] != "$${" for match in _REFERENCE.finditer(text))
 
 
 def escaped(text: str) -> str:

@@ -1,12 +1,13 @@
 """How a running deployment behaves: admission, workers, telemetry, debugging."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.settings.quantities import Absent, Bytes, Count, Flag, Fraction, Seconds, one_of
+from engine.settings.quantities import Absent, Bytes, Count, Flag, Fraction, Seconds, off_is_none, one_of
 from engine.settings.section import Section
-from engine.settings.texts import NetworkText
+from engine.settings.texts import HttpEndpoint, NetworkText
 from engine.units import DAY_S, MIB
 
 
@@ -53,12 +54,34 @@ class WorkerSettings(Section):
     )
     """Pause between runs. Default: the worker's own."""
 
-    rate_bytes: Absent = None
-    """Most bytes a second it may move."""
+
+class MovementSettings(Section):
+    """How fast bytes may be moved for one purpose."""
+
+    rate_bytes: Annotated[Bytes, Field(ge=1)] | None = None
+    """Most bytes a second, on each control plane. Default: no limit."""
+
+
+class MovingWorkerSettings(WorkerSettings, MovementSettings):
+    """A background job that moves bytes."""
+
+
+def rate_of(settings: WorkerSettings) -> int | None:
+    """Most bytes a second that a worker may move; null: no limit."""
+    return settings.rate_bytes if isinstance(settings, MovementSettings) else None
 
 
 class WorkersSettings(Section):
     """Background jobs of the control plane."""
+
+    notifier: WorkerSettings = WorkerSettings()
+    """Sends events of buckets to `notifications`."""
+
+    canary: WorkerSettings = WorkerSettings()
+    """Writes, reads and deletes a small piece of its own on S3 backends, each every five minutes.
+
+    One that takes no writes gets no new pieces until it takes the next trial, and is read as before.
+    """
 
     cleanup: WorkerSettings = WorkerSettings()
     """Deletes bytes that nothing points at any more, once their grace is over."""
@@ -72,27 +95,29 @@ class WorkersSettings(Section):
     multipart: WorkerSettings = WorkerSettings()
     """Forgets multipart uploads that ended a day ago; open ones are kept until somebody ends them."""
 
-    compaction: WorkerSettings = WorkerSettings()
+    compaction: MovingWorkerSettings = MovingWorkerSettings()
     """Gives back the space of volume files without live pieces."""
 
-    healer: Absent = None
-    """Makes lost pieces anew."""
-    overreplication: Absent = None
-    """Removes pieces beyond the scheme."""
-    rebalancer: Absent = None
-    """Evens out backends."""
-    drainer: Absent = None
-    """Empties backends."""
+    scrubber: MovingWorkerSettings = MovingWorkerSettings()
+    """Reads and verifies every stored byte within `storage.scrub_period`, and makes bad pieces anew from good ones."""
+
+    replicator: MovingWorkerSettings = MovingWorkerSettings()
+    """Makes copies that blobs lack: written without them, found bad, or on a backend that is away."""
+
+    trimmer: MovingWorkerSettings = MovingWorkerSettings()
+    """Removes copies that blobs have beyond their scheme, after reading all of them."""
+
+    usage: WorkerSettings = WorkerSettings()
+    """Records what backends were used for and what lies there, and what buckets hold."""
+
+    rebalancer: MovementSettings = MovementSettings()
+    """Operations that even out backends."""
+    drainer: MovementSettings = MovementSettings()
+    """Operations that empty backends."""
     reconciler: Absent = None
     """Compares rows and bytes."""
-    scrubber: Absent = None
-    """Reads and verifies every stored byte."""
     lifecycle: Absent = None
     """Expires and moves objects by rule."""
-    usage: Absent = None
-    """Stores usage counters."""
-    notifier: Absent = None
-    """Sends events."""
     mirror: Absent = None
     """Copies versions to other buckets."""
     restore: Absent = None
@@ -109,6 +134,33 @@ class WorkersSettings(Section):
         found = getattr(self, name, None)
         return found if isinstance(found, WorkerSettings) else WorkerSettings()
 
+    @property
+    def rates_bytes(self) -> Mapping[str, int | None]:
+        """Bytes a second of what is no worker and moves bytes all the same, by its name."""
+        named = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: each.rate_bytes
+            for name, each in named.items()
+            if isinstance(each, MovementSettings) and not isinstance(each, WorkerSettings)
+        }
+
+
+class TracingSettings(Section):
+    """Where traces of the control API go: from a call to its statements, as OTLP over HTTP."""
+
+    endpoint: HttpEndpoint
+    """Collector, such as `http://127.0.0.1:4318`; `/v1/traces` is added where no path is given."""
+
+    sample: Fraction = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of calls traced whose caller does not ask for it; `adminctl` does."""
+
+
+class AuditSettings(Section):
+    """What becomes of the events that calls which change something leave behind."""
+
+    keep_s: Annotated[Seconds, Field(ge=float(DAY_S), le=36500.0 * DAY_S)] = Field(alias="keep")
+    """How long events are kept, at least a day. The last one of each run of a control plane stays."""
+
 
 class TelemetrySettings(Section):
     """What the processes say of themselves."""
@@ -118,10 +170,11 @@ class TelemetrySettings(Section):
     ] = "info"
     """Least level that is logged."""
 
-    tracing: Absent = None
-    """Where traces go."""
-    audit: Absent = None
-    """Where the audit log goes."""
+    tracing: Annotated[TracingSettings | None, off_is_none] = None
+    """Where traces of the control API go. Default: `off`, which costs nothing."""
+
+    audit: AuditSettings | None = None
+    """The audit. Default: its events are kept for ever."""
 
 
 class DebugSettings(Section):

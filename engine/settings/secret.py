@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -66,6 +67,11 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
     @classmethod
+    def weakness_of(cls, text: str) -> str | None:
+        """Why such a secret is refused; null when it is not."""
+        return weakness(text)
+
+    @classmethod
     def __get_pydantic_core_schema__(
         cls, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
@@ -74,9 +80,19 @@ class Secret:
         `open` and `seal` take bytes and give bytes. Errors do not repeat what was given.
         """
         return core_schema.with_info_plain_validator_function(
-            _read,
+            partial(_read, cls),
             serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True),
         )
+
+
+class StoreSecret(Secret):
+    """A secret that somebody else's store gave out: how good it is, is the store's affair."""
+
+    __slots__ = ()
+
+    @classmethod
+    def weakness_of(cls, text: str) -> str | None:
+        return None if text else "a secret is not empty"
 
 
 def is_known_digest(sha256: str) -> bool:
@@ -96,21 +112,21 @@ def weakness(text: str) -> str | None:
     return None
 
 
-def _read(value: Any, info: core_schema.ValidationInfo) -> Secret:
-    if isinstance(value, Secret):
+def _read(kind: type[Secret], value: Any, info: core_schema.ValidationInfo) -> Secret:
+    if isinstance(value, kind):
         return value
     open_sealed = (info.context or {}).get("open")
     if open_sealed is not None and isinstance(value, Mapping) and set(value) == {SEALED}:
-        return Secret(open_sealed(base64.b64decode(value[SEALED], validate=True)).decode())
+        return kind(open_sealed(base64.b64decode(value[SEALED], validate=True)).decode())
     if isinstance(value, PartlyResolved):
         # A document keeps references as they are, and would show the literal part beside one.
         raise PydanticCustomError("refused", "a secret is literal text or one reference, not both")
     if not isinstance(value, str):
         raise PydanticCustomError("refused", "a secret is text; put digits in quotes")
-    problem = weakness(value)
+    problem = kind.weakness_of(value)
     if problem is not None:
         raise PydanticCustomError("refused", "{problem}", {"problem": problem})
-    return Secret(str(value))
+    return kind(str(value))
 
 
 def _write(secret: Secret, info: core_schema.SerializationInfo) -> Any:

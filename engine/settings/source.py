@@ -1,6 +1,6 @@
 """Reads YAML text as plain values, each with the line it stands on; what a configuration has no use for is refused."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,28 @@ class Source:
         while at not in self.lines and at:
             at = at[:-1]
         return ConfigProblem(path=path_text(path), line=self.lines.get(at), message=message)
+
+
+def with_lines(problems: Iterable[ConfigProblem], raw: bytes) -> tuple[ConfigProblem, ...]:
+    """Problems found later in what a text says, with the lines of the text they are about."""
+    try:
+        source = read_source(raw)
+    except InvalidConfig:
+        return tuple(problems)
+    places = {path_text(path): path for path in source.lines}
+    found = []
+    for problem in problems:
+        text = problem.path
+        while text and text not in places:
+            text = text[: max(text.rfind("."), text.rfind("["), 0)]
+        found.append(
+            ConfigProblem(
+                path=problem.path,
+                line=problem.line or source.lines.get(places.get(text, ())),
+                message=problem.message,
+            )
+        )
+    return tuple(found)
 
 
 def read_source(raw: bytes) -> Source:

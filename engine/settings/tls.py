@@ -1,6 +1,7 @@
 """TLS of a listener: where certificate and key stand, and the context that serves them."""
 
 import ssl
+from pathlib import Path
 
 from engine.settings.quantities import PathOnDisk
 from engine.settings.section import Section
@@ -21,6 +22,16 @@ class TlsSettings(Section):
 
     client_ca: PathOnDisk | None = None
     """File with authorities in PEM. When given, every client must show a certificate that one of them issued."""
+
+
+Marks = tuple[tuple[int, int, int] | None, ...]
+"""By which a change of the files is seen."""
+
+
+def file_marks(settings: TlsSettings) -> Marks:
+    """Where each file stands now; null for one that cannot be looked at."""
+    paths = (settings.cert, settings.key, settings.client_ca)
+    return tuple(_mark(path) for path in paths if path is not None)
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
@@ -59,3 +70,11 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
 def _no_password() -> str:
     """OpenSSL would ask whoever sits at the terminal, and wait."""
     raise ValueError("the key is encrypted")
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

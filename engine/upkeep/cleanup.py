@@ -9,7 +9,7 @@ from engine.clock import Clock
 from engine.errors import BackendError, BackendTimeout, BackendUnavailable, ForeignBackend
 from engine.metadata import cleanup
 from engine.metadata.store import Store, Tx
-from engine.records import CleanupItem, Progress
+from engine.records import CleanupItem, Lease, Progress
 from engine.units import MINUTE_S
 
 BATCH_COUNT_MAX = 100
@@ -22,7 +22,7 @@ PUT_OFF_S = 5 * MINUTE_S
 """Pause of rows that were not tried because their backend had just failed."""
 
 CLAIM_STALE_S = 10 * MINUTE_S
-"""Claims so old are those of a process that died. If it did not, its writes are fenced and the keys deleted twice."""
+"""Claims without a lease so old are those of a process that died. If it did not, the keys are deleted twice."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,15 +71,20 @@ class CleanupSweeper:
         fence: Fence,
         process_id: bytes,
         clock: Clock,
+        lease: Lease | None = None,
         batch_count_max: int = BATCH_COUNT_MAX,
         ignore_grace: bool = False,
     ) -> None:
-        """`fence` raises LeaseLost in the transaction of every write; `ignore_grace` takes rows before they are due."""
+        """`fence` raises LeaseLost in the transaction of every write; `ignore_grace` takes rows before they are due.
+
+        `lease` is the one that the fence checks: with its end the claims end, whatever becomes of this process.
+        """
         self._store = store
         self._backends = backends
         self._fence = fence
         self._process_id = process_id
         self._clock = clock
+        self._lease = lease
         self._batch_count_max = batch_count_max
         self._ignore_grace = ignore_grace
         # Backends that failed in this run, and rows that did. They wait, whatever else is due.
@@ -114,10 +119,12 @@ class CleanupSweeper:
         self._fence(tx)
         if not self._has_looked_for_stale_claims:
             # It looks through the whole queue, so once a run is often enough.
-            cleanup.return_stale_claims(tx, older_than_us=tx.now_us() - CLAIM_STALE_S * 1_000_000)
+            older_than_us = tx.now_us() - CLAIM_STALE_S * 1_000_000
+            cleanup.return_stale_claims(tx, older_than_us=older_than_us, lease=self._lease)
         return cleanup.claim_due(
             tx,
             process_id=self._process_id,
+            lease=self._lease,
             count_max=self._batch_count_max,
             ignore_grace=self._ignore_grace,
         )

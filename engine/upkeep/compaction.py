@@ -17,6 +17,7 @@ from engine.backends.volume.shelf import HeldVolume, VolumeShelf
 from engine.clock import Clock, SystemClock
 from engine.errors import BackendFull, BackendUnavailable, PieceCorrupt
 from engine.metadata import cleanup, quota
+from engine.metadata.backends import takes_placements
 from engine.metadata.locations import mark_location, switch_location
 from engine.metadata.store import Store, Tx
 from engine.metadata.versions import find_blob
@@ -31,6 +32,7 @@ from engine.metadata.volumes import (
 )
 from engine.records import Blob, Location, LocationState, Progress, VolumeRow, VolumeState
 from engine.units import MIB
+from engine.upkeep.long_work import Pace, Unpaced
 
 DEAD_FRACTION_MIN = 0.5
 """A volume is worth copying once this part of its file is dead. One without live pieces is always given up."""
@@ -41,11 +43,11 @@ DEAD_HINT_MIN = 0.2
 WEIGHED_COUNT_MAX = 8
 """Volumes whose live bytes are added up in one unit, those with the most counted dead bytes first."""
 
-UNIT_COUNT_MAX = 100
-"""Records moved in one unit."""
+UNIT_COUNT_MAX = 25
+"""Records moved in one unit. On SQLite who writes waits until all are switched."""
 
-UNIT_BYTES_MAX = 64 * MIB
-"""Payload moved in one unit; the record that reaches it is the last."""
+UNIT_BYTES_MAX = 8 * MIB
+"""Payload moved in one unit, the record that reaches it the last. It is synced whole, and writers wait."""
 
 STORE_BYTES_MAX = MIB
 """Pieces up to this size are copied in memory and share a sync, as small PUTs do."""
@@ -89,13 +91,16 @@ class VolumeCompactor:
         grace_us: int,
         clock: Clock | None = None,
         rest_us: int = 0,
+        pace: Pace | None = None,
         dead_fraction_min: float = DEAD_FRACTION_MIN,
         unit_count_max: int = UNIT_COUNT_MAX,
+        only: bytes | None = None,
     ) -> None:
         """`fence` raises LeaseLost in the transaction of every write; `grace_us` is how long readers may still come.
 
         A file is left alone until nobody has written to it for `rest_us`: what no row names in it may be the beginning
-        of a large body that is still on its way.
+        of a large body that is still on its way. `pace` is asked before each record is copied. `only`: this one volume
+        is emptied, whatever part of it is dead.
         """
         self._store = store
         self._backends = backends
@@ -103,8 +108,10 @@ class VolumeCompactor:
         self._grace_us = grace_us
         self._clock = clock or SystemClock()
         self._rest_us = rest_us
+        self._pace = pace or Unpaced()
         self._dead_fraction_min = dead_fraction_min
         self._unit_count_max = unit_count_max
+        self._only = only
         # Volumes that this run does no more about: mostly alive, damaged, or with no room for the copies.
         self._put_off: set[bytes] = set()
         self.damaged_count = 0
@@ -136,8 +143,14 @@ class VolumeCompactor:
         rows = [
             row
             for row in self._store.read(partial(list_volumes, backend_id=backend.backend_id))
-            if row.volume_id not in self._put_off and row.volume_id in sizes
+            if row.volume_id not in self._put_off
+            and row.volume_id in sizes
+            and self._only in (None, row.volume_id)
         ]
+        if not self._store.read(partial(takes_placements, backend_id=backend.backend_id)):
+            # Nothing is written to it, so only what is empty can be given up.
+            yield from self._empty(backend, rows)
+            return
         yield from (row for row in rows if row.state is VolumeState.COMPACTING)
         idle = [
             row
@@ -145,6 +158,9 @@ class VolumeCompactor:
             if row.state in (VolumeState.CLOSED, VolumeState.OPEN)
             and files[row.volume_id].changed_at_us <= rested_us
         ]
+        if self._only is not None:
+            yield from idle
+            return
         holding: list[VolumeRow] = []
         for row in idle:
             if self._store.read(
@@ -163,6 +179,12 @@ class VolumeCompactor:
                 yield row
             else:
                 self._put_off.add(row.volume_id)
+
+    def _empty(self, backend: CompactableBackend, rows: Sequence[VolumeRow]) -> Iterator[VolumeRow]:
+        for row in rows:
+            held = partial(has_locations, backend_id=backend.backend_id, volume_id=row.volume_id)
+            if row.state is not VolumeState.GONE and not self._store.read(held):
+                yield row
 
     def _live_bytes(self, backend: CompactableBackend, volume_id: bytes) -> int:
         live_bytes = 0
@@ -235,6 +257,7 @@ class VolumeCompactor:
         damaged: list[Location] = []
         moved_bytes = 0
         for location, blob in page:
+            self._pace.take(blob.stored_bytes)
             try:
                 piece = self._copy_one(backend, held, location, blob)
             except PieceCorrupt as error:

@@ -6,7 +6,6 @@ findings are asked about once more before they are reported.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
 
 from engine.backends.base import Backend
 from engine.errors import BackendError, EngineError, Overloaded, PieceCorrupt, PieceMissing
@@ -20,17 +19,13 @@ from engine.metadata.versions import find_blob, read_locations
 from engine.records import Blob, Bucket, Location, LocationState
 from engine.units import BLOCK_BYTES
 from engine.upkeep.compaction import CompactableBackend
+from engine.upkeep.fsck_place import Part, Place
 from engine.upkeep.fsck_report import FsckReport, FsckTally, Problem
 from engine.upkeep.fsck_volumes import VolumeCheck
+from engine.upkeep.piece_check import BeforeBytes, CardReader
 
 PAGE_COUNT_MAX = 500
-
-
-class CardReader(Protocol):
-    """Opens cards, whatever they are sealed or MACed with."""
-
-    def blob_id(self, card: bytes, location: Location, /) -> bytes:
-        """The blob a card describes; raises EngineError or ValueError when it cannot be read or was altered."""
+BEGINNING = Place()
 
 
 class Fsck:
@@ -44,39 +39,57 @@ class Fsck:
         volumes: Sequence[CompactableBackend],
         cards: CardReader | None = None,
         verify_payloads: bool = True,
+        before_bytes: BeforeBytes = lambda size_bytes: None,
     ) -> None:
-        """`volumes` are those of `backends` that lie in files; without `cards` they are not opened."""
+        """`volumes` are those of `backends` that lie in files; without `cards` they are not opened.
+
+        `before_bytes` is told how many bytes are about to be read.
+        """
         self._store = store
-        self._backends = backends
+        self._backends = sorted(backends, key=lambda each: each.backend_id)
         self._volumes = {backend.backend_id: backend for backend in volumes}
         self._cards = cards
         self._verify_payloads = verify_payloads
+        self._before_bytes = before_bytes
 
     def run(self) -> FsckReport:
         """Rows to bytes, bytes to rows, references, counters. Raises DatabaseUnavailable."""
         tally = FsckTally()
-        self._check_blobs(tally)
+        for _ in self.walk(tally):
+            pass
+        return tally.report()
+
+    def walk(self, tally: FsckTally, place: Place = BEGINNING) -> Iterator[tuple[Place, str]]:
+        """The same a bounded piece at a time, from `place` on, with what `tally` held there.
+
+        After each piece: how far it is, and what is being looked at. Raises DatabaseUnavailable.
+        """
+        if place.part is Part.BLOBS:
+            yield from self._check_blobs(tally, place)
         for backend in self._backends:
+            begin = place.on(backend.backend_id)
+            if begin is None:
+                continue
             try:
                 backend.check_identity()
                 volumes = self._volumes.get(backend.backend_id)
                 if volumes is None:
-                    self._check_pieces(backend, tally)
+                    yield from self._check_pieces(backend, tally, begin)
                 else:
-                    self._check_volumes(volumes, tally)
+                    yield from self._check_volumes(volumes, tally, begin)
             except BackendError as error:
                 tally.find(Problem.BACKEND_UNREACHABLE, backend.name, str(error))
             self._check_counters(backend_subject(backend.backend_id), backend.backend_id, tally)
-        for bucket in self._buckets():
+        for bucket in self._buckets(place.after if place.part is Part.BUCKETS else ""):
             self._check_bucket(bucket, tally)
+            yield Place(part=Part.BUCKETS, after=bucket.name), f"bucket {bucket.name}"
         for version_seq in self._store.read(
             partial(facts.versions_with_wrong_size, count_max=PAGE_COUNT_MAX)
         ):
             tally.find(Problem.VERSION_SIZE, f"version {version_seq}")
-        return tally.report()
 
-    def _check_blobs(self, tally: FsckTally) -> None:
-        after = b""
+    def _check_blobs(self, tally: FsckTally, place: Place) -> Iterator[tuple[Place, str]]:
+        after = bytes.fromhex(place.after)
         while True:
             page = self._store.read(partial(facts.list_blobs, after=after, count_max=PAGE_COUNT_MAX))
             if not page:
@@ -85,6 +98,7 @@ class Fsck:
                 tally.blob_count += 1
                 self._check_blob(blob, tally)
             after = page[-1].blob_id
+            yield Place(after=after.hex()), "blobs"
 
     def _check_blob(self, blob: Blob, tally: FsckTally) -> None:
         locations = self._store.read(partial(read_locations, blob_id=blob.blob_id))
@@ -100,18 +114,21 @@ class Fsck:
         ):
             tally.find(Problem.BLOB_LEAKED, f"blob {blob.blob_id.hex()}")
 
-    def _check_volumes(self, backend: CompactableBackend, tally: FsckTally) -> None:
-        VolumeCheck(
+    def _check_volumes(
+        self, backend: CompactableBackend, tally: FsckTally, place: Place
+    ) -> Iterator[tuple[Place, str]]:
+        yield from VolumeCheck(
             self._store,
             backend,
             tally,
             check_card=self._check_card,
             verify_payloads=self._verify_payloads,
-        ).run()
+            before_bytes=self._before_bytes,
+        ).walk(place)
 
-    def _check_pieces(self, backend: Backend, tally: FsckTally) -> None:
+    def _check_pieces(self, backend: Backend, tally: FsckTally, place: Place) -> Iterator[tuple[Place, str]]:
         """Rows to bytes on a backend that cannot be listed: every piece is read."""
-        after = ""
+        after = place.after
         while True:
             page = self._store.read(
                 partial(
@@ -126,12 +143,15 @@ class Fsck:
             for location in page:
                 tally.location_count += 1
                 tally.suspect_count += location.state is not LocationState.LIVE
+                after = location.storage_key
                 blob = self._store.read(partial(find_blob, blob_id=location.blob_id))
-                if blob is not None and self._verify_payloads:
+                if blob is not None and blob.has_checksums and self._verify_payloads:
                     self._check_piece(backend, location, blob, tally)
-            after = page[-1].storage_key
+                    yield _pieces_up_to(backend, after)
+            yield _pieces_up_to(backend, after)
 
     def _check_piece(self, backend: Backend, location: Location, blob: Blob, tally: FsckTally) -> None:
+        self._before_bytes(blob.stored_bytes)
         try:
             bad = _first_bad_block(backend, location, blob)
         except PieceMissing:
@@ -179,8 +199,7 @@ class Fsck:
                 f"{(truth.used_bytes, truth.orphan_bytes, truth.object_count)}",
             )
 
-    def _buckets(self) -> Iterator[Bucket]:
-        after = ""
+    def _buckets(self, after: str) -> Iterator[Bucket]:
         while True:
             page = self._store.read(
                 partial(list_buckets, account_id=None, after=after, count_max=PAGE_COUNT_MAX)
@@ -189,6 +208,10 @@ class Fsck:
                 return
             yield from page
             after = page[-1].name
+
+
+def _pieces_up_to(backend: Backend, after: str) -> tuple[Place, str]:
+    return Place(part=Part.PIECES, backend_id=backend.backend_id, after=after), f"backend {backend.name}"
 
 
 def _first_bad_block(backend: Backend, location: Location, blob: Blob) -> int | None:

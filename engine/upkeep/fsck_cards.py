@@ -6,7 +6,7 @@ from engine.sealing.keyring import KeyRing
 
 
 class RingCards:
-    """Implements `engine.upkeep.fsck.CardReader`: a card counts when its MAC holds under a ring key."""
+    """Implements `engine.upkeep.piece_check.CardReader`: a card counts when its MAC holds under a ring key."""
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
@@ -17,3 +17,7 @@ class RingCards:
         if read.piece_index != location.piece_index:
             raise ValueError(f"it describes piece {read.piece_index}")
         return read.blob_id
+
+    def any_blob_id(self, card: bytes, /) -> bytes:
+        """Whatever piece of the blob it is. Raises SealBroken, KeyUnavailable."""
+        return read_card(card, self._ring).blob_id

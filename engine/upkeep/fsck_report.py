@@ -76,10 +76,12 @@ class FsckTally:
         if len(self.findings) < FINDING_COUNT_MAX:
             self.findings.append(Finding(problem=problem, subject=subject, detail=detail))
 
-    def report(self) -> FsckReport:
+    def counts(self) -> dict[str, int]:
+        """All that was seen, but for findings."""
         names = [name for name in self.__slots__ if name not in ("findings", "finding_count")]
+        return {name: getattr(self, name) for name in names}
+
+    def report(self) -> FsckReport:
         return FsckReport(
-            counts={name: getattr(self, name) for name in names},
-            findings=tuple(self.findings),
-            finding_count=self.finding_count,
+            counts=self.counts(), findings=tuple(self.findings), finding_count=self.finding_count
         )

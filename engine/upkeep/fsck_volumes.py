@@ -1,11 +1,17 @@
 """Fsck of one volume backend: its files against its rows, its records against the locations that name them."""
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from engine.backends.volume.format import NotARecord, read_storage_key
+from engine.backends.volume.format import (
+    FIRST_RECORD_OFFSET,
+    NotARecord,
+    read_storage_key,
+    write_storage_key,
+)
 from engine.backends.volume.records import StoredRecord
-from engine.backends.volume.scan import FoundGap, FoundRecord, FoundState, FoundTorn
+from engine.backends.volume.scan import FoundGap, FoundRecord, FoundState, FoundTorn, end_of
 from engine.errors import BackendUnavailable, PieceCorrupt
 from engine.metadata import facts
 from engine.metadata.store import Store
@@ -13,7 +19,9 @@ from engine.metadata.versions import find_blob, read_locations
 from engine.metadata.volumes import list_volumes, live_locations
 from engine.records import Location, LocationState, VolumeRow, VolumeState
 from engine.upkeep.compaction import CompactableBackend
+from engine.upkeep.fsck_place import Part, Place
 from engine.upkeep.fsck_report import FsckTally, Problem
+from engine.upkeep.piece_check import BeforeBytes
 
 PAGE_COUNT_MAX = 500
 
@@ -31,39 +39,76 @@ class VolumeCheck:
         *,
         check_card: CheckCard,
         verify_payloads: bool,
+        before_bytes: BeforeBytes,
     ) -> None:
         self._store = store
         self._backend = backend
         self._tally = tally
         self._check_card = check_card
         self._verify_payloads = verify_payloads
+        self._before_bytes = before_bytes
 
-    def run(self) -> None:
-        """Raises BackendUnavailable."""
+    def walk(self, place: Place) -> Iterator[tuple[Place, str]]:
+        """From `place` on, a bounded piece at a time; after each one how far it is, and what is being looked at.
+
+        Raises BackendUnavailable.
+        """
         rows = self._rows()
         files = [file.volume_id for file in self._backend.shelf.files()]
-        for volume_id in files:
-            self._tally.volume_count += 1
-            if volume_id not in rows and volume_id not in self._rows():
-                self._tally.find(Problem.FILE_WITHOUT_ROW, f"volume {volume_id.hex()}", self._backend.name)
-            self._check_file(volume_id)
-        for volume_id in sorted(rows.keys() - set(files)):
-            named = self._locations(volume_id)
-            if rows[volume_id].state is not VolumeState.GONE or named:
-                self._tally.find(Problem.ROW_WITHOUT_FILE, f"volume {volume_id.hex()}", self._backend.name)
-            self._miss(named.values())
-        self._check_strays(set(files) | rows.keys())
+        if place.part is Part.FILES:
+            yield from self._check_files(rows, files, place)
+            for volume_id in sorted(rows.keys() - set(files)):
+                named = self._locations(volume_id, FIRST_RECORD_OFFSET)
+                if rows[volume_id].state is not VolumeState.GONE or named:
+                    self._tally.find(
+                        Problem.ROW_WITHOUT_FILE, f"volume {volume_id.hex()}", self._backend.name
+                    )
+                self._miss(named.values())
+            place = Place(part=Part.PIECES, backend_id=self._backend.backend_id)
+        yield from self._check_strays(set(files) | rows.keys(), place)
 
     def _rows(self) -> dict[bytes, VolumeRow]:
         rows = self._store.read(partial(list_volumes, backend_id=self._backend.backend_id))
         return {row.volume_id: row for row in rows}
 
-    def _check_file(self, volume_id: bytes) -> None:
-        named = self._locations(volume_id)
-        queued = self._queued(volume_id)
+    def _check_files(
+        self, rows: Collection[bytes], files: Sequence[bytes], place: Place
+    ) -> Iterator[tuple[Place, str]]:
+        for volume_id in files:
+            offset = FIRST_RECORD_OFFSET
+            if volume_id.hex() == place.after and place.offset:
+                offset = place.offset
+            elif volume_id.hex() <= place.after:
+                continue
+            else:
+                self._tally.volume_count += 1
+                if volume_id not in rows and volume_id not in self._rows():
+                    self._tally.find(
+                        Problem.FILE_WITHOUT_ROW, f"volume {volume_id.hex()}", self._backend.name
+                    )
+            for end in self._check_file(volume_id, offset):
+                yield (
+                    Place(
+                        part=Part.FILES,
+                        backend_id=self._backend.backend_id,
+                        after=volume_id.hex(),
+                        offset=end,
+                    ),
+                    f"volume {volume_id.hex()}",
+                )
+
+    def _check_file(self, volume_id: bytes, offset: int) -> Iterator[int]:
+        """A file from `offset` on; after each piece where it ended."""
+        named = self._locations(volume_id, offset)
+        queued = self._queued(volume_id, offset)
         seen: set[int] = set()
+        awaited = deque(named)
+        end = offset
         try:
-            for found in self._backend.shelf.scan(volume_id):
+            for found in self._backend.shelf.scan(volume_id, start=offset):
+                if end > offset:
+                    self._miss_before(end, awaited, named, seen)
+                    yield end
                 if isinstance(found, FoundGap):
                     if found.is_zero:
                         self._tally.zero_bytes += found.length
@@ -74,10 +119,20 @@ class VolumeCheck:
                 else:
                     self._see_record(volume_id, found, named, queued)
                     seen.add(found.record.offset)
+                end = end_of(found)
         except (PieceCorrupt, BackendUnavailable) as error:
             self._tally.find(Problem.VOLUME_UNREADABLE, f"volume {volume_id.hex()}", str(error))
             return
-        self._miss(location for offset, location in named.items() if offset not in seen)
+        self._miss(named[offset] for offset in awaited if offset not in seen)
+
+    def _miss_before(
+        self, end: int, awaited: deque[int], named: Mapping[int, Location], seen: set[int]
+    ) -> None:
+        """What was named before `end` and not seen there is missing: whoever goes on behind it looks no more."""
+        while awaited and awaited[0] < end:
+            offset = awaited.popleft()
+            if offset not in seen:
+                self._miss([named[offset]])
 
     def _see_torn(self, torn: FoundTorn, named: dict[int, Location], seen: set[int]) -> None:
         self._tally.torn_count += 1
@@ -115,6 +170,7 @@ class VolumeCheck:
             self._find(Problem.RECORD_DIFFERS, location, f"of volume {volume_id.hex()}")
         self._check_card(record.card, location, self._tally)
         if self._verify_payloads:
+            self._before_bytes(record.payload_bytes)
             self._check_payload(volume_id, record, location)
 
     def _check_payload(self, volume_id: bytes, record: StoredRecord, location: Location) -> None:
@@ -124,10 +180,10 @@ class VolumeCheck:
         except PieceCorrupt as error:
             self._find(Problem.BLOCK_DAMAGED, location, str(error))
 
-    def _check_strays(self, known: set[bytes]) -> None:
+    def _check_strays(self, known: set[bytes], place: Place) -> Iterator[tuple[Place, str]]:
         """Locations in volumes that have neither file nor row, or under keys that are none of a volume."""
         lost: set[bytes] = set()
-        after = ""
+        after = place.after
         while True:
             page = self._store.read(
                 partial(
@@ -152,10 +208,15 @@ class VolumeCheck:
                     continue
                 # Everything in a known volume was looked at with its file: go on behind it.
                 after = max(after, f"{volume_id.hex()};")
+            here = Place(part=Part.PIECES, backend_id=self._backend.backend_id, after=after)
+            yield here, f"backend {self._backend.name}"
 
-    def _locations(self, volume_id: bytes) -> dict[int, Location]:
+    def _locations(self, volume_id: bytes, offset: int) -> dict[int, Location]:
+        """Those from `offset` on, in their order."""
         named: dict[int, Location] = {}
         after: str | None = None
+        if offset > FIRST_RECORD_OFFSET:
+            after = write_storage_key(volume_id, offset - 1)
         while True:
             page = self._store.read(
                 partial(
@@ -175,9 +236,11 @@ class VolumeCheck:
                     self._miss([location])
             after = page[-1].storage_key
 
-    def _queued(self, volume_id: bytes) -> set[int]:
+    def _queued(self, volume_id: bytes, offset: int) -> set[int]:
         queued: set[int] = set()
         after = f"{volume_id.hex()}:"
+        if offset > FIRST_RECORD_OFFSET:
+            after = write_storage_key(volume_id, offset - 1)
         while True:
             page = self._store.read(
                 partial(

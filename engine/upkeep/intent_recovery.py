@@ -9,7 +9,7 @@ from engine.metadata import cleanup, intents
 from engine.metadata.intents import INTENT_TTL_S, LATE_WRITE_S, Intent
 from engine.metadata.processes import DEAD_AFTER_S
 from engine.metadata.store import Store, Tx
-from engine.records import Progress
+from engine.records import Lease, Progress
 from engine.upkeep.cleanup import UNIT_S_MAX, BackendRegistry
 
 BATCH_COUNT_MAX = 100
@@ -29,7 +29,7 @@ class IntentRecovery:
     A claim makes the commit that would name the piece fail, so the bytes are nobody's. The deletion now gives room
     back; the cleanup row deletes again when no write can arrive any more, whatever became of the first try. Repeating
     a unit after an interruption is harmless: keys are used once ever, and a claim not followed up is claimed again
-    after the time to live of an intent.
+    once its lease has ended.
     """
 
     name = "intents"
@@ -42,15 +42,20 @@ class IntentRecovery:
         fence: Fence,
         process_id: bytes,
         clock: Clock,
+        lease: Lease | None = None,
         ttl_s: float = INTENT_TTL_S,
         batch_count_max: int = BATCH_COUNT_MAX,
     ) -> None:
-        """`fence` raises LeaseLost in the transaction of every write; an intent not renewed for `ttl_s` is dead."""
+        """`fence` raises LeaseLost in the transaction of every write; an intent not renewed for `ttl_s` is dead.
+
+        `lease` is the one that the fence checks: with its end the claims end, whatever becomes of this process.
+        """
         self._store = store
         self._backends = backends
         self._fence = fence
         self._process_id = process_id
         self._clock = clock
+        self._lease = lease
         self._ttl_s = ttl_s
         self._batch_count_max = batch_count_max
         self._down: set[int] = set()
@@ -74,6 +79,7 @@ class IntentRecovery:
             tx,
             process_id=self._process_id,
             dead_after_s=DEAD_AFTER_S,
+            lease=self._lease,
             count_max=self._batch_count_max,
             ttl_s=self._ttl_s,
         )

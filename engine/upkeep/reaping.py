@@ -3,16 +3,21 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine.clock import Clock
-from engine.metadata.reaper import reap_step
+from engine.metadata import reaper
+from engine.metadata.reaper import Reaping
 from engine.metadata.store import Store, Tx
 from engine.records import Progress
 
 STEP_COUNT_MAX = 50
 """Steps in one transaction: most retired versions have one blob, and a commit for each would cost more than it."""
 
-WORK_S_MAX = 0.02
+RELEASED_COUNT_MAX = 500
+"""Rows taken up again in one run."""
+
+WORK_S_MAX = 0.005
 """A transaction takes no further step after this, as everybody who writes waits for it."""
 
 _log = logging.getLogger(__name__)
@@ -28,7 +33,10 @@ class _Steps:
 
 
 class Reaper:
-    """A worker unit (`work`). A step is one transaction with all it frees, so an interruption loses it whole or not."""
+    """A worker unit (`work`). A step is one transaction with all it frees, so an interruption loses it whole or not.
+
+    One reaper serves one run: at its begin it looks again at what stopped it in others.
+    """
 
     name = "reaper"
 
@@ -47,9 +55,13 @@ class Reaper:
         self._grace_us = grace_us
         self._clock = clock
         self._step_count_max = step_count_max
+        self._has_looked = False
 
     def work(self) -> Progress:
         """Take the next steps; done counts blobs freed, deferred the rows the reaper refuses to touch."""
+        if not self._has_looked:
+            self._look_again()
+            self._has_looked = True
         steps = self._store.write(self._walk)
         for where in steps.stopped_at:
             # A live or locked version among the retired ones: bytes that must not go were about to.
@@ -58,18 +70,28 @@ class Reaper:
             done_count=steps.freed_count, deferred_count=len(steps.stopped_at), has_more=steps.has_more
         )
 
+    def _look_again(self) -> None:
+        """What it stopped at once, and need not any more, is its work again."""
+        released = self._store.read(partial(reaper.list_released, count_max=RELEASED_COUNT_MAX))
+        if released:
+            self._store.write(lambda tx: self._take_up(tx, released))
+            _log.info("reaper.taken_up_again", extra={"count": len(released)})
+
+    def _take_up(self, tx: Tx, released: Sequence[int]) -> None:
+        self._fence(tx)
+        reaper.take_up_again(tx, released)
+
     def _walk(self, tx: Tx) -> _Steps:
         self._fence(tx)
+        reaping = Reaping(tx, grace_us=self._grace_us)
         deadline_s = self._clock.monotonic_s() + WORK_S_MAX
-        freed = 0
         stopped_at: list[str] = []
+        has_more = True
         for _ in range(self._step_count_max):
-            step = reap_step(tx, grace_us=self._grace_us)
-            freed += step.freed_count
+            step = reaping.step()
+            has_more = step.has_more
             if step.stopped_at is not None:
                 stopped_at.append(step.stopped_at)
-            if not step.has_more:
-                return _Steps(freed_count=freed, stopped_at=stopped_at, has_more=False)
-            if self._clock.monotonic_s() > deadline_s:
+            if not has_more or reaping.is_full or self._clock.monotonic_s() > deadline_s:
                 break
-        return _Steps(freed_count=freed, stopped_at=stopped_at, has_more=True)
+        return _Steps(freed_count=reaping.finish(), stopped_at=stopped_at, has_more=has_more)

@@ -126,10 +126,18 @@ def _raw(request: Request, host: str) -> bytes:
 
 
 @contextmanager
-def nginx(root: Path) -> Iterator[tuple[str, Callable[[], list[int]]]]:
-    """A static nginx over a folder: its URL and the process ids of its workers."""
-    from tests.support.served import free_ports
+def nginx(root: Path, *, proxied: str | None = None) -> Iterator[tuple[str, Callable[[], list[int]]]]:
+    """A static nginx over a folder: its URL and the process ids of its workers. `proxied` is passed everything to."""
+    from tests.support.ports import free_ports
 
+    location = ""
+    if proxied is not None:
+        # Kept connections and no spooling: as it would be set up before a store.
+        location = (
+            f"location / {{ proxy_pass {proxied}; proxy_http_version 1.1; proxy_set_header Connection '';"
+            " proxy_set_header Host $http_host; proxy_request_buffering off; proxy_max_temp_file_size 0;"
+            " proxy_buffer_size 64k; proxy_buffers 8 256k; proxy_busy_buffers_size 512k; client_max_body_size 0; }"
+        )
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nginx.conf")
@@ -139,7 +147,7 @@ def nginx(root: Path) -> Iterator[tuple[str, Callable[[], list[int]]]]:
             f"http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;\n"
             f" client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};\n"
             f" uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
-            f" server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n"
+            f" server {{ listen 127.0.0.1:{port}; root {root}; {location} }} }}\n"
         )
         process = subprocess.Popen(["nginx", "-c", str(config), "-p", folder])
         try:

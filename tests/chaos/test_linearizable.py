@@ -48,6 +48,7 @@ workers:
   intents: {interval: 300ms}
   compaction: {interval: 300ms}
   multipart: {interval: 300ms}
+  scrubber: {interval: 300ms}
 """
 
 
@@ -136,7 +137,7 @@ def test_a_database_that_crashes_under_load_loses_nothing_acknowledged_while_rea
 
     report = instances[0].fsck()
     assert report["is_clean"], report["findings"]
-    assert len(led) == _BUSY_WORKERS.count("interval")
+    assert len(led) >= _BUSY_WORKERS.count("interval")
     assert doubled == []
     assert nemesis.deeds["crashed"]
     assert any(each.is_degraded for each in outcomes.operations)

@@ -43,6 +43,10 @@ class Peaks:
     def growth_bytes(self) -> int:
         return sum(self._status(pid, "VmHWM") - self._before[pid] for pid in self._pids)
 
+    def peak_bytes(self) -> int:
+        """All of it, what was held before included."""
+        return sum(self._status(pid, "VmHWM") for pid in self._pids)
+
     def _begin(self) -> dict[int, int]:
         for pid in self._pids:
             Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -23,6 +23,7 @@ from engine.records import Copies, Sealing
 from engine.units import KIB
 from tests.support.cut_proxy import Cut, CutProxy
 from tests.support.engines import metadata_on, on_each_engine
+from tests.support.nth import numbers
 from tests.support.objects import ObjectRig, Shape
 from tests.support.pieces import payload_of
 from tests.support.postgres import shared_server
@@ -209,7 +210,7 @@ DISK_CALLS = ["write", "sync", "sync_directory", "reserve", "start_writeback", "
 @pytest.mark.parametrize("failing_with", DISK_ERRORS)
 @pytest.mark.parametrize("name", STORING)
 def test_a_volume_call_that_fails_costs_the_client_nothing(
-    tmp_path: Path, name: str, failing_with: str
+    tmp_path: Path, engine: str, name: str, failing_with: str
 ) -> None:
     failure = NthFailure()
     shape = Shape(volume_count=3, scheme=Copies(count=2), chunk_bytes=256 * KIB)
@@ -217,7 +218,7 @@ def test_a_volume_call_that_fails_costs_the_client_nothing(
     rig.make_bucket(SEALED, seal=Sealing.ALL)
 
     for call in DISK_CALLS:
-        for number in range(CALL_COUNT_MAX):
+        for number in numbers(engine, CALL_COUNT_MAX):
             prepared = REQUESTS[name](rig, number)
             # The next write opens a file, makes one if need be, and the failure may strike there as well.
             for volume in rig.volumes:
@@ -292,7 +293,7 @@ def test_the_nth_call_to_the_database_file_fails(
 @pytest.mark.parametrize("cut", Cut)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_way_to_the_database_server_is_cut_at_the_nth_message(
-    tmp_path: Path, name: str, cut: Cut
+    tmp_path: Path, engine: str, name: str, cut: Cut
 ) -> None:
     shape = Shape(scheme=Copies(count=2), chunk_bytes=256 * KIB)
     with (
@@ -301,7 +302,7 @@ def test_the_way_to_the_database_server_is_cut_at_the_nth_message(
     ):
         rig = ObjectRig(tmp_path / "rig", shape)
         rig.make_bucket(SEALED, seal=Sealing.ALL)
-        for number in range(CALL_COUNT_MAX):
+        for number in numbers(engine, CALL_COUNT_MAX):
             prepared = REQUESTS[name](rig, number)
             proxy.arm(cut, after_count=number)
 
@@ -321,7 +322,7 @@ def test_the_way_to_the_database_server_is_cut_at_the_nth_message(
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("name", STORING)
 def test_one_remote_store_that_fails_costs_the_client_nothing(
-    tmp_path: Path, name: str, fault: Fault
+    tmp_path: Path, engine: str, name: str, fault: Fault
 ) -> None:
     shape = Shape(
         volume_count=0,
@@ -335,7 +336,7 @@ def test_one_remote_store_that_fails_costs_the_client_nothing(
     failing = rig.memories[0]
 
     for call in REMOTE_CALLS:
-        for number in range(CALL_COUNT_MAX):
+        for number in numbers(engine, CALL_COUNT_MAX):
             prepared = REQUESTS[name](rig, number)
             failing.faults.add(call, fault, after_count=number)
 
@@ -359,13 +360,15 @@ def test_one_remote_store_that_fails_costs_the_client_nothing(
 
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("name", STORING)
-def test_the_nth_call_to_every_remote_store_fails(tmp_path: Path, name: str, fault: Fault) -> None:
+def test_the_nth_call_to_every_remote_store_fails(
+    tmp_path: Path, engine: str, name: str, fault: Fault
+) -> None:
     shape = Shape(volume_count=0, memory_count=3, scheme=Copies(count=2), chunk_bytes=256 * KIB)
     rig = ObjectRig(tmp_path / "rig", shape)
     rig.make_bucket(SEALED, seal=Sealing.ALL)
 
     for call in REMOTE_CALLS:
-        for number in range(CALL_COUNT_MAX):
+        for number in numbers(engine, CALL_COUNT_MAX):
             prepared = REQUESTS[name](rig, number)
             for memory in rig.memories:
                 memory.faults.add(call, fault, after_count=number)

@@ -22,6 +22,7 @@ from engine.objects.multipart import WrittenPart
 from engine.records import Copies, Sealing
 from engine.units import KIB
 from engine.upkeep.fsck_report import Problem
+from tests.support.moving import move_all
 from tests.support.objects import ObjectRig, Shape
 from tests.support.pieces import payload_of
 from tests.support.power_cuts import Recorder, RecordingDisk, RecordingSqlite
@@ -45,7 +46,11 @@ SHAPES = [
     ),
     Shape(volume_count=1, chunk_bytes=256 * KIB, part_size_min_bytes=0),
     Shape(
-        scheme=Copies(count=2), chunk_bytes=256 * KIB, part_size_min_bytes=0, volume_size_max_bytes=512 * KIB
+        volume_count=3,
+        scheme=Copies(count=2),
+        chunk_bytes=256 * KIB,
+        part_size_min_bytes=0,
+        volume_size_max_bytes=512 * KIB,
     ),
 ]
 
@@ -79,7 +84,7 @@ class Workload:
         for number in range(REQUEST_COUNT):
             self.generator.choice(moves)()
             if self.does_upkeep and number % 6 == 5:
-                self.generator.choice([self.checkpoint, self.clean_up, self.compact])()
+                self.generator.choice([self.checkpoint, self.clean_up, self.compact, self.move])()
 
     def put(self) -> None:
         key, data = self.generator.choice(self.keys), self.payload()
@@ -131,6 +136,10 @@ class Workload:
     def compact(self) -> None:
         self.rig.reap()
         self.rig.compact()
+
+    def move(self) -> None:
+        """What a drain does, with one of the backends that may have another in its place."""
+        move_all(self.rig, self.generator.choice(self.rig.volumes).backend_id)
 
     def payload(self) -> bytes:
         self.payload_count += 1

@@ -35,12 +35,18 @@ class Authority:
         self.ca = folder / f"{name}.pem"
         self.ca.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, into: CertificateFiles | None = None) -> CertificateFiles:
+    def issue(
+        self, name: str, *, into: CertificateFiles | None = None, uri: str | None = None
+    ) -> CertificateFiles:
         """A certificate of `name` for loopback, in files of that name or in place of others."""
         files = into or CertificateFiles(cert=self._folder / f"{name}.crt", key=self._folder / f"{name}.key")
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            [
+                x509.DNSName("localhost"),
+                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                *([] if uri is None else [x509.UniformResourceIdentifier(uri)]),
+            ]
         )
         certificate = (
             _builder(_named(name), self._name, key.public_key())

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from controlplane.app import ControlPlane
+from controlplane.operations.kinds import KINDS, OperationKind
 from controlplane.settings import ControlSettings
 from engine.deployment.opening import OpenDeployment, open_deployment
 from engine.errors import BucketExists
@@ -31,7 +32,14 @@ TOKENS = {role: f"{role}-token-0123456789abcdef" for role in ("viewer", "operato
 VERSION = "1.2.3"
 
 
-def write_config(folder: Path, *, extra: str = "", tokens: bool = True, volume_count: int = 2) -> Path:
+def write_config(
+    folder: Path,
+    *,
+    extra: str = "",
+    tokens: bool = True,
+    more_tokens: Sequence[str] = (),
+    volume_count: int = 2,
+) -> Path:
     """A small deployment's configuration with everything it refers to; listens on any free port."""
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / "master.key"
@@ -52,6 +60,7 @@ def write_config(folder: Path, *, extra: str = "", tokens: bool = True, volume_c
                 f"  - {{name: {role}-1, role: {role}, sha256: {hashlib.sha256(token.encode()).hexdigest()}}}"
                 for role, token in TOKENS.items()
             ),
+            *(f"  - {{{each}}}" for each in more_tokens),
         ]
     config = folder / "penstock.yaml"
     config.write_text("\n".join([*lines, extra, ""]))
@@ -67,6 +76,7 @@ class RunningPlane:
         *,
         environ: dict[str, str] | None = None,
         wrap_store: Callable[[Store], Store] = lambda store: store,
+        kinds: Sequence[OperationKind] = KINDS,
     ) -> None:
         self.config = config
         self.opened: OpenDeployment = open_deployment(
@@ -74,7 +84,11 @@ class RunningPlane:
         )
         self.opened.store = wrap_store(self.opened.store)
         self.plane = ControlPlane(
-            self.opened, environ or {}, version=VERSION, settings=ControlSettings(tick_s=0.05)
+            self.opened,
+            environ or {},
+            version=VERSION,
+            settings=ControlSettings(tick_s=0.05, caller_look_s=0.2, calls_per_s=10_000),
+            kinds=kinds,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="control-loop")

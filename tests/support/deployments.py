@@ -31,6 +31,7 @@ from engine.units import BLOCK_BYTES, HOUR_S, MIB
 from engine.upkeep.compaction import Fence, VolumeCompactor
 from engine.upkeep.fsck import Fsck
 from engine.upkeep.fsck_report import FsckReport
+from engine.upkeep.long_work import Pace
 from engine.upkeep.volume_ledger import StoredVolumeLedger
 from engine.upkeep.volume_sweep import VolumeSweeper
 from tests.support.engines import open_metadata
@@ -237,7 +238,7 @@ class TestDeployment:
         )
 
     def compactor(
-        self, *, fence: Fence = no_fence, unit_count_max: int = 5, rest_us: int = 0
+        self, *, fence: Fence = no_fence, unit_count_max: int = 5, rest_us: int = 0, pace: Pace | None = None
     ) -> VolumeCompactor:
         return VolumeCompactor(
             self.store,
@@ -246,6 +247,7 @@ class TestDeployment:
             grace_us=GRACE_US,
             clock=self.clock,
             rest_us=rest_us,
+            pace=pace,
             unit_count_max=unit_count_max,
         )
 
@@ -278,6 +280,11 @@ class BlobIdCards:
     """Reads the cards of these tests, which are the blob's id and nothing else."""
 
     def blob_id(self, card: bytes, location: Location, /) -> bytes:
+        if len(card) != 16:
+            raise ValueError("not a card of these tests")
+        return card
+
+    def any_blob_id(self, card: bytes, /) -> bytes:
         if len(card) != 16:
             raise ValueError("not a card of these tests")
         return card

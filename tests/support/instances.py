@@ -7,14 +7,15 @@ by a clock of its own.
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_ports
 from tests.support.postgres import PostgresServer, with_database
-from tests.support.served import ADMINCTL, Served, free_ports
+from tests.support.served import ADMINCTL, Served
 from tests.support.wrong_clocks import environ_of_clock
 
 
@@ -101,16 +102,18 @@ def running_instances(
     processes: int = 2,
     volumes: int = 2,
     settings: str = "",
+    edit: Callable[[str], str] = lambda text: text,
 ) -> Iterator[list[Instance]]:
     """Instances that serve for the block, over one database; without it a single one, over SQLite.
 
-    `settings` are sections that every file has besides. One starts after the other.
+    `settings` are sections that every file has besides, and `edit` changes what stands there. One starts after the
+    other.
     """
     made = Served(
         folder,
         volumes=volumes,
         edit_config=lambda text: _with_sections(
-            text, database=database, processes=processes, settings=settings
+            edit(text), database=database, processes=processes, settings=settings
         ),
     )
     assert database is not None or len(wishes) == 1, "one instance owns a SQLite database"

@@ -22,11 +22,14 @@ class Killed(BaseException):
 
 
 class InterruptedStore:
-    """A store whose write of one number, from 1, fails before it happens or after it was committed."""
+    """A store whose write of one number, from 1, fails before it happens or after it was committed.
+
+    `at` may be set anew at any time, `write_count` tells how many there were.
+    """
 
     def __init__(self, store: Store, *, at: int, is_committed: bool) -> None:
         self._store = store
-        self._at = at
+        self.at = at
         self._is_committed = is_committed
         self.write_count = 0
 
@@ -50,7 +53,7 @@ class InterruptedStore:
         holds_locks: bool = False,
     ) -> T:
         self.write_count += 1
-        if self.write_count != self._at:
+        if self.write_count != self.at:
             return self._store.write(unit, after=after, timeout_s=timeout_s)
         if self._is_committed:
             self._store.write(unit, after=after, timeout_s=timeout_s)

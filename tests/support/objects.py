@@ -8,12 +8,14 @@ from pathlib import Path
 
 from engine.backends.base import Backend
 from engine.backends.memory import MemoryBackend
-from engine.backends.registry import Backends
+from engine.backends.registry import Backends, volumes_in
 from engine.backends.volume.backend import VOLUME_SIZE_MAX_BYTES, VolumeBackend
 from engine.backends.volume.disk import Disk
 from engine.backends.volume.identity import Identity, init_identity
+from engine.cache.blobs import BlobCache, CacheCounts
+from engine.cache.folder import CacheFolder
 from engine.clock import uuid7
-from engine.deployment.use_cases import UseCases, build_use_cases
+from engine.deployment.use_cases import UseCases, build_use_cases, make_standing
 from engine.errors import BackendError, NoSuchBucket
 from engine.metadata import accounts, buckets, cleanup, intents, processes, reaper
 from engine.metadata.backends import ensure_backend, mark_registered
@@ -47,6 +49,7 @@ from engine.upkeep.compaction import VolumeCompactor
 from engine.upkeep.fsck import Fsck
 from engine.upkeep.fsck_cards import RingCards
 from engine.upkeep.fsck_report import FsckReport
+from engine.upkeep.integrity_parts import IntegrityParts
 from engine.upkeep.volume_ledger import StoredVolumeLedger
 from engine.upkeep.volume_sweep import VolumeSweeper
 from tests.support.bodies import BytesBody, regions_of
@@ -77,6 +80,8 @@ class Shape:
     part_size_min_bytes: int = 1
     volume_size_max_bytes: int = VOLUME_SIZE_MAX_BYTES
     fill_bytes: int = 0
+    cache_bytes: int | None = None
+    """Of a cache of blobs in the rig's folder; null: there is none."""
 
 
 class RigClock(TestClock):
@@ -311,6 +316,19 @@ class ObjectRig:
     def intent_count(self) -> int:
         return self.store.read(intents.count)
 
+    def integrity(self) -> IntegrityParts:
+        """What looking after bytes works with."""
+        return IntegrityParts(
+            store=self.store,
+            backends=self.backends,
+            health=self.health,
+            ring=self.ring,
+            announcer=self.objects.holder,
+            routing=self.shape.routing,
+            clock=self.clock,
+            grace_us=GRACE_US,
+        )
+
     def fsck(self) -> FsckReport:
         """Rows and bytes compared, every payload verified."""
         cards = RingCards(self.ring)
@@ -318,7 +336,7 @@ class ObjectRig:
 
     @property
     def volumes(self) -> list[VolumeBackend]:
-        return [each for each in self.backends if isinstance(each, VolumeBackend)]
+        return volumes_in(self.backends)
 
     @property
     def memories(self) -> list[MemoryBackend]:
@@ -376,11 +394,19 @@ class ObjectRig:
         self.backends = Backends(made)
         self.health = HealthBoard(self.clock)
         self.ring = KeyRing([self.ring_record], inline_provider(_MASTER_KEY))
-        self.objects: UseCases = build_use_cases(
+        standing = make_standing(
             store=self._wrap_store(self.store),
-            backends=Backends(map(self._wrap_backend, made)),
             ring=self.ring,
             health=self.health,
+            instance_id=self.instance_id,
+            clock=self.clock,
+            ids=uuid7,
+        )
+        self.cache = self._make_cache(standing.cache_counts)
+        self.hedges = standing.hedges
+        self.objects: UseCases = build_use_cases(
+            standing,
+            backends=Backends(map(self._wrap_backend, made)),
             policy=StoragePolicy(
                 default_scheme=self.shape.scheme,
                 default_seal=self.shape.seal,
@@ -389,12 +415,17 @@ class ObjectRig:
                 write_quorum=self.shape.write_quorum,
             ),
             routing=self.shape.routing,
-            instance_id=self.instance_id,
-            clock=self.clock,
-            ids=uuid7,
             seals_cards=self.shape.seal is Sealing.ALL,
             part_size_min_bytes=self.shape.part_size_min_bytes,
+            cache=self.cache,
+            hedged=frozenset(each.backend_id for each in made),
         )
+
+    def _make_cache(self, counts: CacheCounts) -> BlobCache | None:
+        if self.shape.cache_bytes is None:
+            return None
+        folder = CacheFolder(self.folder / "cache", size_bytes_max=self.shape.cache_bytes)
+        return BlobCache(folder, blob_bytes_max=2 * self.shape.chunk_bytes, counts=counts)
 
     def _has_bucket(self) -> bool:
         try:

@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -26,6 +25,7 @@ from engine.metadata.postgres.lending import connect_arguments
 from engine.metadata.postgres.migrating import migrate
 from engine.metadata.postgres.store import FOLDER, PostgresStore
 from engine.metadata.postgres.target import PostgresTarget
+from tests.support.ports import free_ports
 
 USER = "penstock"
 OTHER_BINARIES = "PENSTOCK_POSTGRES_BIN"
@@ -98,7 +98,7 @@ class PostgresServer:
         self._settings = {**_SETTINGS, **(settings or {})}
         self.folder = Path(tempfile.mkdtemp(prefix="penstock-postgres-"))
         self.host = "127.0.0.1"
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self.password = secrets.token_urlsafe(12)
         self._process: subprocess.Popen[bytes] | None = None
         self._has_template = False
@@ -137,6 +137,7 @@ class PostgresServer:
                     *options,
                 ],
                 log=log.fileno(),
+                dies_with_parent=True,
             )
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while True:
@@ -254,6 +255,7 @@ class PostgresServer:
                     *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"),
                 ],
                 log=log.fileno(),
+                dies_with_parent=False,
             )
         if made.wait(60):
             raise RuntimeError(f"initdb failed:\n{self.log}")
@@ -330,7 +332,7 @@ def open_postgres(server: PostgresServer, database: str, **options: Any) -> Post
     return PostgresStore(server.target(database), **options)
 
 
-def _run_as_nobody(command: Sequence[str], *, log: int) -> subprocess.Popen[bytes]:
+def _run_as_nobody(command: Sequence[str], *, log: int, dies_with_parent: bool) -> subprocess.Popen[bytes]:
     is_root = os.geteuid() == 0
     libc = ctypes.CDLL(None)
 
@@ -348,7 +350,8 @@ def _run_as_nobody(command: Sequence[str], *, log: int) -> subprocess.Popen[byte
         group=_NOBODY if is_root else None,
         extra_groups=[] if is_root else None,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-        preexec_fn=die_with_parent,
+        # Python forks for it, which libraries with threads take ill: only for what would be left behind.
+        preexec_fn=die_with_parent if dies_with_parent else None,
     )
 
 
@@ -359,10 +362,3 @@ def _own(path: Path) -> None:
 
 def _is_open_to_others(folder: Path) -> bool:
     return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
-
-
-def _free_port() -> int:
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        port: int = each.getsockname()[1]
-        return port

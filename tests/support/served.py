@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,23 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.certificates import CertificateFiles
+from tests.support.ports import free_ports
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 _BIN = Path(sys.executable).parent
 ADMINCTL = _BIN / "adminctl"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,11 @@ from engine.backends.volume.format import (
     extent_of,
     read_storage_key,
 )
-from engine.backends.volume.identity import Identity, check_identity
+from engine.backends.volume.identity import Identity, check_identity, remove_identity
 from engine.backends.volume.ledger import VolumeLedger
 from engine.backends.volume.reading import VolumePieceReader
 from engine.backends.volume.records import StoredRecord, free_payload, read_record
+from engine.backends.volume.room import DiskRoom, read_disk_room
 from engine.backends.volume.shelf import VolumeShelf
 from engine.backends.volume.streaming import StreamVolume, StreamWriter
 from engine.backends.volume.taking import VolumeTaker
@@ -85,6 +86,7 @@ class VolumeBackend:
             backend=name, deployment_id=deployment_id, identity_id=identity_id, node=node
         )
         self._size_max_bytes = size_max_bytes
+        self._free_min_bytes = free_min_bytes
         self._fill_bytes = fill_bytes
         self._disk = disk or LinuxDisk()
         self._owns_descriptors = descriptors is None
@@ -197,6 +199,16 @@ class VolumeBackend:
             payload_bytes=payload_bytes,
         )
 
+    def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:
+        """Of the record; raises as `read_record` does, and PieceCorrupt for a record of another length."""
+        record = self.read_record(storage_key)
+        if record.payload_bytes != payload_bytes:
+            raise PieceCorrupt(f"the record at {storage_key} is another one", backend=self._name)
+        return PieceTail(block_crcs=record.block_crcs, card=record.card)
+
+    def verify_in_place(self, storage_key: str, payload_bytes: int, block_crcs: bytes, /) -> bool:
+        return False
+
     def delete(self, storage_key: str, stored_bytes: int, /) -> None:
         """Give the record's blocks back; what is not there is done already. Repeating it is safe.
 
@@ -237,13 +249,26 @@ class VolumeBackend:
         """The files themselves, for compaction, the sweep and fsck."""
         return VolumeShelf(backend=self._name, directory=self._path, disk=self._disk)
 
+    def disk_room(self) -> DiskRoom:
+        """What the disk still takes. Raises BackendUnavailable."""
+        return read_disk_room(self._path, backend=self._name, reserve_bytes=self._free_min_bytes)
+
     def check_identity(self) -> None:
         """Raises ForeignBackend, BackendUnavailable."""
         check_identity(self._path, self._identity)
 
+    def remove_identity(self) -> None:
+        """Raises ForeignBackend, BackendUnavailable."""
+        remove_identity(self._disk, self._path, self._identity)
+
     def drop_gone_descriptors(self) -> int:
         """Close descriptors of unlinked files, whose blocks they keep allocated; the count of them."""
         return self._descriptors.drop_gone()
+
+    @property
+    def has_open_volumes(self) -> bool:
+        """Whether this process appends to a file there."""
+        return self._appending is not None or self._streaming is not None
 
     def close_volumes(self) -> None:
         """Close the files being appended to, so that compaction may take them; the next write opens others."""

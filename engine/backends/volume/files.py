@@ -184,6 +184,18 @@ def list_leftovers(directory: Path, *, older_than_s: float) -> list[Path]:
     return found
 
 
+def list_strangers(directory: Path, *, known: frozenset[str]) -> list[str]:
+    """Names in the directory that are neither `known` nor those of volumes or files under construction, in order."""
+    with os.scandir(directory) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name not in known
+            and not (entry.name.startswith(".") and entry.name.endswith(TEMPORARY_SUFFIX))
+            and not (_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False))
+        )
+
+
 def device_id(path: Path) -> int:
     """The device a directory lies on: volumes of one device are one failure domain. Raises OSError."""
     return os.stat(path).st_dev

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from engine.backends.volume.disk import Disk, LinuxDisk
 from engine.backends.volume.files import TEMPORARY_SUFFIX
@@ -14,10 +15,13 @@ from engine.names import BackendName
 
 IDENTITY_NAME = "penstock-backend.json"
 _FORMAT = 1
+_Named: TypeAlias = tuple[object, object, object, object]
+"""What an identity says: format, deployment, backend, node."""
+
 _SIZE_MAX_BYTES = 4096
 
 # What a fresh file system or a mount point holds before anybody wrote to it.
-_NOBODYS = frozenset({"lost+found"})
+NOBODYS = frozenset({"lost+found"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +75,36 @@ def check_identity(directory: Path, identity: Identity) -> None:
             raw = file.read(_SIZE_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ForeignBackend(
-            f"{path} is missing: is the disk mounted? Mount it and start again", backend=identity.backend
+            f"{path} is missing: is the disk mounted? Mount it, and it serves again", backend=identity.backend
         ) from None
     except OSError as error:
         raise BackendUnavailable(f"{path}: {error.strerror}", backend=identity.backend) from error
     expected = (_FORMAT, identity.deployment_id.hex(), identity.identity_id.hex(), identity.node)
-    if _read(raw) != expected:
-        raise ForeignBackend(f"{path} names another deployment, backend or node", backend=identity.backend)
+    found = _read(raw)
+    if found != expected:
+        raise ForeignBackend(
+            f"{path} names another deployment, backend or node: {_difference(found, expected)}",
+            backend=identity.backend,
+        )
 
 
-def _read(raw: bytes) -> tuple[object, object, object, object] | None:
+def remove_identity(disk: Disk, directory: Path, identity: Identity) -> None:
+    """The directory is nobody's any more, durably; what else lies in it stays. Repeating it is harmless.
+
+    Raises ForeignBackend when the object there is another's, BackendUnavailable.
+    """
+    path = directory / IDENTITY_NAME
+    try:
+        if not path.exists() and directory.exists():
+            return
+        check_identity(directory, identity)
+        path.unlink(missing_ok=True)
+        disk.sync_directory(directory)
+    except OSError as error:
+        raise BackendUnavailable(f"{path}: {error.strerror}", backend=identity.backend) from error
+
+
+def _read(raw: bytes) -> _Named | None:
     try:
         stored = json.loads(raw)
     except (ValueError, RecursionError):
@@ -88,6 +112,16 @@ def _read(raw: bytes) -> tuple[object, object, object, object] | None:
     if not isinstance(stored, dict):
         return None
     return stored.get("format"), stored.get("deployment_id"), stored.get("backend_id"), stored.get("node")
+
+
+def _difference(found: _Named | None, expected: _Named) -> str:
+    if found is None or found[0] != expected[0]:
+        return "it cannot be read"
+    if found[1] != expected[1]:
+        return "it is another deployment's; is this the right disk, and the right metadata database?"
+    if found[2] != expected[2]:
+        return "it is another backend's of this deployment; are two disks in each other's place?"
+    return f"it belongs to node {found[3]!r}"
 
 
 def _make_directory(disk: Disk, directory: Path) -> None:
@@ -99,13 +133,13 @@ def _make_directory(disk: Disk, directory: Path) -> None:
 
 def _first_of_somebody(directory: Path) -> str | None:
     names = (
-        name for name in os.listdir(directory) if name not in _NOBODYS and not name.endswith(TEMPORARY_SUFFIX)
+        name for name in os.listdir(directory) if name not in NOBODYS and not name.endswith(TEMPORARY_SUFFIX)
     )
     return next(names, None)
 
 
 def _occupied(directory: Path, backend: BackendName, found: str) -> ForeignBackend:
-    return ForeignBackend(f"{directory} is not empty: it holds {found!r}", backend=backend)
+    return ForeignBackend(f"{directory} is not empty: it holds {found!r}", backend=backend, is_occupied=True)
 
 
 def _create(disk: Disk, directory: Path, identity: Identity, created_at_us: int) -> None:

@@ -39,26 +39,29 @@ class VolumePieceReader:
         Raises PieceCorrupt (short), BackendUnavailable, WouldBlock with nowait.
         """
         self._check_span(offset, len(buffer))
-        done = 0
-        while done < len(buffer):
+        position, flags = self._start + offset, os.RWF_NOWAIT if nowait else 0
+        while True:
             try:
-                count = os.preadv(
-                    self._descriptor.fd,
-                    [buffer[done:]],
-                    self._start + offset + done,
-                    os.RWF_NOWAIT if nowait else 0,
-                )
+                count = os.preadv(self._descriptor.fd, [buffer], position, flags)
             except OSError as error:
                 if nowait and error.errno in _NOT_NOW:
                     raise WouldBlock from None
                 raise BackendUnavailable(
                     f"reading failed: {error.strerror}", backend=self._backend
                 ) from error
-            if nowait and done + count < len(buffer):
+            if count == len(buffer):
+                return
+            if nowait:
                 raise WouldBlock
             if count == 0:
                 raise PieceCorrupt("the file ends within the piece", backend=self._backend)
-            done += count
+            buffer, position = buffer[count:], position + count
+
+    def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
+        return True
+
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+        """Nothing to ask: the file is here."""
 
     def region(self, offset: int, length: int, /) -> FileRegion:
         """Where those payload bytes lie; the descriptor stays open until the reader is closed."""

@@ -80,8 +80,14 @@ def free_payload(disk: Disk, directory: Path, volume_id: bytes, offset: int, sto
             raise NotARecord
         start = align(offset + RECORD_HEADER_BYTES, FILE_BLOCK_BYTES)
         stop = (offset + RECORD_HEADER_BYTES + header.payload_bytes) // FILE_BLOCK_BYTES * FILE_BLOCK_BYTES
-        if stop - start < PUNCH_MIN_BYTES or not disk.punch(fd, start, stop - start):
+        if stop - start < PUNCH_MIN_BYTES:
             return 0
+        before = os.fstat(fd)
+        if not disk.punch(fd, start, stop - start):
+            return 0
+        # A hole is nothing written: compaction waits until nobody has written to a file for a while. Nothing else goes
+        # by this time, and of a file that somebody writes to now the next write tells it again.
+        os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
         return stop - start
 
 

@@ -73,14 +73,22 @@ class FoundGap:
 Found = FoundRecord | FoundTorn | FoundGap
 
 
-def scan_volume(path: Path, volume_id: bytes) -> Iterator[Found]:
+def end_of(found: Found) -> int:
+    """Where in the file what comes next begins: a `start` for another scan."""
+    if isinstance(found, FoundRecord):
+        return found.record.offset + found.record.extent_bytes
+    return found.offset + found.length
+
+
+def scan_volume(path: Path, volume_id: bytes, *, start: int = FIRST_RECORD_OFFSET) -> Iterator[Found]:
     """Everything behind the volume header, in file order and without overlap. Raises NotARecord, OSError.
 
+    `start` is where something that an earlier scan found ended.
     NotARecord: neither copy of the volume header verifies, so nothing in the file can be told from noise.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        yield from _Scan(fd, read_header(fd, volume_id)).walk()
+        yield from _Scan(fd, read_header(fd, volume_id)).walk(start)
     finally:
         os.close(fd)
 
@@ -92,8 +100,8 @@ class _Scan:
         self._size_bytes = os.fstat(fd).st_size
         self._trailer_tries_left = TRAILER_TRIES_MAX
 
-    def walk(self) -> Iterator[Found]:
-        at = FIRST_RECORD_OFFSET
+    def walk(self, start: int) -> Iterator[Found]:
+        at = start
         while at < self._size_bytes:
             offset, found = self._find(at, self._size_bytes)
             if offset > at:

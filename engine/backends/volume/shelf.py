@@ -11,12 +11,14 @@ from engine.backends.volume.files import (
     LockedVolume,
     VolumeFile,
     list_leftovers,
+    list_strangers,
     list_volume_files,
     lock_volume,
     unlink_volume,
     volume_path,
 )
-from engine.backends.volume.format import NotARecord
+from engine.backends.volume.format import FIRST_RECORD_OFFSET, NotARecord
+from engine.backends.volume.identity import IDENTITY_NAME, NOBODYS
 from engine.backends.volume.records import StoredRecord, read_record_at
 from engine.backends.volume.scan import Found, scan_volume
 from engine.errors import BackendUnavailable, PieceCorrupt
@@ -129,11 +131,23 @@ class VolumeShelf:
             ) from error
         return len(leftovers)
 
-    def scan(self, volume_id: bytes) -> Iterator[Found]:
-        """All that stands in a file, without the metadata; raises PieceCorrupt (no header), BackendUnavailable."""
+    def strangers(self) -> list[str]:
+        """Names of what lies in the directory and is none of ours, in their order. Raises BackendUnavailable."""
+        try:
+            return list_strangers(self._directory, known=NOBODYS | {IDENTITY_NAME})
+        except OSError as error:
+            raise backend_fault(
+                error, backend=self._backend, doing="the directory does not answer"
+            ) from error
+
+    def scan(self, volume_id: bytes, *, start: int = FIRST_RECORD_OFFSET) -> Iterator[Found]:
+        """All that stands in a file, without the metadata; raises PieceCorrupt (no header), BackendUnavailable.
+
+        `start` is where something that an earlier scan found ended.
+        """
         path = volume_path(self._directory, volume_id)
         try:
-            yield from scan_volume(path, volume_id)
+            yield from scan_volume(path, volume_id, start=start)
         except NotARecord:
             raise PieceCorrupt(f"the header of {path} does not verify", backend=self._backend) from None
         except OSError as error:

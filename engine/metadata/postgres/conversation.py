@@ -131,6 +131,10 @@ class Conversation:
         """Wait for no answer beyond a time of the monotonic clock, until the next `begin`."""
         self._answer_by_s = deadline_s
 
+    def allow(self, timeout_s: float) -> None:
+        """Wait no longer than that for all answers from now on together, until the next `begin`."""
+        self.hurry(time.monotonic() + timeout_s)
+
     def begin(self, parked: Parked | None) -> None:
         """Another caller; nothing of the one before is left."""
         assert not self._expected

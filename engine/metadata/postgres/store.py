@@ -14,6 +14,7 @@ from engine.metadata.postgres.errors import ConnectionLost, ServerError
 from engine.metadata.postgres.lending import Lender
 from engine.metadata.postgres.listening import Listener
 from engine.metadata.postgres.migrating import migrate
+from engine.metadata.postgres.shared_reads import SharedReads
 from engine.metadata.postgres.statements import load_postgres_statements, read_statement
 from engine.metadata.postgres.target import PostgresTarget
 from engine.metadata.postgres.transaction import (
@@ -75,6 +76,7 @@ class PostgresStore:
         self._park = park
         self._statements = load_postgres_statements(FOLDER)
         self._lender = Lender(target)
+        self._shared_reads = SharedReads(self._lender, self._leave)
         self._syncer = BarrierSyncer()
         self._listeners: list[Listener] = []
         self._is_closed = False
@@ -107,8 +109,19 @@ class PostgresStore:
 
     def look(self, statement: str, params: Params, /) -> list[Row]:
         found = self._statements[statement]
+        parked = self._park()
+        if parked is not None and not self._is_away:
+            begun_s = time.monotonic()
+            try:
+                return self._shared_reads.rows(parked, found, params)
+            except ConnectionLost as error:
+                if _hangs(error, begun_s):
+                    raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
+            except ServerError:
+                # What another one asked may be what the server refused. Alone it finds out, and is run again.
+                pass
         return self._again(
-            self._park(), WRITE_TIMEOUT_S, lambda conversation, _: conversation.ask(found, params).rows()
+            parked, WRITE_TIMEOUT_S, lambda conversation, _: conversation.ask(found, params).rows()
         )
 
     def write(
@@ -162,8 +175,7 @@ class PostgresStore:
                 finally:
                     self._leave(conversation)
             except ConnectionLost as error:
-                hangs = error.refused is None and time.monotonic() - begun_s > RECONNECT_WITHIN_S
-                if count == RUN_COUNT_MAX or hangs:
+                if count == RUN_COUNT_MAX or _hangs(error, begun_s):
                     raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
             except ServerError as error:
                 if count == RUN_COUNT_MAX or not error.is_run_again:
@@ -254,6 +266,11 @@ class PostgresStore:
             count += 1
             _pause(parked, count)
         return False
+
+
+def _hangs(error: ConnectionLost, begun_s: float) -> bool:
+    """Whether the server let so much time pass that it had better not be asked again."""
+    return error.refused is None and time.monotonic() - begun_s > RECONNECT_WITHIN_S
 
 
 def _pause(parked: Parked | None, count: int) -> None:

@@ -1,3 +1,4 @@
 -- update_identity: what a generation says about an identity that exists. One row changed.
-UPDATE identities SET account_id = :account_id, role = :role, buckets = :buckets, is_disabled = FALSE
+UPDATE identities SET account_id = :account_id, role = :role, buckets = :buckets, is_disabled = FALSE,
+    expires_at_us = NULL
 WHERE identity_id = :identity_id

@@ -1,5 +1,8 @@
 -- list_workers: every worker with its lease and what became of its runs, by name.
-SELECT s.worker, s.is_enabled, s.interval_s, s.triggered_at_us, s.paused_by, l.holder, l.expires_at_us,
+SELECT s.worker, s.is_enabled, s.interval_s, s.rate_bytes, s.triggered_at_us,
+    s.paused_by, s.paused_why, s.paused_until_us, s.paused_at_us,
+    s.override_is_enabled, s.override_interval_s, s.override_rate_bytes, s.overridden_by, s.overridden_at_us,
+    l.holder, l.expires_at_us,
     (SELECT MAX(started_at_us) FROM worker_runs AS r WHERE r.worker = s.worker),
     (SELECT MAX(finished_at_us) FROM worker_runs AS r WHERE r.worker = s.worker AND r.error IS NULL),
     (SELECT MAX(finished_at_us) FROM worker_runs AS r WHERE r.worker = s.worker AND r.error IS NOT NULL),

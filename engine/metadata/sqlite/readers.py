@@ -22,6 +22,7 @@ class Readers:
         self._idle: list[apsw.Connection | None] = [None] * READER_COUNT_MAX
         self._freed = threading.Condition()
         self._waiting_count = 0
+        self._is_closed = False
 
     def take(self) -> apsw.Connection:
         """A connection of the caller alone until given back; raises DatabaseUnavailable, and what opening raises."""
@@ -44,13 +45,16 @@ class Readers:
                 self._freed.notify()
 
     def close(self) -> None:
-        """Close what is idle; no read may be under way."""
+        """Close what is idle; no read may be under way. Later ones are refused at once."""
+        self._is_closed = True
         for connection in self._idle:
             if connection is not None:
                 connection.close()
         self._idle.clear()
 
     def _wait(self) -> apsw.Connection | None:
+        if self._is_closed:
+            raise DatabaseUnavailable("the metadata store is closed")
         deadline_s = time.monotonic() + WRITE_TIMEOUT_S
         with self._freed:
             self._waiting_count += 1

@@ -1,7 +1,6 @@
--- sum_bucket_bytes: one row: what the live versions and open parts of a bucket hold, and how many versions.
-SELECT
-    (SELECT COALESCE(SUM(size_bytes), 0) FROM object_versions WHERE bucket_id = :bucket_id)
-    + (SELECT COALESCE(SUM(p.size_bytes), 0) FROM multipart_parts AS p
-        JOIN multipart_uploads AS u ON u.upload_id = p.upload_id
-        WHERE u.bucket_id = :bucket_id AND p.state = 'live'),
-    (SELECT COUNT(*) FROM object_versions WHERE bucket_id = :bucket_id)
+-- sum_bucket_bytes: a row for each scheme that buckets ask for, null for the deployment's: what these buckets hold together.
+-- As many rows are read as buckets have stripes.
+SELECT b.scheme, COALESCE(SUM(q.used_bytes), 0)
+FROM buckets AS b
+JOIN backend_quotas AS q ON q.subject = 'bucket:' || b.bucket_id
+GROUP BY b.scheme

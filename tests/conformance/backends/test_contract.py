@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engine.backends.base import Backend, PieceTail
-from engine.errors import BackendUnavailable, PieceMissing
+from engine.errors import BackendUnavailable, PieceCorrupt, PieceMissing
 from engine.streams import WouldBlock
 from engine.units import BLOCK_BYTES, KIB
 from tests.conformance.backends.conftest import Rig
@@ -45,6 +45,46 @@ def test_a_piece_occupies_what_was_said_beforehand(rig: Rig, size_bytes: int) ->
     expected = rig.backend.occupied_bytes(size_bytes, 333)
     assert stored.stored_bytes == streamed.stored_bytes == expected
     assert expected >= size_bytes + len(tail.block_crcs) + len(tail.card)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, BLOCK_BYTES, 3 * BLOCK_BYTES + 777])
+def test_a_good_piece_is_never_found_bad_where_it_lies(rig: Rig, size_bytes: int) -> None:
+    payload = payload_of(size_bytes)
+    tail = tail_of(payload)
+    pieces = [settle(rig.store(payload, tail)), rig.stream(payload, tail)]
+
+    found = {rig.backend.verify_in_place(each.storage_key, size_bytes, tail.block_crcs) for each in pieces}
+
+    assert found == {rig.verifies}
+
+
+def test_a_store_that_verifies_knows_other_bytes_from_those_that_were_meant(rig: Rig) -> None:
+    if not rig.verifies:
+        pytest.skip("it cannot be asked")
+    payload = payload_of(5000)
+    piece = rig.stream(payload, tail_of(payload))
+
+    with pytest.raises(PieceCorrupt, match="other bytes"):
+        rig.backend.verify_in_place(piece.storage_key, 5000, tail_of(payload_of(5001)[1:]).block_crcs)
+    with pytest.raises(PieceMissing):
+        rig.backend.verify_in_place(rig.missing_key(), 5000, tail_of(payload).block_crcs)
+
+
+def test_bytes_asked_for_ahead_are_read(rig: Rig) -> None:
+    payload = payload_of(3 * BLOCK_BYTES + 10)
+    piece = rig.stream(payload, tail_of(payload))
+    reader = rig.backend.open_reader(piece.storage_key, len(payload))
+    block = memoryview(bytearray(BLOCK_BYTES))
+
+    reader.ask(BLOCK_BYTES, 2 * BLOCK_BYTES, patience_s=10.0)
+
+    for index in (1, 2):
+        assert reader.is_under_way(index * BLOCK_BYTES, BLOCK_BYTES)
+        reader.read_into(index * BLOCK_BYTES, block)
+        assert block == payload[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
+    reader.read_into(0, block)
+    assert block == payload[:BLOCK_BYTES]
+    reader.close()
 
 
 def test_a_card_may_be_shorter_than_announced(rig: Rig) -> None:
@@ -134,7 +174,7 @@ def test_a_region_names_the_same_bytes(rig: Rig) -> None:
 
 def test_a_missing_piece_says_so(rig: Rig) -> None:
     with pytest.raises(PieceMissing):
-        rig.backend.open_reader(rig.missing_key(), 10)
+        rig.backend.open_reader(rig.missing_key(), 10).read_into(0, memoryview(bytearray(10)))
 
 
 def test_deleting_twice_and_deleting_what_never_was_is_fine(rig: Rig) -> None:
@@ -276,3 +316,25 @@ def test_both_kinds_are_backends(rig: Rig) -> None:
 
     assert (backend.backend_id, backend.name) == (1, "near")
     assert crcs_of(b"123456789") == bytes.fromhex("e3069283")
+
+
+@pytest.mark.parametrize("size_bytes", SIZES)
+def test_the_tail_of_a_piece_reads_back(rig: Rig, size_bytes: int) -> None:
+    payload = payload_of(size_bytes)
+    tail = tail_of(payload, card=b"a card of some length")
+    piece = settle(rig.store(payload, tail))
+
+    assert rig.backend.read_tail(piece.storage_key, size_bytes) == tail
+
+
+def test_the_tail_of_what_is_not_there_is_missing(rig: Rig) -> None:
+    with pytest.raises(PieceMissing):
+        rig.backend.read_tail(rig.missing_key(), 10)
+
+
+def test_a_piece_of_another_length_has_no_tail_for_us(rig: Rig) -> None:
+    payload = payload_of(1000)
+    piece = settle(rig.store(payload, tail_of(payload)))
+
+    with pytest.raises(PieceCorrupt):
+        rig.backend.read_tail(piece.storage_key, 999)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.metadata.store import Store
-from tests.support.metadata import SetClock, open_sqlite
+from tests.conformance.metadata.two import Two
+from tests.support.metadata import SetClock, make_backend, make_bucket, open_sqlite
 from tests.support.postgres import open_postgres, shared_server
 
 OpenStore = Callable[[], Store]
@@ -66,3 +67,9 @@ def module_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     opened.close()
     if database:
         shared_server().take_back_database(database)
+
+
+@pytest.fixture
+def two(open_store: OpenStore) -> Two:
+    near, far = open_store(), open_store()
+    return Two(near=near, far=far, bucket=make_bucket(near), backend_id=make_backend(near, kind="memory"))

@@ -8,19 +8,26 @@ from typing import cast
 
 from engine.errors import EngineError
 from engine.metadata import (
+    access_keys,
     accounts,
+    admin_tokens,
     backends,
     bucket_documents,
     buckets,
     deployments,
     generations,
     identities,
+    identity_changes,
     keys,
     versions,
 )
+from engine.metadata.access_keys import NewAccessKey
+from engine.metadata.admin_tokens import TokenField, TokenSettings
 from engine.metadata.complete import CompleteOrder, complete
+from engine.metadata.identity_changes import IdentityField, IdentitySettings
 from engine.metadata.publish import publish
 from engine.metadata.remove import remove, remove_version
+from engine.metadata.replacing import replace_blob
 from engine.metadata.store import Tx
 from engine.metadata.tagging import set_tags
 from engine.metadata.uploads import abort
@@ -80,15 +87,17 @@ class History:
             (2, self.version),
             (3, self.tag),
             (2, self.change_bucket),
-            (2, self.change_document),
+            (3, self.change_document),
             (1, self.replace_bucket),
             (1, lambda: self.make_key(f"key-{self.count()}".encode(), "active")),
             (2, self.change_identity),
             (1, self.disable),
             (2, self.change_token),
+            (8, self.operate),
             (1, self.commit_generation),
             (1, self.change_backend),
             (1, lambda: self.store.write(partial(deployments.set_node, node="node-1"))),
+            (3, self.rewrite),
             (3, lambda: reap_all(self.store)),
             (1, lambda: self.store.write(deployments.note_time)),
         ]
@@ -129,6 +138,24 @@ class History:
             reap_all(self.store)
         joined = [each.blob for each in found.slices]
         self.publish_version(new_version(self.bucket(), self.key(), joined=joined))
+
+    def rewrite(self) -> None:
+        """The blob of a version that is it whole gives way to others, in every version that is."""
+        bucket, key = self.bucket(), self.key()
+        found = self.store.read(partial(versions.find_current, bucket=bucket.name, key=key))
+        size = found.version.size_bytes
+        sizes = [size] if size < 2 or self.chance.random() < 0.3 else [size // 2, size - size // 2]
+        blobs = [self.blob(each) for each in sizes]
+        unit = partial(
+            replace_blob,
+            old_blob_id=found.slices[0].blob.blob_id if found.slices else b"",
+            bucket=bucket,
+            blobs=blobs,
+            segments=new_version(bucket, key, *blobs).segments,
+            is_sealed=self.chance.random() < 0.3,
+            grace_us=0,
+        )
+        self.store.write(unit)
 
     def publish_version(self, new: NewVersion) -> None:
         checksum = Checksum(algorithm=ChecksumAlgorithm.CRC32C, digest=b"1234")
@@ -238,7 +265,9 @@ class History:
 
     def change_document(self) -> None:
         name, kind = self.bucket().name, self.chance.choice(list(DocumentKind))
-        document = self.chance.choice([None, "[1]", '["ä"]'])
+        # Writes read the rules of notifications, so those are some.
+        is_read = kind is DocumentKind.NOTIFICATION
+        document = self.chance.choice([None, "[]", "[ ]"] if is_read else [None, "[1]", '["ä"]'])
         if document is None:
             self.store.write(partial(bucket_documents.delete_document, name=name, kind=kind))
         else:
@@ -300,14 +329,67 @@ class History:
         self.store.write(partial(identities.disable_missing, identities=names, tokens=names))
 
     def change_token(self) -> None:
+        limited = self.count() % 2 == 0
         self.store.write(
             partial(
                 identities.apply_admin_token,
                 name=self.chance.choice(["reader", "writer", "ops"]),
                 role=self.chance.choice(["viewer", "operator", "admin"]),
                 sha256=bytes([self.chance.randrange(3)]) * 32,
+                scopes=["WorkerService/*"] if limited else None,
+                expires_at_us=2**50 if limited else None,
             )
         )
+
+    def operate(self) -> None:
+        """What an operator does by calls to identities, access keys and tokens; no generation here names any."""
+        name, key = self.chance.choice(["reader", "api-1", "api-2"]), f"key-{self.chance.randrange(2)}"
+        new_key = NewAccessKey(
+            access_key_id=key,
+            sealed_secret=f"sealed-{self.count()}".encode(),
+            key_id=b"key-0",
+            expires_at_us=self.chance.choice([None, 2**60]),
+        )
+        identity = IdentitySettings(
+            role=self.chance.choice(["reader", "writer"]),
+            buckets=self.chance.choice([None, ("one",)]),
+            is_disabled=self.chance.random() < 0.5,
+            expires_at_us=self.chance.choice([None, 2**60]),
+        )
+        token = TokenSettings(
+            role=self.chance.choice(["viewer", "admin"]),
+            scopes=self.chance.choice([None, ("*/Get*",)]),
+            is_disabled=self.chance.random() < 0.5,
+        )
+        calls: list[Callable[[Tx], object]] = [
+            partial(identity_changes.make_identity, name=name, account_id=self.account_id, settings=identity),
+            partial(
+                identity_changes.change_identity,
+                name=name,
+                settings=identity,
+                fields=frozenset(IdentityField),
+            ),
+            partial(identity_changes.delete_identity, name=name),
+            partial(access_keys.make_access_key, identity=name, new=new_key),
+            partial(access_keys.make_access_key, identity=name, new=new_key),
+            partial(
+                access_keys.change_access_key,
+                access_key_id=key,
+                is_disabled=self.chance.choice([None, True, False]),
+                expires_at_us=None,
+                sets_expiry=self.chance.random() < 0.5,
+            ),
+            partial(access_keys.delete_access_key, access_key_id=key),
+            partial(
+                admin_tokens.make_token,
+                name=name,
+                sha256=f"{self.count():032}".encode(),
+                settings=token,
+            ),
+            partial(admin_tokens.change_token, name=name, settings=token, fields=frozenset(TokenField)),
+            partial(admin_tokens.delete_token, name=name),
+        ]
+        self.store.write(self.chance.choice(calls))
 
     def commit_generation(self) -> None:
         self.store.write(
@@ -317,6 +399,7 @@ class History:
                 file_digest=self.chance.choice([None, b"digest"]),
                 origin=Origin.CONFIG,
                 author="file",
+                comment=self.chance.choice([None, "for a reason"]),
             )
         )
 
@@ -351,6 +434,12 @@ class History:
                 failure_domain=self.chance.choice(["near", "rack-1"]),
                 identity_id=b"near".ljust(16, b"-"),
                 quota_bytes=self.chance.choice([None, 10_000_000]),
+            ),
+            # "near" keeps its name: it is found by it above.
+            partial(
+                backends.rename_backend,
+                backend_id=self.backend_ids[1],
+                name=self.chance.choice(["far", "far.removed"]),
             ),
         ]
         self.store.write(self.chance.choice(changes))

@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 
-from engine.metadata import cleanup, quota, volumes
+from engine.metadata import cleanup, leases, quota, volumes
 from engine.metadata.cleanup import ATTEMPT_COUNT_MAX, CleanupDepth
 from engine.metadata.remove import remove
 from engine.metadata.store import Store
 from engine.names import ObjectKey
-from engine.records import CleanupItem
+from engine.records import CleanupItem, Lease
 from engine.units import DAY_S, HOUR_S, MINUTE_S
 from tests.conformance.metadata.conftest import OpenStore
 from tests.support.metadata import (
@@ -49,10 +49,34 @@ def queue(store: Store, backend_id: int, *storage_keys: str, not_before_us: int 
 
 
 def claim(
-    store: Store, process_id: bytes = ONE, *, count_max: int = 100, ignore_grace: bool = False
+    store: Store,
+    process_id: bytes = ONE,
+    *,
+    count_max: int = 100,
+    lease: Lease | None = None,
+    ignore_grace: bool = False,
 ) -> list[CleanupItem]:
     return store.write(
-        partial(cleanup.claim_due, process_id=process_id, count_max=count_max, ignore_grace=ignore_grace)
+        partial(
+            cleanup.claim_due,
+            process_id=process_id,
+            count_max=count_max,
+            lease=lease,
+            ignore_grace=ignore_grace,
+        )
+    )
+
+
+def lead(store: Store, process_id: bytes, worker: str = "cleanup") -> Lease:
+    lease = store.write(partial(leases.acquire, worker=worker, holder=process_id, ttl_s=30.0))
+    assert lease is not None
+    return lease
+
+
+def return_stale(store: Store, clock: SetClock, lease: Lease | None = None) -> int:
+    """What a claimer under that lease opens at its beginning: of claims without a lease those older than 600 s."""
+    return store.write(
+        partial(cleanup.return_stale_claims, older_than_us=clock.now_us() - 600_000_000, lease=lease)
     )
 
 
@@ -211,6 +235,86 @@ def test_claims_of_dead_processes_are_open_again(store: Store, backend: int, clo
 
     assert returned == 1
     assert [each.storage_key for each in claim(store, OTHER)] == ["old"]
+
+
+def test_claims_are_open_again_when_their_lease_has_run_out_and_not_before(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    queue(store, backend, "a")
+    claim(store, ONE, lease=lead(store, ONE))
+
+    clock.move(29)
+    assert return_stale(store, clock) == 0
+    clock.move(1)
+
+    assert return_stale(store, clock, lead(store, OTHER)) == 1
+    assert [each.storage_key for each in claim(store, OTHER)] == ["a"]
+
+
+def test_a_lease_that_is_renewed_keeps_its_claims(store: Store, backend: int, clock: SetClock) -> None:
+    queue(store, backend, "a")
+    lease = lead(store, ONE)
+    claim(store, ONE, lease=lease)
+
+    for _ in range(100):
+        clock.move(20)
+        store.write(partial(leases.renew, lease=lease, ttl_s=30.0))
+
+    assert return_stale(store, clock, lead(store, OTHER, "another-run")) == 0
+    assert claim(store, OTHER) == []
+
+
+def test_claims_are_open_again_when_their_lease_was_given_back_or_forgotten(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    given_back, forgotten = lead(store, ONE), lead(store, ONE, "an-operation")
+    queue(store, backend, "a", "b")
+    for lease in (given_back, forgotten):
+        claim(store, ONE, count_max=1, lease=lease)
+    store.write(partial(leases.release, lease=given_back))
+    store.write(partial(leases.forget, worker=forgotten.worker))
+
+    assert return_stale(store, clock) == 2
+    assert len(claim(store, OTHER)) == 2
+
+
+def test_the_same_worker_led_anew_opens_the_claims_of_its_last_lease(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    queue(store, backend, "a")
+    first = lead(store, ONE)
+    claim(store, ONE, lease=first)
+    store.write(partial(leases.release, lease=first))
+    lead(store, OTHER)
+
+    assert return_stale(store, clock) == 1
+
+
+def test_who_begins_anew_under_its_lease_opens_what_it_had_claimed_and_nothing_else(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    mine, another = lead(store, ONE, "mine"), lead(store, OTHER, "another")
+    queue(store, backend, "a", "b")
+    claim(store, OTHER, count_max=1, lease=another)
+    claim(store, ONE, lease=mine)
+
+    assert return_stale(store, clock, mine) == 1
+    assert len(claim(store, ONE, lease=mine)) == 1
+
+
+def test_a_row_that_is_put_off_or_postponed_is_claimed_anew_without_its_old_lease(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    queue(store, backend, "a", "b")
+    first, second = claim(store, ONE, lease=lead(store, ONE))
+    store.write(partial(cleanup.put_off, items=[first], pause_s=0))
+    postpone(store, second)
+    clock.move(61)
+    claim(store, OTHER)
+
+    assert return_stale(store, clock) == 0
+    clock.move(601)
+    assert return_stale(store, clock) == 2
 
 
 def test_a_claimer_that_was_thought_dead_settles_harmlessly(

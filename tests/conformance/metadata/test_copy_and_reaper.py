@@ -224,6 +224,56 @@ def test_the_reaper_stops_at_a_row_whose_lock_still_holds(
     assert_consistent(store)
 
 
+def released(store: Store) -> list[int]:
+    return store.read(partial(reaper.list_released, count_max=100))
+
+
+def test_a_row_is_taken_up_again_once_its_lock_has_ended(
+    store: Store, clock: SetClock, bucket: Bucket, backend: int
+) -> None:
+    for key, lock in (
+        (b"held", "legal_hold = TRUE"),
+        (b"kept", f"retention_mode = 'GOVERNANCE', retain_until_us = {START_US + 10_000_000}"),
+        (b"long", f"retention_mode = 'COMPLIANCE', retain_until_us = {START_US + 99_000_000}"),
+    ):
+        put(store, bucket, key, backend)
+        delete(store, bucket, key)
+        run_sql(store, f"UPDATE object_versions SET {lock} WHERE object_key = :key", {"key": key})
+    assert sum(each.stopped_count for each in steps(store)) == 3
+    assert released(store) == []
+
+    run_sql(store, "UPDATE object_versions SET legal_hold = FALSE WHERE object_key = :key", {"key": b"held"})
+    clock.move(11)
+    again = released(store)
+    store.write(partial(reaper.take_up_again, retired_ids=again))
+    freed = sum(each.freed_count for each in steps(store))
+
+    assert (len(again), freed) == (2, 2)
+    assert store.read(reaper.waiting) == (0, 1)
+    assert run_sql(store, "SELECT object_key FROM object_versions") == [(b"long",)]
+    assert_consistent(store)
+
+
+def test_a_live_version_among_the_retired_is_taken_up_once_it_is_none(
+    store: Store, bucket: Bucket, backend: int
+) -> None:
+    published = put(store, bucket, KEY, backend)
+    run_sql(
+        store,
+        "INSERT INTO retired (kind, target_seq, created_at_us) VALUES ('version', :seq, 1)",
+        {"seq": published.version_seq},
+    )
+    assert step(store).stopped_count == 1
+    assert released(store) == []
+
+    delete(store, bucket)
+
+    assert len(released(store)) == 1
+    store.write(partial(reaper.take_up_again, retired_ids=released(store)))
+    assert sum(each.freed_count for each in steps(store)) == 1
+    assert store.read(reaper.waiting) == (0, 0)
+
+
 def test_the_reaper_stops_at_a_live_version(store: Store, bucket: Bucket, backend: int) -> None:
     published = put(store, bucket, KEY, backend)
     run_sql(

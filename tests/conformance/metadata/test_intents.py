@@ -5,9 +5,10 @@ from functools import partial
 import pytest
 
 from engine.clock import uuid7
-from engine.metadata import intents, processes
+from engine.metadata import intents, leases, processes
 from engine.metadata.intents import INTENT_TTL_S, Intent
 from engine.metadata.store import Store
+from engine.records import Lease
 from engine.units import MINUTE_S
 from tests.conformance.metadata.conftest import OpenStore
 from tests.support.metadata import SetClock, make_backend
@@ -48,9 +49,17 @@ def announce(
     return made
 
 
-def claim(store: Store, process_id: bytes = RECOVERER, *, count_max: int = 100) -> list[Intent]:
+def claim(
+    store: Store, process_id: bytes = RECOVERER, *, count_max: int = 100, lease: Lease | None = None
+) -> list[Intent]:
     return store.write(
-        partial(intents.claim_dead, process_id=process_id, dead_after_s=DEAD_AFTER_S, count_max=count_max)
+        partial(
+            intents.claim_dead,
+            process_id=process_id,
+            dead_after_s=DEAD_AFTER_S,
+            count_max=count_max,
+            lease=lease,
+        )
     )
 
 
@@ -132,6 +141,21 @@ def test_a_claim_of_a_recoverer_that_died_is_open_again(store: Store, backend: i
     clock.move(1)
 
     assert claim(store, PROCESS) == made
+
+
+def test_a_claim_is_open_again_when_its_lease_has_ended_and_not_before(
+    store: Store, backend: int, clock: SetClock
+) -> None:
+    made = announce(store, backend, "a")
+    lease = store.write(partial(leases.acquire, worker="intents", holder=RECOVERER, ttl_s=30.0))
+    assert lease is not None
+
+    assert claim(store, lease=lease) == made
+    clock.move(29)
+    assert claim(store, PROCESS) == []
+    clock.move(1)
+    assert claim(store, PROCESS) == made
+    assert claim(store, PROCESS) == []
 
 
 def test_a_claimed_intent_is_neither_renewed_nor_settled(store: Store, backend: int) -> None:

@@ -241,6 +241,25 @@ def test_bytes_past_the_account_use_its_free_room_before_they_raise_it(
     assert take(store, 100)
 
 
+@pytest.mark.parametrize("found_bytes", [10, 400])
+@pytest.mark.parametrize("stripe_count", STRIPE_COUNTS)
+def test_every_stripe_keeps_room_when_uncounted_bytes_are_found(
+    store: Store, stripe_count: int, found_bytes: int
+) -> None:
+    open_account(store, 1600, stripe_count)
+
+    store.write(partial(quota.add_orphan, subject=SUBJECT, size_bytes=found_bytes))
+
+    # One without room makes every writer that comes to it lock all of them.
+    rooms = run_sql(
+        store,
+        "SELECT share_bytes - used_bytes - orphan_bytes - reserved_bytes FROM backend_quotas"
+        " WHERE subject = 'backend:test'",
+    )
+    assert shares(store) == 1600
+    assert min(int(room) for (room,) in rooms) >= 50  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("stripe_count", STRIPE_COUNTS)
 def test_a_promise_that_ends_over_the_limit_makes_no_room(store: Store, stripe_count: int) -> None:
     open_account(store, 1000, stripe_count)

@@ -318,6 +318,35 @@ def test_a_token_is_found_by_its_hash_until_it_is_replaced_off_or_over(store: St
     assert find_token(store, b"n" * 32) is None
 
 
+def test_a_token_has_scopes_and_an_end_as_its_generation_says(store: Store, clock: SetClock) -> None:
+    limited = partial(
+        identities.apply_admin_token,
+        name="ops",
+        role="operator",
+        sha256=b"h" * 32,
+        scopes=("WorkerService/*", "*/Get*"),
+        expires_at_us=START_US + 1_000_000,
+    )
+    store.write(limited)
+    assert find_token(store) == identities.AdminTokenRow(
+        name="ops", role="operator", scopes=("WorkerService/*", "*/Get*")
+    )
+    clock.move(1)
+    assert find_token(store) is None
+
+    apply_token(store)
+    assert find_token(store) == identities.AdminTokenRow(name="ops", role="admin")
+
+
+def test_whether_there_is_any_token_to_listen_for(store: Store) -> None:
+    assert not store.read(identities.has_admin_token)
+    apply_token(store)
+    assert store.read(identities.has_admin_token)
+    store.write(partial(identities.disable_missing, identities=[], tokens=[]))
+
+    assert not store.read(identities.has_admin_token)
+
+
 def test_a_generation_does_not_take_a_token_that_the_api_made(store: Store) -> None:
     apply_token(store)
     run_sql(store, "UPDATE admin_tokens SET origin = 'api'")

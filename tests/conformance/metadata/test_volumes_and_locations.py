@@ -280,6 +280,21 @@ def test_problems_are_what_instances_see_now(store: Store) -> None:
     assert store.read(partial(backends.list_problems, backend_id=backend, since_us=now_us + 1)) == []
 
 
+def test_a_view_is_what_an_instance_said_last(store: Store) -> None:
+    backend = make_backend(store)
+    note = partial(backends.note_view, backend_id=backend, instance_id=b"i1", problem=None)
+    store.write(partial(note, health="suspected", phi=4.5, breaker="open"))
+    store.write(partial(backends.note_view, backend_id=backend, instance_id=b"i2", problem="down"))
+    store.write(partial(note, health="degraded", phi=1.25, breaker="half-open"))
+
+    views = store.read(partial(backends.list_views, backend_id=backend, since_us=0))
+
+    assert [(each.health, each.phi, each.breaker, each.problem) for each in views] == [
+        ("degraded", 1.25, "half-open", None),
+        (None, None, None, "down"),
+    ]
+
+
 # --- what fsck reads ---
 
 

@@ -19,7 +19,10 @@ UNTOLD = {
     "delete_version_segments": "as its version",
     "unset_version_blob": "as its version",
     "unset_all_current": "only a replay runs it",
+    "restore_version_blob": "only a replay runs it",
     "note_time": "the time of the newest image is what was seen",
+    "note_access_key_uses": "a use is noted again when it is repeated",
+    "note_admin_token_uses": "as with access keys",
 }
 """Statements on tables of images that leave none, and why."""
 
@@ -55,6 +58,10 @@ class RecordingTx:
         if statement == "insert_journal":
             self.kinds.add(KINDS.get(str(params["kind"])))
         return answer
+
+    def names(self) -> list[str]:
+        """Statements in the order in which they were given."""
+        return [statement for statement, _ in self._asked]
 
     def changed(self) -> set[str]:
         """Statements that changed rows."""

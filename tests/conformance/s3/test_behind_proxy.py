@@ -19,8 +19,8 @@ import pytest
 
 from tests.conformance.s3.wire import SENTINEL, SENTINEL_BODY, UNSIGNED, Wire
 from tests.support.chunked_bodies import UNSIGNED_TRAILER, unsigned_body
+from tests.support.ports import free_ports
 from tests.support.raw_http import Answer, Connection, NoAnswer, Pairs, request_bytes
-from tests.support.served import free_ports
 
 MIB = 1024**2
 SAMPLE = Path(__file__).parents[3] / "deploy" / "nginx" / "penstock.conf"

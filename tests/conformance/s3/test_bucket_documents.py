@@ -138,7 +138,7 @@ def test_what_would_not_be_done_is_refused_by_name(wire: Wire, bucket: str) -> N
         "requestPayment": "<Payer>Requester</Payer>",
         "accelerate": "<Status>Enabled</Status>",
         "logging": "<LoggingEnabled/>",
-        "notification": "<QueueConfiguration/>",
+        "notification": "<EventBridgeConfiguration/>",
         "publicAccessBlock": "<BlockPublicAcls>true</BlockPublicAcls>",
         "ownershipControls": "<Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule>",
     }

@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.control import as_folder, wait_until
-from tests.support.served import free_ports
+from tests.support.ports import free_ports
 
 BIN = Path(sys.executable).parent
 TIMEOUT_S = 30

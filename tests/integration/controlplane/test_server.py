@@ -30,7 +30,19 @@ from engine.metadata.store import Store
 from engine.records import Lease
 from tests.support.control import VERSION, RunningPlane, as_folder, bearer, failure, wait_until, write_config
 
-WORKERS = ("cleanup", "compaction", "intents", "multipart", "reaper")
+WORKERS = (
+    "canary",
+    "cleanup",
+    "compaction",
+    "intents",
+    "multipart",
+    "notifier",
+    "reaper",
+    "replicator",
+    "scrubber",
+    "trimmer",
+    "usage",
+)
 WORKERS_OFF = "workers: {" + ", ".join(f"{name}: {{enabled: false}}" for name in WORKERS) + "}"
 
 

@@ -219,7 +219,20 @@ def test_every_worker_of_the_roster_is_listed_with_its_settings(client: Client) 
     listed = client("worker", worker_service_pb2.ListWorkersRequest()).workers
 
     assert [each.name for each in listed] == [
-        f"workers/{name}" for name in ("cleanup", "compaction", "intents", "multipart", "reaper")
+        f"workers/{name}"
+        for name in (
+            "canary",
+            "cleanup",
+            "compaction",
+            "intents",
+            "multipart",
+            "notifier",
+            "reaper",
+            "replicator",
+            "scrubber",
+            "trimmer",
+            "usage",
+        )
     ]
     for each in listed:
         assert each.description.endswith(".")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dataplane.app import build_plane
+from dataplane.server.contract import Lane
 from tests.support.served import Served
 
 
@@ -20,6 +21,7 @@ def test_small_writes_run_on_the_loop_only_where_they_are_held_in_memory(
     )
 
     plane = build_plane(served.config, version="0")
+    lane = plane.classify("PUT", b"/bucket/key", [], 10)
     plane.close()
 
-    assert (plane.parking is not None) is is_parked
+    assert (lane is Lane.PARKING) is is_parked

@@ -1,43 +1,19 @@
 """The commands of the tutorial, taken from its page, run as written and end well."""
 
-import os
-import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.integration.docs.pages import ROOT, blocks_of, type_in
 from tests.support.served import Served
 
-ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/tutorial/first-objects.md"
 
 
 def commands(section: str) -> str:
     """The commands of a section, one after the other."""
-    text = PAGE.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    assert blocks, f"no commands under {section!r}"
-    return "".join(blocks)
-
-
-def type_in(folder: Path, lines: str) -> str:
-    """Run them in a shell there that stops at the first failure; what they print."""
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PENSTOCK_"))
-    }
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", lines],
-        cwd=folder,
-        env={**environ, "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return "".join(each.text for each in blocks_of(PAGE, section))
 
 
 @pytest.mark.timeout(180)

@@ -59,6 +59,16 @@ note(NAME + "-started")
 sys.exit(78)
 """
 
+LATE_TO_REFUSE = """
+note(NAME + "-started")
+with open(sys.argv[1]) as log:
+    is_first = log.read().count(NAME + "-started") == 1
+if is_first:
+    time.sleep(float(os.environ["STABLE_S"]) + 0.5)
+    sys.exit(3)
+sys.exit(78)
+"""
+
 _SUPERVISE = """\
 import json, sys
 from launcher.children import ChildSpec

@@ -12,7 +12,7 @@ import pytest
 from engine.settings.quantities import Address
 from launcher.preflight import listen_problem
 from launcher.preflight import main as preflight
-from tests.support.served import free_ports
+from tests.support.ports import free_ports
 
 PENSTOCK = [sys.executable, "-P", "-m", "launcher.main"]
 
@@ -46,7 +46,7 @@ def test_validate_names_every_problem_with_file_and_line(config: Path) -> None:
 
     assert done.returncode == 78
     assert done.stdout.splitlines() == [
-        f"{config}:{line}: routing: expected pack or spread",
+        f"{config}:{line}: routing: expected pack or spread or weighted or cost",
         f"{config}:{len(text.splitlines()) + 1}: bogus: unknown key",
     ]
 

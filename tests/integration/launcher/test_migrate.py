@@ -142,6 +142,44 @@ def test_a_database_that_went_on_after_the_move_is_not_put_away(served: Served, 
     assert (served.data / "metadata.sqlite").exists()
 
 
+# Runs the move and says, when the old file is about to be renamed, whether another process could take it up.
+WATCHED = """
+import fcntl, os, sys
+source = sys.argv[1]
+
+def look(event, arguments):
+    if event == "os.rename" and os.fspath(arguments[0]) == source:
+        mark_fd = os.open(source + "-live", os.O_RDWR)
+        try:
+            fcntl.flock(mark_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("held")
+        else:
+            print("free")
+        os.close(mark_fd)
+
+sys.addaudithook(look)
+from launcher.main import main
+sys.argv[1:] = ["migrate", "sqlite-to-postgres", "--from", sys.argv[2], "--to", sys.argv[3]]
+sys.exit(main())
+"""
+
+
+def test_no_process_can_take_the_old_file_up_until_it_is_put_away(served: Served, database: str) -> None:
+    with served:
+        client(served).put_object(Bucket="kept", Key="one", Body=b"one")
+    target = over_postgres(served, database, shared_server())
+    command: list[str | Path] = [sys.executable, "-c", WATCHED, served.data / "metadata.sqlite"]
+
+    done = subprocess.run(
+        [*command, served.config, target], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count("held") == 1
+    assert "free" not in done.stdout
+
+
 def test_nothing_is_moved_while_it_is_served(served: Served, database: str) -> None:
     target = over_postgres(served, database, shared_server())
     with served:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from launcher.supervisor import STABLE_S
 from tests.integration.launcher.programs import (
     DYING,
     FORKING,
+    LATE_TO_REFUSE,
     OBEDIENT,
     REFUSING,
     STUBBORN,
@@ -57,6 +59,19 @@ def test_a_child_that_says_it_cannot_run_like_this_ends_everything(tmp_path: Pat
         assert supervised.ended() == 78
         assert len(supervised.pids("control-started")) == 1
         assert not any(map(is_running, supervised.pids("data-started")))
+
+
+def test_a_child_that_has_run_for_a_while_and_cannot_now_leaves_the_other_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STABLE_S", str(STABLE_S))
+    with Supervised(tmp_path, data=OBEDIENT, control=LATE_TO_REFUSE) as supervised:
+        supervised.wait_for("control-started", count=3)
+
+        (data,) = supervised.pids("data-started")
+        assert is_running(data)
+        supervised.send(signal.SIGTERM)
+        assert supervised.ended() == 0
 
 
 def test_a_child_that_does_not_stop_is_killed_after_its_deadline(tmp_path: Path) -> None:

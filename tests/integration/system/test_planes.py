@@ -8,7 +8,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.support.served import Served, kill
 
@@ -111,3 +113,32 @@ def test_it_stops_when_asked_and_leaves_everything_in_order(served: Served) -> N
     assert report["is_clean"], report["findings"]
     served.start()
     assert served.client().get_object(Bucket="system", Key="kept")["Body"].read() == b"kept"
+
+
+def test_the_last_use_of_keys_and_tokens_outlives_a_restart(served: Served) -> None:
+    def told(noun: str, list_name: str) -> dict[str, str | None]:
+        rows = json.loads(adminctl(served, noun, "list").stdout)[list_name]
+        return {each["name"]: each.get("last_use_time") for each in rows}
+
+    eventually(lambda: adminctl(served, "status").returncode == 0, "the system is healthy")
+    adminctl(served, "identity", "create", "guest", "--account", "main", "--role", "reader")
+    guest = json.loads(adminctl(served, "accesskey", "create", "guest").stdout)["access_key"]
+    served.client().list_buckets()
+    forged = boto3.client(
+        "s3",
+        endpoint_url=served.credentials.endpoint,
+        region_name=served.credentials.region,
+        aws_access_key_id=guest["access_key_id"],
+        aws_secret_access_key="not-the-secret-of-that-key",
+    )
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        forged.list_buckets()
+
+    served.stop()
+    served.start()
+    eventually(lambda: adminctl(served, "status").returncode == 0, "the system is healthy")
+
+    keys, tokens = told("accesskey", "access_keys"), told("token", "admin_tokens")
+    assert keys[f"accessKeys/{served.credentials.access_key_id}"] is not None
+    assert keys[guest["name"]] is None
+    assert any(tokens.values())

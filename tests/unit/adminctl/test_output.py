@@ -5,8 +5,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from adminctl.client import BY_CODE, resource_name
-from adminctl.exit_status import ExitStatus
+from adminctl.client import resource_name
+from adminctl.exit_status import BY_CODE, ExitStatus
 from adminctl.output import how_long, print_fields, print_table, printable, size, when, word, yes_no
 
 
@@ -66,7 +66,13 @@ def test_times_are_utc_and_unset_ones_empty() -> None:
 
 @pytest.mark.parametrize(
     ("span", "shown"),
-    [(Duration(seconds=90), "90 s"), (Duration(nanos=5_300_000), "5.3 ms"), (Duration(), "")],
+    [
+        (Duration(seconds=90), "90 s"),
+        (Duration(seconds=2_592_000), "30 days"),
+        (Duration(seconds=9000), "2.5 h"),
+        (Duration(nanos=5_300_000), "5.3 ms"),
+        (Duration(), ""),
+    ],
 )
 def test_spans_are_shown_in_their_unit(span: Duration, shown: str) -> None:
     assert how_long(span) == shown
@@ -83,4 +89,4 @@ def test_short_and_full_names_mean_the_same() -> None:
 
 @pytest.mark.parametrize("code", grpc.StatusCode, ids=lambda code: code.name)
 def test_every_code_has_an_exit_status_and_only_ok_is_0(code: grpc.StatusCode) -> None:
-    assert (BY_CODE[code] is ExitStatus.OK) == (code is grpc.StatusCode.OK)
+    assert (BY_CODE[code.name] is ExitStatus.OK) == (code is grpc.StatusCode.OK)

@@ -1,5 +1,7 @@
 """How a deployment is, told from its rows: what is wrong is named, what was chosen is not an alarm."""
 
+from dataclasses import replace
+
 import pytest
 
 from controlplane.health import (
@@ -9,13 +11,15 @@ from controlplane.health import (
     HealthCheck,
     Status,
     check_backend,
+    check_integrity,
     check_planes,
     check_worker,
     worst,
 )
-from controlplane.services.backends import SeenBackend
+from controlplane.services.backend_messages import SeenBackend
+from engine.metadata.backends import BackendStanding, BackendView
 from engine.metadata.processes import InstanceRow, ProcessRow
-from engine.metadata.workers import WorkerRow
+from engine.metadata.workers import Configured, Pause, WorkerRow, WorkerStanding
 from engine.names import BackendName
 from engine.records import BackendRow, BackendState
 
@@ -33,16 +37,23 @@ def backend(
         is_registered=is_registered,
         state=state,
     )
-    return SeenBackend(row=row, totals=None, problems=list(problems))
+    return SeenBackend(
+        row=row,
+        standing=BackendStanding(state=state, operation=None, reason=None, changed_at_us=1),
+        totals=None,
+        views=[BackendView(instance_id=bytes(16), problem=problem, seen_at_us=1) for problem in problems],
+        is_named=True,
+    )
 
 
 def worker(*, failures: int = 0, is_enabled: bool = True, is_paused: bool = False) -> WorkerRow:
     return WorkerRow(
         worker="cleanup",
-        is_enabled=is_enabled,
-        interval_s=1.0,
+        standing=WorkerStanding(
+            configured=Configured(is_enabled=is_enabled, interval_s=1.0),
+            pause=Pause(creator="alice", why=None, until_us=None, at_us=0) if is_paused else None,
+        ),
         triggered_at_us=None,
-        is_paused=is_paused,
         leader=None,
         lease_expires_at_us=None,
         last_started_us=None,
@@ -85,6 +96,35 @@ def test_a_backend_with_problems_has_failed_and_says_all_of_them() -> None:
 
     assert (check.name, check.status) == ("backends/near", FAILED)
     assert check.message == "identity is missing; disk full"
+
+
+def seen_as(*views: tuple[str, float, str | None]) -> SeenBackend:
+    """A backend as one instance after the other sees it: health, phi, breaker."""
+    told = [
+        BackendView(
+            instance_id=bytes([number]) * 16,
+            problem=None,
+            seen_at_us=1,
+            health=health,
+            phi=phi,
+            breaker=breaker,
+        )
+        for number, (health, phi, breaker) in enumerate(views)
+    ]
+    return replace(backend(), views=told)
+
+
+def test_a_backend_that_some_suspect_says_so() -> None:
+    check = check_backend(seen_as(("healthy", 0.0, "closed"), ("suspected", 5.25, "open")))
+
+    assert check.status == DEGRADED
+    assert "suspected by 1 of 2 instances (phi 5.2)" in check.message
+    assert "not called by 1 of 2 instances" in check.message
+    assert "adminctl backend reset-breaker near" in check.remedy
+
+
+def test_a_backend_that_is_tried_last_is_no_alarm() -> None:
+    assert check_backend(seen_as(("degraded", 1.5, "half-open"))).status == OK
 
 
 def test_a_backend_that_was_never_registered_is_noticed() -> None:
@@ -159,3 +199,12 @@ def test_the_whole_is_as_well_as_its_clients_are_served(
     checks = [HealthCheck(name=name, status=status) for name, status in statuses.items()]
 
     assert worst(checks) == expected
+
+
+def test_pieces_that_are_bad_or_gone_degrade_the_deployment_and_are_counted() -> None:
+    assert check_integrity(suspect_count=0, lost_count=0).status == OK
+
+    told = check_integrity(suspect_count=3, lost_count=1)
+
+    assert (told.name, told.status) == ("integrity", DEGRADED)
+    assert told.message.startswith("3 pieces are bad and 1 are not there")

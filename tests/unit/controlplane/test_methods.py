@@ -7,20 +7,46 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from penstock.admin.v1 import (
     backend_service_pb2_grpc,
+    bucket_service_pb2_grpc,
+    cleanup_service_pb2_grpc,
     config_service_pb2_grpc,
+    heal_service_pb2_grpc,
+    identity_service_pb2_grpc,
+    key_service_pb2_grpc,
+    log_service_pb2_grpc,
+    maintenance_service_pb2_grpc,
+    notification_service_pb2_grpc,
     object_service_pb2_grpc,
     operation_service_pb2_grpc,
+    rebalance_service_pb2_grpc,
+    reconcile_service_pb2_grpc,
+    replication_service_pb2_grpc,
     roles_pb2,
+    scrub_service_pb2_grpc,
     system_service_pb2_grpc,
+    usage_service_pb2_grpc,
     worker_service_pb2_grpc,
 )
 
-from controlplane.methods import SERVICES, required_roles
+from controlplane.methods import SERVICES, is_reading, required_roles
 from controlplane.services.backends import BackendServicer
+from controlplane.services.buckets import BucketServicer
+from controlplane.services.cleanup import CleanupServicer
 from controlplane.services.config import ConfigServicer
+from controlplane.services.healing import HealServicer
+from controlplane.services.identities import IdentityServicer
+from controlplane.services.keys import KeyServicer
+from controlplane.services.logs import LogServicer
+from controlplane.services.maintenance import MaintenanceServicer
+from controlplane.services.notifications import NotificationServicer
 from controlplane.services.objects import ObjectServicer
 from controlplane.services.operations import OperationServicer
+from controlplane.services.rebalance import RebalanceServicer
+from controlplane.services.reconcile import ReconcileServicer
+from controlplane.services.replication import ReplicationServicer
+from controlplane.services.scrub import ScrubServicer
 from controlplane.services.system import SystemServicer
+from controlplane.services.usage import UsageServicer
 from controlplane.services.workers import WorkerServicer
 
 ROOT = Path(__file__).parents[3]
@@ -29,8 +55,27 @@ SERVICERS = {
     "SystemService": (SystemServicer, system_service_pb2_grpc.SystemServiceServicer),
     "ConfigService": (ConfigServicer, config_service_pb2_grpc.ConfigServiceServicer),
     "BackendService": (BackendServicer, backend_service_pb2_grpc.BackendServiceServicer),
+    "LogService": (LogServicer, log_service_pb2_grpc.LogServiceServicer),
     "WorkerService": (WorkerServicer, worker_service_pb2_grpc.WorkerServiceServicer),
     "ObjectService": (ObjectServicer, object_service_pb2_grpc.ObjectServiceServicer),
+    "BucketService": (BucketServicer, bucket_service_pb2_grpc.BucketServiceServicer),
+    "UsageService": (UsageServicer, usage_service_pb2_grpc.UsageServiceServicer),
+    "IdentityService": (IdentityServicer, identity_service_pb2_grpc.IdentityServiceServicer),
+    "HealService": (HealServicer, heal_service_pb2_grpc.HealServiceServicer),
+    "CleanupService": (CleanupServicer, cleanup_service_pb2_grpc.CleanupServiceServicer),
+    "KeyService": (KeyServicer, key_service_pb2_grpc.KeyServiceServicer),
+    "ScrubService": (ScrubServicer, scrub_service_pb2_grpc.ScrubServiceServicer),
+    "ReconcileService": (ReconcileServicer, reconcile_service_pb2_grpc.ReconcileServiceServicer),
+    "MaintenanceService": (MaintenanceServicer, maintenance_service_pb2_grpc.MaintenanceServiceServicer),
+    "NotificationService": (
+        NotificationServicer,
+        notification_service_pb2_grpc.NotificationServiceServicer,
+    ),
+    "RebalanceService": (RebalanceServicer, rebalance_service_pb2_grpc.RebalanceServiceServicer),
+    "ReplicationService": (
+        ReplicationServicer,
+        replication_service_pb2_grpc.ReplicationServiceServicer,
+    ),
     "OperationService": (OperationServicer, operation_service_pb2_grpc.OperationServiceServicer),
 }
 
@@ -40,9 +85,9 @@ def name_of(method: MethodDescriptor) -> str:
 
 
 def methods_called_by_adminctl() -> set[str]:
-    """`XService/Method` for every `XServiceStub` in a command's file and every attribute called there."""
+    """`XService/Method` for every `XServiceStub` in a file of adminctl and every attribute called there."""
     called = set()
-    for file in (ROOT / "adminctl" / "commands").glob("*.py"):
+    for file in (ROOT / "adminctl").rglob("*.py"):
         names = [
             node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)
         ]
@@ -72,8 +117,32 @@ def test_every_method_has_a_role(method: MethodDescriptor) -> None:
 def test_what_changes_something_is_not_for_viewers(method: MethodDescriptor) -> None:
     role = required_roles()[f"/{method.containing_service.full_name}/{method.name}"]
 
-    reads = method.name.startswith(("Get", "List"))
-    assert (role == roles_pb2.ROLE_VIEWER) == reads
+    assert is_reading(method.name) or role != roles_pb2.ROLE_VIEWER
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        ("GetX", True),
+        ("ListX", True),
+        ("WatchX", True),
+        ("PlanX", True),
+        ("/penstock.admin.v1.XService/TailX", True),
+        ("CreateX", False),
+        ("GetawayX", False),
+        ("Frobnicate", False),
+        ("TriggerList", False),
+    ],
+)
+def test_only_known_verbs_read(name: str, reads: bool) -> None:
+    assert is_reading(name) == reads
+
+
+@pytest.mark.parametrize("method", METHODS, ids=name_of)
+def test_what_begins_long_work_counts_as_a_change(method: MethodDescriptor) -> None:
+    only_tells = method.name in ("GetOperation", "WaitOperation", "WatchOperation")
+
+    assert only_tells or "operation" not in method.output_type.fields_by_name or not is_reading(method.name)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=name_of)

@@ -11,6 +11,7 @@ from dataplane import passage as module
 from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Admission, AdmissionLimits, Flow
 from dataplane.middleware.measures import Measures
+from dataplane.middleware.traces import Traces
 from dataplane.passage import Ledger, Passage, RequestIds
 from dataplane.wire.target import parse_target
 
@@ -24,8 +25,13 @@ class Book:
         self.registry = CollectorRegistry()
         self.written: list[bytes] = []
         self.access_log = AccessLog(self.written.append)
+        self.told: list[bytes] = []
+        self.traces = Traces(self.told.extend)
         self.ledger = Ledger(
-            measures=Measures(self.registry), access_log=self.access_log, now_us=lambda: NOW_US
+            measures=Measures(self.registry),
+            access_log=self.access_log,
+            traces=self.traces,
+            now_us=lambda: NOW_US,
         )
 
     def passage(self) -> Passage:

@@ -1,6 +1,7 @@
 """Which requests the loop runs itself, which a short thread, and which one that streams; and what health says."""
 
 import json
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -29,12 +30,14 @@ class Silence:
 def plane() -> Any:
     made = Plane(
         endpoint=None,  # type: ignore[arg-type]
+        parks=True,
         health=health(),
         observer=Silence(),
         server_settings=ServerSettings(),
         parking=Parking(),
         certificates={},
         reads_wait=False,
+        control_figures=Path("/nonexistent"),
         tick=lambda: None,
         settle=lambda: None,
         close=lambda: None,
@@ -89,12 +92,14 @@ def test_a_tick_that_fails_is_not_the_last_one(caplog: pytest.LogCaptureFixture)
 
     made = Plane(
         endpoint=None,  # type: ignore[arg-type]
+        parks=True,
         health=health(),
         observer=Silence(),
         server_settings=ServerSettings(),
-        parking=None,
+        parking=Parking(),
         certificates={},
         reads_wait=False,
+        control_figures=Path("/nonexistent"),
         tick=lambda: None,
         settle=settle,
         close=lambda: None,

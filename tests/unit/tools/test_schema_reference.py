@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.metadata.migrations import read_migrations
 from tools.schema_reference import PAGE, POSTGRES_MIGRATIONS, page, read_tables
+
+SQLITE_MIGRATIONS = POSTGRES_MIGRATIONS.parent.parent / "sqlite" / "migrations"
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -25,6 +28,13 @@ def test_every_column_of_every_table_has_a_meaning() -> None:
 
 def test_the_page_is_linked_from_the_references() -> None:
     assert "](schema.md)" in (PAGE.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", [POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS], ids=["postgres", "sqlite"])
+def test_every_migration_has_a_number_of_its_own(folder: Path) -> None:
+    numbers = [each.number for each in read_migrations(folder)]
+
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_later_migrations_add_columns_and_replace_indexes(tmp_path: Path) -> None:

@@ -22,19 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/admin/v1/backend.proto\x12\x11penstock.admin.v1\"\x9e\x02\n\x07\x42\x61\x63kend\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12%\n\x0e\x66\x61ilure_domain\x18\x04 \x01(\tR\rfailureDomain\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32\x1f.penstock.admin.v1.BackendStateR\x05state\x12>\n\x08\x63\x61pacity\x18\x06 \x01(\x0b\x32\".penstock.admin.v1.BackendCapacityR\x08\x63\x61pacity\x12\x1f\n\x0bidentity_ok\x18\x07 \x01(\x08R\nidentityOk\x12\x18\n\x07problem\x18\x08 \x01(\tR\x07problem\"\xd1\x01\n\x0f\x42\x61\x63kendCapacity\x12$\n\x0blimit_bytes\x18\x01 \x01(\x03H\x00R\nlimitBytes\x88\x01\x01\x12\x1d\n\nused_bytes\x18\x02 \x01(\x03R\tusedBytes\x12!\n\x0corphan_bytes\x18\x03 \x01(\x03R\x0borphanBytes\x12%\n\x0ereserved_bytes\x18\x04 \x01(\x03R\rreservedBytes\x12\x1f\n\x0bpiece_count\x18\x05 \x01(\x03R\npieceCountB\x0e\n\x0c_limit_bytes*\x9b\x01\n\x0c\x42\x61\x63kendState\x12\x1d\n\x19\x42\x41\x43KEND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42\x41\x43KEND_STATE_ACTIVE\x10\x01\x12\x1b\n\x17\x42\x41\x43KEND_STATE_READ_ONLY\x10\x02\x12\x1a\n\x16\x42\x41\x43KEND_STATE_DRAINING\x10\x03\x12\x19\n\x15\x42\x41\x43KEND_STATE_DRAINED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpenstock/admin/v1/backend.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x05\n\x07\x42\x61\x63kend\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n\x04node\x18\x03 \x01(\tR\x04node\x12%\n\x0e\x66\x61ilure_domain\x18\x04 \x01(\tR\rfailureDomain\x12\x35\n\x05state\x18\x05 \x01(\x0e\x32\x1f.penstock.admin.v1.BackendStateR\x05state\x12>\n\x08\x63\x61pacity\x18\x06 \x01(\x0b\x32\".penstock.admin.v1.BackendCapacityR\x08\x63\x61pacity\x12\x1f\n\x0bidentity_ok\x18\x07 \x01(\x08R\nidentityOk\x12\x18\n\x07problem\x18\x08 \x01(\tR\x07problem\x12!\n\x0cstate_reason\x18\t \x01(\tR\x0bstateReason\x12\x39\n\nstate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstateTime\x12\x1c\n\toperation\x18\x0b \x01(\tR\toperation\x12\x42\n\x0flast_probe_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rlastProbeTime\x12\x34\n\x05views\x18\r \x03(\x0b\x32\x1e.penstock.admin.v1.BackendViewR\x05views\x12\x1b\n\tread_only\x18\x0e \x01(\x08R\x08readOnly\x12\x16\n\x06notice\x18\x0f \x01(\tR\x06notice\x12\x38\n\x06health\x18\x10 \x01(\x0e\x32 .penstock.admin.v1.BackendHealthR\x06health\"\xe2\x01\n\x0b\x42\x61\x63kendView\x12\x1a\n\x08instance\x18\x01 \x01(\tR\x08instance\x12\x18\n\x07problem\x18\x02 \x01(\tR\x07problem\x12\x37\n\tseen_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08seenTime\x12\x38\n\x06health\x18\x04 \x01(\x0e\x32 .penstock.admin.v1.BackendHealthR\x06health\x12\x10\n\x03phi\x18\x05 \x01(\x01R\x03phi\x12\x18\n\x07\x62reaker\x18\x06 \x01(\tR\x07\x62reaker\"\x92\x02\n\x0f\x42\x61\x63kendCapacity\x12$\n\x0blimit_bytes\x18\x01 \x01(\x03H\x00R\nlimitBytes\x88\x01\x01\x12\x1d\n\nused_bytes\x18\x02 \x01(\x03R\tusedBytes\x12!\n\x0corphan_bytes\x18\x03 \x01(\x03R\x0borphanBytes\x12%\n\x0ereserved_bytes\x18\x04 \x01(\x03R\rreservedBytes\x12\x1f\n\x0bpiece_count\x18\x05 \x01(\x03R\npieceCount\x12+\n\x0f\x64isk_free_bytes\x18\x06 \x01(\x03H\x01R\rdiskFreeBytes\x88\x01\x01\x42\x0e\n\x0c_limit_bytesB\x12\n\x10_disk_free_bytes*\xa1\x01\n\rBackendHealth\x12\x1e\n\x1a\x42\x41\x43KEND_HEALTH_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42\x41\x43KEND_HEALTH_HEALTHY\x10\x01\x12\x1b\n\x17\x42\x41\x43KEND_HEALTH_DEGRADED\x10\x02\x12\x1c\n\x18\x42\x41\x43KEND_HEALTH_SUSPECTED\x10\x03\x12\x19\n\x15\x42\x41\x43KEND_HEALTH_FAILED\x10\x04*\xb6\x01\n\x0c\x42\x61\x63kendState\x12\x1d\n\x19\x42\x41\x43KEND_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42\x41\x43KEND_STATE_ACTIVE\x10\x01\x12\x1b\n\x17\x42\x41\x43KEND_STATE_READ_ONLY\x10\x02\x12\x1a\n\x16\x42\x41\x43KEND_STATE_DRAINING\x10\x03\x12\x19\n\x15\x42\x41\x43KEND_STATE_DRAINED\x10\x04\x12\x19\n\x15\x42\x41\x43KEND_STATE_REMOVED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.admin.v1.backend_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BACKENDSTATE']._serialized_start=556
-  _globals['_BACKENDSTATE']._serialized_end=711
-  _globals['_BACKEND']._serialized_start=55
-  _globals['_BACKEND']._serialized_end=341
-  _globals['_BACKENDCAPACITY']._serialized_start=344
-  _globals['_BACKENDCAPACITY']._serialized_end=553
+  _globals['_BACKENDHEALTH']._serialized_start=1240
+  _globals['_BACKENDHEALTH']._serialized_end=1401
+  _globals['_BACKENDSTATE']._serialized_start=1404
+  _globals['_BACKENDSTATE']._serialized_end=1586
+  _globals['_BACKEND']._serialized_start=88
+  _globals['_BACKEND']._serialized_end=731
+  _globals['_BACKENDVIEW']._serialized_start=734
+  _globals['_BACKENDVIEW']._serialized_end=960
+  _globals['_BACKENDCAPACITY']._serialized_start=963
+  _globals['_BACKENDCAPACITY']._serialized_end=1237
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -16,6 +19,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _BackendHealth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BackendHealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BackendHealth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BACKEND_HEALTH_UNSPECIFIED: _BackendHealth.ValueType  # 0
+    """Nobody said."""
+    BACKEND_HEALTH_HEALTHY: _BackendHealth.ValueType  # 1
+    """As any other."""
+    BACKEND_HEALTH_DEGRADED: _BackendHealth.ValueType  # 2
+    """The last choice for new pieces, and for reads."""
+    BACKEND_HEALTH_SUSPECTED: _BackendHealth.ValueType  # 3
+    """Takes no new pieces."""
+    BACKEND_HEALTH_FAILED: _BackendHealth.ValueType  # 4
+    """Takes no new pieces, and what it holds is made anew elsewhere if this goes on."""
+
+class BackendHealth(_BackendHealth, metaclass=_BackendHealthEnumTypeWrapper):
+    """How far a backend is trusted."""
+
+BACKEND_HEALTH_UNSPECIFIED: BackendHealth.ValueType  # 0
+"""Nobody said."""
+BACKEND_HEALTH_HEALTHY: BackendHealth.ValueType  # 1
+"""As any other."""
+BACKEND_HEALTH_DEGRADED: BackendHealth.ValueType  # 2
+"""The last choice for new pieces, and for reads."""
+BACKEND_HEALTH_SUSPECTED: BackendHealth.ValueType  # 3
+"""Takes no new pieces."""
+BACKEND_HEALTH_FAILED: BackendHealth.ValueType  # 4
+"""Takes no new pieces, and what it holds is made anew elsewhere if this goes on."""
+Global___BackendHealth: _TypeAlias = BackendHealth  # noqa: Y015
 
 class _BackendState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -33,6 +68,8 @@ class _BackendStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BackendS
     """Reads only, its pieces move away."""
     BACKEND_STATE_DRAINED: _BackendState.ValueType  # 4
     """Nothing lies on it any more."""
+    BACKEND_STATE_REMOVED: _BackendState.ValueType  # 5
+    """Used no more, by choice of an operator."""
 
 class BackendState(_BackendState, metaclass=_BackendStateEnumTypeWrapper):
     """What a backend may be used for."""
@@ -47,6 +84,8 @@ BACKEND_STATE_DRAINING: BackendState.ValueType  # 3
 """Reads only, its pieces move away."""
 BACKEND_STATE_DRAINED: BackendState.ValueType  # 4
 """Nothing lies on it any more."""
+BACKEND_STATE_REMOVED: BackendState.ValueType  # 5
+"""Used no more, by choice of an operator."""
 Global___BackendState: _TypeAlias = BackendState  # noqa: Y015
 
 @_typing.final
@@ -63,6 +102,14 @@ class Backend(_message.Message):
     CAPACITY_FIELD_NUMBER: _builtins.int
     IDENTITY_OK_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    STATE_REASON_FIELD_NUMBER: _builtins.int
+    STATE_TIME_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    LAST_PROBE_TIME_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `backends/{backend}`."""
     kind: _builtins.str
@@ -77,9 +124,31 @@ class Backend(_message.Message):
     """Whether its identity was written and nothing seen lately speaks against it."""
     problem: _builtins.str
     """What is wrong with it, for people; empty when nothing is."""
+    state_reason: _builtins.str
+    """Why it has its state, for people; empty when there is nothing to say."""
+    operation: _builtins.str
+    """Operation that gave it its state, a drain or a removal, `operations/{operation}`; empty when none did."""
+    read_only: _builtins.bool
+    """Whether an operator keeps it from being written to; the state says so as well."""
+    notice: _builtins.str
+    """What is to be done about it, for people, such as taking it out of the configuration file; empty when nothing is."""
+    health: Global___BackendHealth.ValueType
+    """How far the instance that trusts it least trusts it; unspecified when none looked at it lately."""
     @_builtins.property
     def capacity(self) -> Global___BackendCapacity:
         """How full it is."""
+
+    @_builtins.property
+    def state_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it has its state."""
+
+    @_builtins.property
+    def last_probe_time(self) -> _timestamp_pb2.Timestamp:
+        """When any instance looked at it last; unset when none did lately, and in lists."""
+
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendView]:
+        """How each instance sees it; empty in lists."""
 
     def __init__(
         self,
@@ -92,14 +161,70 @@ class Backend(_message.Message):
         capacity: Global___BackendCapacity | None = ...,
         identity_ok: _builtins.bool = ...,
         problem: _builtins.str = ...,
+        state_reason: _builtins.str = ...,
+        state_time: _timestamp_pb2.Timestamp | None = ...,
+        operation: _builtins.str = ...,
+        last_probe_time: _timestamp_pb2.Timestamp | None = ...,
+        views: _abc.Iterable[Global___BackendView] | None = ...,
+        read_only: _builtins.bool = ...,
+        notice: _builtins.str = ...,
+        health: Global___BackendHealth.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "last_probe_time", b"last_probe_time", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "failure_domain", b"failure_domain", "identity_ok", b"identity_ok", "kind", b"kind", "name", b"name", "node", b"node", "problem", b"problem", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "failure_domain", b"failure_domain", "health", b"health", "identity_ok", b"identity_ok", "kind", b"kind", "last_probe_time", b"last_probe_time", "name", b"name", "node", b"node", "notice", b"notice", "operation", b"operation", "problem", b"problem", "read_only", b"read_only", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Backend: _TypeAlias = Backend  # noqa: Y015
+
+@_typing.final
+class BackendView(_message.Message):
+    """How an instance sees a backend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    PHI_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """The instance, `instances/{instance}`."""
+    problem: _builtins.str
+    """What is wrong, for people; empty when nothing is."""
+    health: Global___BackendHealth.ValueType
+    """How far it trusts the backend; unspecified when it did not say."""
+    phi: _builtins.float
+    """How sure it is that the backend is gone, from how long it has not answered: the negative decimal logarithm of the
+    chance that it still will. From 1 on it is degraded, from 4 suspected, from 8 failed; zero when all was answered.
+    """
+    breaker: _builtins.str
+    """Whether calls are made: `closed` (they are), `open` (none), `half-open` (a single probe is under way); empty where
+    no breaker stands, as before local volumes.
+    """
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When it looked."""
+
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+        health: Global___BackendHealth.ValueType = ...,
+        phi: _builtins.float = ...,
+        breaker: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "health", b"health", "instance", b"instance", "phi", b"phi", "problem", b"problem", "seen_time", b"seen_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackendView: _TypeAlias = BackendView  # noqa: Y015
 
 @_typing.final
 class BackendCapacity(_message.Message):
@@ -112,6 +237,7 @@ class BackendCapacity(_message.Message):
     ORPHAN_BYTES_FIELD_NUMBER: _builtins.int
     RESERVED_BYTES_FIELD_NUMBER: _builtins.int
     PIECE_COUNT_FIELD_NUMBER: _builtins.int
+    DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
     limit_bytes: _builtins.int
     """Most bytes it may hold; unset means no limit."""
     used_bytes: _builtins.int
@@ -122,6 +248,8 @@ class BackendCapacity(_message.Message):
     """Bytes promised to writes under way."""
     piece_count: _builtins.int
     """Live pieces."""
+    disk_free_bytes: _builtins.int
+    """Bytes that its disk still takes, which others may share; unset where that cannot be told, and in lists."""
     def __init__(
         self,
         *,
@@ -130,13 +258,19 @@ class BackendCapacity(_message.Message):
         orphan_bytes: _builtins.int = ...,
         reserved_bytes: _builtins.int = ...,
         piece_count: _builtins.int = ...,
+        disk_free_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit_bytes", b"_limit_bytes", "limit_bytes", b"limit_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disk_free_bytes", b"_disk_free_bytes", "_limit_bytes", b"_limit_bytes", "disk_free_bytes", b"disk_free_bytes", "limit_bytes", b"limit_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit_bytes", b"_limit_bytes", "limit_bytes", b"limit_bytes", "orphan_bytes", b"orphan_bytes", "piece_count", b"piece_count", "reserved_bytes", b"reserved_bytes", "used_bytes", b"used_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disk_free_bytes", b"_disk_free_bytes", "_limit_bytes", b"_limit_bytes", "disk_free_bytes", b"disk_free_bytes", "limit_bytes", b"limit_bytes", "orphan_bytes", b"orphan_bytes", "piece_count", b"piece_count", "reserved_bytes", b"reserved_bytes", "used_bytes", b"used_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__disk_free_bytes: _TypeAlias = _typing.Literal["disk_free_bytes"]  # noqa: Y015
+    _WhichOneofArgType__disk_free_bytes: _TypeAlias = _typing.Literal["_disk_free_bytes", b"_disk_free_bytes"]  # noqa: Y015
     _WhichOneofReturnType__limit_bytes: _TypeAlias = _typing.Literal["limit_bytes"]  # noqa: Y015
     _WhichOneofArgType__limit_bytes: _TypeAlias = _typing.Literal["_limit_bytes", b"_limit_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__disk_free_bytes) -> _WhichOneofReturnType__disk_free_bytes | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit_bytes) -> _WhichOneofReturnType__limit_bytes | None: ...
 
 Global___BackendCapacity: _TypeAlias = BackendCapacity  # noqa: Y015

@@ -24,11 +24,16 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from penstock.admin.v1 import backend_pb2 as penstock_dot_admin_dot_v1_dot_backend__pb2
+from penstock.admin.v1 import operation_pb2 as penstock_dot_admin_dot_v1_dot_operation__pb2
 from penstock.admin.v1 import roles_pb2 as penstock_dot_admin_dot_v1_dot_roles__pb2
+from penstock.admin.v1 import watch_pb2 as penstock_dot_admin_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penstock/admin/v1/backend_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fpenstock/admin/v1/backend.proto\x1a\x1dpenstock/admin/v1/roles.proto\"]\n\x13ListBackendsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"v\n\x14ListBackendsResponse\x12\x36\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x1a.penstock.admin.v1.BackendR\x08\x62\x61\x63kends\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"H\n\x11GetBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\"J\n\x12GetBackendResponse\x12\x34\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x1a.penstock.admin.v1.BackendR\x07\x62\x61\x63kend2\xd8\x01\n\x0e\x42\x61\x63kendService\x12\x65\n\x0cListBackends\x12&.penstock.admin.v1.ListBackendsRequest\x1a\'.penstock.admin.v1.ListBackendsResponse\"\x04\x88\xb5\x18\x01\x12_\n\nGetBackend\x12$.penstock.admin.v1.GetBackendRequest\x1a%.penstock.admin.v1.GetBackendResponse\"\x04\x88\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'penstock/admin/v1/backend_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpenstock/admin/v1/backend.proto\x1a!penstock/admin/v1/operation.proto\x1a\x1dpenstock/admin/v1/roles.proto\x1a\x1dpenstock/admin/v1/watch.proto\"{\n\x13ListBackendsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06\x66ilter\"v\n\x14ListBackendsResponse\x12\x36\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x1a.penstock.admin.v1.BackendR\x08\x62\x61\x63kends\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"H\n\x11GetBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\"J\n\x12GetBackendResponse\x12\x34\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x1a.penstock.admin.v1.BackendR\x07\x62\x61\x63kend\"\x16\n\x14WatchBackendsRequest\"\x81\x01\n\x15WatchBackendsResponse\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.penstock.admin.v1.WatchKindR\x04kind\x12\x36\n\x08\x62\x61\x63kends\x18\x02 \x03(\x0b\x32\x1a.penstock.admin.v1.BackendR\x08\x62\x61\x63kends\"\xc0\x01\n\x14UpdateBackendRequest\x12:\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x1a.penstock.admin.v1.BackendB\x04\xe2\x41\x01\x02R\x07\x62\x61\x63kend\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02R\nupdateMask\x12)\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"M\n\x15UpdateBackendResponse\x12\x34\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x1a.penstock.admin.v1.BackendR\x07\x62\x61\x63kend\"\xa0\x01\n\x13\x44rainBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\x12\x35\n\x14max_bytes_per_second\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01R\x11maxBytesPerSecond\x12\x1d\n\x07\x64ry_run\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x06\x64ryRun\"\x84\x01\n\x14\x44rainBackendResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\x12\x30\n\x04plan\x18\x02 \x01(\x0b\x32\x1c.penstock.admin.v1.DrainPlanR\x04plan\"\xf1\x01\n\tDrainPlan\x12\x1f\n\x0bpiece_count\x18\x01 \x01(\x03R\npieceCount\x12\x1d\n\nsize_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x1d\n\nsole_count\x18\x03 \x01(\x03R\tsoleCount\x12\x1c\n\testimated\x18\x04 \x01(\x08R\testimated\x12G\n\x0c\x64\x65stinations\x18\x05 \x03(\x0b\x32#.penstock.admin.v1.DrainDestinationR\x0c\x64\x65stinations\x12\x1e\n\nshortfalls\x18\x06 \x03(\tR\nshortfalls\"\xb0\x01\n\x10\x44rainDestination\x12\x18\n\x07\x62\x61\x63kend\x18\x01 \x01(\tR\x07\x62\x61\x63kend\x12\x1f\n\x0bpiece_count\x18\x02 \x01(\x03R\npieceCount\x12\x1d\n\nsize_bytes\x18\x03 \x01(\x03R\tsizeBytes\x12-\n\x10\x66ree_bytes_after\x18\x04 \x01(\x03H\x00R\x0e\x66reeBytesAfter\x88\x01\x01\x42\x13\n\x11_free_bytes_after\"L\n\x15UndrainBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\"N\n\x16UndrainBackendResponse\x12\x34\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x1a.penstock.admin.v1.BackendR\x07\x62\x61\x63kend\"\xb8\x01\n\x14RemoveBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\x12#\n\npurge_data\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\tpurgeData\x12\'\n\x0c\x63onfirm_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x63onfirmName\x12\x1d\n\x07\x64ry_run\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x06\x64ryRun\"\x87\x01\n\x15RemoveBackendResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\x12\x32\n\x04plan\x18\x02 \x01(\x0b\x32\x1e.penstock.admin.v1.RemovalPlanR\x04plan\"\xd5\x02\n\x0bRemovalPlan\x12\x1d\n\nfile_count\x18\x01 \x01(\x03R\tfileCount\x12\x1d\n\nfile_bytes\x18\x02 \x01(\x03R\tfileBytes\x12#\n\rwaiting_count\x18\x03 \x01(\x03R\x0cwaitingCount\x12*\n\x11\x64\x65\x61\x64_letter_count\x18\x04 \x01(\x03R\x0f\x64\x65\x61\x64LetterCount\x12#\n\rforeign_count\x18\x05 \x01(\x03R\x0c\x66oreignCount\x12#\n\rforeign_names\x18\x06 \x03(\tR\x0c\x66oreignNames\x12\x35\n\x08\x64ue_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x64ueTime\x12\x1c\n\tobstacles\x18\x08 \x03(\tR\tobstacles\x12\x18\n\x07problem\x18\t \x01(\tR\x07problem\"\x8f\x02\n\x12SyncBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\x12\x36\n\x06\x62ucket\x18\x02 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/BucketR\x06\x62ucket\x12\x1c\n\x06prefix\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x06prefix\x12\x1d\n\x07\x64ry_run\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x06\x64ryRun\x12\x18\n\x04\x63opy\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04\x63opy\x12\x35\n\x14max_bytes_per_second\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x01R\x11maxBytesPerSecond\"Q\n\x13SyncBackendResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\"Q\n\x1aResetBackendBreakerRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\"S\n\x1bResetBackendBreakerResponse\x12\x34\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x1a.penstock.admin.v1.BackendR\x07\x62\x61\x63kend\"v\n\x13ProbeBackendRequest\x12\x33\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16penstock.admin/BackendR\x04name\x12*\n\x0eput_get_delete\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cputGetDelete\"J\n\x14ProbeBackendResponse\x12\x32\n\x05steps\x18\x01 \x03(\x0b\x32\x1c.penstock.admin.v1.ProbeStepR\x05steps\"j\n\tProbeStep\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x33\n\x07latency\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\x12\x14\n\x05\x65rror\x18\x03 \x01(\tR\x05\x65rror2\xb3\x08\n\x0e\x42\x61\x63kendService\x12\x65\n\x0cListBackends\x12&.penstock.admin.v1.ListBackendsRequest\x1a\'.penstock.admin.v1.ListBackendsResponse\"\x04\x88\xb5\x18\x01\x12_\n\nGetBackend\x12$.penstock.admin.v1.GetBackendRequest\x1a%.penstock.admin.v1.GetBackendResponse\"\x04\x88\xb5\x18\x01\x12j\n\rWatchBackends\x12\'.penstock.admin.v1.WatchBackendsRequest\x1a(.penstock.admin.v1.WatchBackendsResponse\"\x04\x88\xb5\x18\x01\x30\x01\x12h\n\rUpdateBackend\x12\'.penstock.admin.v1.UpdateBackendRequest\x1a(.penstock.admin.v1.UpdateBackendResponse\"\x04\x88\xb5\x18\x03\x12\x65\n\x0c\x44rainBackend\x12&.penstock.admin.v1.DrainBackendRequest\x1a\'.penstock.admin.v1.DrainBackendResponse\"\x04\x88\xb5\x18\x02\x12k\n\x0eUndrainBackend\x12(.penstock.admin.v1.UndrainBackendRequest\x1a).penstock.admin.v1.UndrainBackendResponse\"\x04\x88\xb5\x18\x02\x12h\n\rRemoveBackend\x12\'.penstock.admin.v1.RemoveBackendRequest\x1a(.penstock.admin.v1.RemoveBackendResponse\"\x04\x88\xb5\x18\x03\x12\x62\n\x0bSyncBackend\x12%.penstock.admin.v1.SyncBackendRequest\x1a&.penstock.admin.v1.SyncBackendResponse\"\x04\x88\xb5\x18\x02\x12z\n\x13ResetBackendBreaker\x12-.penstock.admin.v1.ResetBackendBreakerRequest\x1a..penstock.admin.v1.ResetBackendBreakerResponse\"\x04\x88\xb5\x18\x02\x12\x65\n\x0cProbeBackend\x12&.penstock.admin.v1.ProbeBackendRequest\x1a\'.penstock.admin.v1.ProbeBackendResponse\"\x04\x88\xb5\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,20 +44,118 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTBACKENDSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTBACKENDSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTBACKENDSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTBACKENDSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTBACKENDSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
   _globals['_GETBACKENDREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETBACKENDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_UPDATEBACKENDREQUEST'].fields_by_name['backend']._loaded_options = None
+  _globals['_UPDATEBACKENDREQUEST'].fields_by_name['backend']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEBACKENDREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEBACKENDREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEBACKENDREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_UPDATEBACKENDREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_DRAINBACKENDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DRAINBACKENDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_DRAINBACKENDREQUEST'].fields_by_name['max_bytes_per_second']._loaded_options = None
+  _globals['_DRAINBACKENDREQUEST'].fields_by_name['max_bytes_per_second']._serialized_options = b'\342A\001\001'
+  _globals['_DRAINBACKENDREQUEST'].fields_by_name['dry_run']._loaded_options = None
+  _globals['_DRAINBACKENDREQUEST'].fields_by_name['dry_run']._serialized_options = b'\342A\001\001'
+  _globals['_UNDRAINBACKENDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UNDRAINBACKENDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['purge_data']._loaded_options = None
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['purge_data']._serialized_options = b'\342A\001\001'
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['confirm_name']._loaded_options = None
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['confirm_name']._serialized_options = b'\342A\001\001'
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['dry_run']._loaded_options = None
+  _globals['_REMOVEBACKENDREQUEST'].fields_by_name['dry_run']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['bucket']._loaded_options = None
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['bucket']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.admin/Bucket'
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['prefix']._loaded_options = None
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['prefix']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['dry_run']._loaded_options = None
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['dry_run']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['copy']._loaded_options = None
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['copy']._serialized_options = b'\342A\001\001'
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['max_bytes_per_second']._loaded_options = None
+  _globals['_SYNCBACKENDREQUEST'].fields_by_name['max_bytes_per_second']._serialized_options = b'\342A\001\001'
+  _globals['_RESETBACKENDBREAKERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESETBACKENDBREAKERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_PROBEBACKENDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PROBEBACKENDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026penstock.admin/Backend'
+  _globals['_PROBEBACKENDREQUEST'].fields_by_name['put_get_delete']._loaded_options = None
+  _globals['_PROBEBACKENDREQUEST'].fields_by_name['put_get_delete']._serialized_options = b'\342A\001\001'
   _globals['_BACKENDSERVICE'].methods_by_name['ListBackends']._loaded_options = None
   _globals['_BACKENDSERVICE'].methods_by_name['ListBackends']._serialized_options = b'\210\265\030\001'
   _globals['_BACKENDSERVICE'].methods_by_name['GetBackend']._loaded_options = None
   _globals['_BACKENDSERVICE'].methods_by_name['GetBackend']._serialized_options = b'\210\265\030\001'
-  _globals['_LISTBACKENDSREQUEST']._serialized_start=186
-  _globals['_LISTBACKENDSREQUEST']._serialized_end=279
-  _globals['_LISTBACKENDSRESPONSE']._serialized_start=281
-  _globals['_LISTBACKENDSRESPONSE']._serialized_end=399
-  _globals['_GETBACKENDREQUEST']._serialized_start=401
-  _globals['_GETBACKENDREQUEST']._serialized_end=473
-  _globals['_GETBACKENDRESPONSE']._serialized_start=475
-  _globals['_GETBACKENDRESPONSE']._serialized_end=549
-  _globals['_BACKENDSERVICE']._serialized_start=552
-  _globals['_BACKENDSERVICE']._serialized_end=768
+  _globals['_BACKENDSERVICE'].methods_by_name['WatchBackends']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['WatchBackends']._serialized_options = b'\210\265\030\001'
+  _globals['_BACKENDSERVICE'].methods_by_name['UpdateBackend']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['UpdateBackend']._serialized_options = b'\210\265\030\003'
+  _globals['_BACKENDSERVICE'].methods_by_name['DrainBackend']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['DrainBackend']._serialized_options = b'\210\265\030\002'
+  _globals['_BACKENDSERVICE'].methods_by_name['UndrainBackend']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['UndrainBackend']._serialized_options = b'\210\265\030\002'
+  _globals['_BACKENDSERVICE'].methods_by_name['RemoveBackend']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['RemoveBackend']._serialized_options = b'\210\265\030\003'
+  _globals['_BACKENDSERVICE'].methods_by_name['SyncBackend']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['SyncBackend']._serialized_options = b'\210\265\030\002'
+  _globals['_BACKENDSERVICE'].methods_by_name['ResetBackendBreaker']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['ResetBackendBreaker']._serialized_options = b'\210\265\030\002'
+  _globals['_BACKENDSERVICE'].methods_by_name['ProbeBackend']._loaded_options = None
+  _globals['_BACKENDSERVICE'].methods_by_name['ProbeBackend']._serialized_options = b'\210\265\030\002'
+  _globals['_LISTBACKENDSREQUEST']._serialized_start=351
+  _globals['_LISTBACKENDSREQUEST']._serialized_end=474
+  _globals['_LISTBACKENDSRESPONSE']._serialized_start=476
+  _globals['_LISTBACKENDSRESPONSE']._serialized_end=594
+  _globals['_GETBACKENDREQUEST']._serialized_start=596
+  _globals['_GETBACKENDREQUEST']._serialized_end=668
+  _globals['_GETBACKENDRESPONSE']._serialized_start=670
+  _globals['_GETBACKENDRESPONSE']._serialized_end=744
+  _globals['_WATCHBACKENDSREQUEST']._serialized_start=746
+  _globals['_WATCHBACKENDSREQUEST']._serialized_end=768
+  _globals['_WATCHBACKENDSRESPONSE']._serialized_start=771
+  _globals['_WATCHBACKENDSRESPONSE']._serialized_end=900
+  _globals['_UPDATEBACKENDREQUEST']._serialized_start=903
+  _globals['_UPDATEBACKENDREQUEST']._serialized_end=1095
+  _globals['_UPDATEBACKENDRESPONSE']._serialized_start=1097
+  _globals['_UPDATEBACKENDRESPONSE']._serialized_end=1174
+  _globals['_DRAINBACKENDREQUEST']._serialized_start=1177
+  _globals['_DRAINBACKENDREQUEST']._serialized_end=1337
+  _globals['_DRAINBACKENDRESPONSE']._serialized_start=1340
+  _globals['_DRAINBACKENDRESPONSE']._serialized_end=1472
+  _globals['_DRAINPLAN']._serialized_start=1475
+  _globals['_DRAINPLAN']._serialized_end=1716
+  _globals['_DRAINDESTINATION']._serialized_start=1719
+  _globals['_DRAINDESTINATION']._serialized_end=1895
+  _globals['_UNDRAINBACKENDREQUEST']._serialized_start=1897
+  _globals['_UNDRAINBACKENDREQUEST']._serialized_end=1973
+  _globals['_UNDRAINBACKENDRESPONSE']._serialized_start=1975
+  _globals['_UNDRAINBACKENDRESPONSE']._serialized_end=2053
+  _globals['_REMOVEBACKENDREQUEST']._serialized_start=2056
+  _globals['_REMOVEBACKENDREQUEST']._serialized_end=2240
+  _globals['_REMOVEBACKENDRESPONSE']._serialized_start=2243
+  _globals['_REMOVEBACKENDRESPONSE']._serialized_end=2378
+  _globals['_REMOVALPLAN']._serialized_start=2381
+  _globals['_REMOVALPLAN']._serialized_end=2722
+  _globals['_SYNCBACKENDREQUEST']._serialized_start=2725
+  _globals['_SYNCBACKENDREQUEST']._serialized_end=2996
+  _globals['_SYNCBACKENDRESPONSE']._serialized_start=2998
+  _globals['_SYNCBACKENDRESPONSE']._serialized_end=3079
+  _globals['_RESETBACKENDBREAKERREQUEST']._serialized_start=3081
+  _globals['_RESETBACKENDBREAKERREQUEST']._serialized_end=3162
+  _globals['_RESETBACKENDBREAKERRESPONSE']._serialized_start=3164
+  _globals['_RESETBACKENDBREAKERRESPONSE']._serialized_end=3247
+  _globals['_PROBEBACKENDREQUEST']._serialized_start=3249
+  _globals['_PROBEBACKENDREQUEST']._serialized_end=3367
+  _globals['_PROBEBACKENDRESPONSE']._serialized_start=3369
+  _globals['_PROBEBACKENDRESPONSE']._serialized_end=3443
+  _globals['_PROBESTEP']._serialized_start=3445
+  _globals['_PROBESTEP']._serialized_end=3551
+  _globals['_BACKENDSERVICE']._serialized_start=3554
+  _globals['_BACKENDSERVICE']._serialized_end=4629
 # @@protoc_insertion_point(module_scope)

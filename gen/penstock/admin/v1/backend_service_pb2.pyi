@@ -5,9 +5,14 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from penstock.admin.v1 import backend_pb2 as _backend_pb2
+from penstock.admin.v1 import operation_pb2 as _operation_pb2
+from penstock.admin.v1 import watch_pb2 as _watch_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -27,19 +32,23 @@ class ListBackendsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Most backends to answer; 0 means 50, more than 1000 means 1000."""
     page_token: _builtins.str
     """Token of the page before; empty means the first page."""
+    filter: _builtins.str
+    """Which backends, such as `state=DRAINING`; empty means all."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,3 +127,612 @@ class GetBackendResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetBackendResponse: _TypeAlias = GetBackendResponse  # noqa: Y015
+
+@_typing.final
+class WatchBackendsRequest(_message.Message):
+    """Asks to watch all backends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchBackendsRequest: _TypeAlias = WatchBackendsRequest  # noqa: Y015
+
+@_typing.final
+class WatchBackendsResponse(_message.Message):
+    """One message of the stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BACKENDS_FIELD_NUMBER: _builtins.int
+    kind: _watch_pb2.WatchKind.ValueType
+    """Why it was sent."""
+    @_builtins.property
+    def backends(self) -> _containers.RepeatedCompositeFieldContainer[_backend_pb2.Backend]:
+        """All backends as they stand, by name; with a heartbeat as well."""
+
+    def __init__(
+        self,
+        *,
+        kind: _watch_pb2.WatchKind.ValueType = ...,
+        backends: _abc.Iterable[_backend_pb2.Backend] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchBackendsResponse: _TypeAlias = WatchBackendsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateBackendRequest(_message.Message):
+    """Asks for a change of a backend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Whether to check everything and change nothing."""
+    @_builtins.property
+    def backend(self) -> _backend_pb2.Backend:
+        """The backend by its name, with the fields that the mask names."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: `read_only`."""
+
+    def __init__(
+        self,
+        *,
+        backend: _backend_pb2.Backend | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateBackendRequest: _TypeAlias = UpdateBackendRequest  # noqa: Y015
+
+@_typing.final
+class UpdateBackendResponse(_message.Message):
+    """Answers UpdateBackend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def backend(self) -> _backend_pb2.Backend:
+        """The backend as it is now."""
+
+    def __init__(
+        self,
+        *,
+        backend: _backend_pb2.Backend | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateBackendResponse: _TypeAlias = UpdateBackendResponse  # noqa: Y015
+
+@_typing.final
+class DrainBackendRequest(_message.Message):
+    """Asks to empty a backend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `backends/{backend}`."""
+    max_bytes_per_second: _builtins.int
+    """Most bytes a second that may be moved; 0 means no bound of its own."""
+    dry_run: _builtins.bool
+    """Whether to answer the plan and move nothing."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        max_bytes_per_second: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "max_bytes_per_second", b"max_bytes_per_second", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainBackendRequest: _TypeAlias = DrainBackendRequest  # noqa: Y015
+
+@_typing.final
+class DrainBackendResponse(_message.Message):
+    """Answers DrainBackend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> _operation_pb2.Operation:
+        """The drain; unset with `dry_run`."""
+
+    @_builtins.property
+    def plan(self) -> Global___DrainPlan:
+        """What there is to do; with `dry_run` only."""
+
+    def __init__(
+        self,
+        *,
+        operation: _operation_pb2.Operation | None = ...,
+        plan: Global___DrainPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainBackendResponse: _TypeAlias = DrainBackendResponse  # noqa: Y015
+
+@_typing.final
+class DrainPlan(_message.Message):
+    """What emptying a backend would take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIECE_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SOLE_COUNT_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
+    DESTINATIONS_FIELD_NUMBER: _builtins.int
+    SHORTFALLS_FIELD_NUMBER: _builtins.int
+    piece_count: _builtins.int
+    """Pieces to move."""
+    size_bytes: _builtins.int
+    """Bytes they occupy."""
+    sole_count: _builtins.int
+    """Those of them without another copy that is trusted."""
+    estimated: _builtins.bool
+    """Whether there are so many that counts and destinations are reckoned from a part of them."""
+    @_builtins.property
+    def destinations(self) -> _containers.RepeatedCompositeFieldContainer[Global___DrainDestination]:
+        """Who would get what."""
+
+    @_builtins.property
+    def shortfalls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What stands against it, for people; empty when it can be done."""
+
+    def __init__(
+        self,
+        *,
+        piece_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        sole_count: _builtins.int = ...,
+        estimated: _builtins.bool = ...,
+        destinations: _abc.Iterable[Global___DrainDestination] | None = ...,
+        shortfalls: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destinations", b"destinations", "estimated", b"estimated", "piece_count", b"piece_count", "shortfalls", b"shortfalls", "size_bytes", b"size_bytes", "sole_count", b"sole_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainPlan: _TypeAlias = DrainPlan  # noqa: Y015
+
+@_typing.final
+class DrainDestination(_message.Message):
+    """A backend that would get pieces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    PIECE_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    FREE_BYTES_AFTER_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """The backend, `backends/{backend}`."""
+    piece_count: _builtins.int
+    """Pieces that would come there."""
+    size_bytes: _builtins.int
+    """Bytes they occupy."""
+    free_bytes_after: _builtins.int
+    """Room that would be left there; unset where there is no limit."""
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        piece_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        free_bytes_after: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_free_bytes_after", b"_free_bytes_after", "free_bytes_after", b"free_bytes_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_free_bytes_after", b"_free_bytes_after", "backend", b"backend", "free_bytes_after", b"free_bytes_after", "piece_count", b"piece_count", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__free_bytes_after: _TypeAlias = _typing.Literal["free_bytes_after"]  # noqa: Y015
+    _WhichOneofArgType__free_bytes_after: _TypeAlias = _typing.Literal["_free_bytes_after", b"_free_bytes_after"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__free_bytes_after) -> _WhichOneofReturnType__free_bytes_after | None: ...
+
+Global___DrainDestination: _TypeAlias = DrainDestination  # noqa: Y015
+
+@_typing.final
+class UndrainBackendRequest(_message.Message):
+    """Asks to use a backend again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `backends/{backend}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndrainBackendRequest: _TypeAlias = UndrainBackendRequest  # noqa: Y015
+
+@_typing.final
+class UndrainBackendResponse(_message.Message):
+    """Answers UndrainBackend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def backend(self) -> _backend_pb2.Backend:
+        """The backend as it is now."""
+
+    def __init__(
+        self,
+        *,
+        backend: _backend_pb2.Backend | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndrainBackendResponse: _TypeAlias = UndrainBackendResponse  # noqa: Y015
+
+@_typing.final
+class RemoveBackendRequest(_message.Message):
+    """Asks to remove a backend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PURGE_DATA_FIELD_NUMBER: _builtins.int
+    CONFIRM_NAME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `backends/{backend}`."""
+    purge_data: _builtins.bool
+    """Whether to delete what is ours there."""
+    confirm_name: _builtins.str
+    """The name once more, without `backends/`; not needed with `dry_run`."""
+    dry_run: _builtins.bool
+    """Whether to answer the plan and remove nothing."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        purge_data: _builtins.bool = ...,
+        confirm_name: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_name", b"confirm_name", "dry_run", b"dry_run", "name", b"name", "purge_data", b"purge_data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveBackendRequest: _TypeAlias = RemoveBackendRequest  # noqa: Y015
+
+@_typing.final
+class RemoveBackendResponse(_message.Message):
+    """Answers RemoveBackend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> _operation_pb2.Operation:
+        """The removal; unset with `dry_run`."""
+
+    @_builtins.property
+    def plan(self) -> Global___RemovalPlan:
+        """What there is to do; with `dry_run` only."""
+
+    def __init__(
+        self,
+        *,
+        operation: _operation_pb2.Operation | None = ...,
+        plan: Global___RemovalPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveBackendResponse: _TypeAlias = RemoveBackendResponse  # noqa: Y015
+
+@_typing.final
+class RemovalPlan(_message.Message):
+    """What removing a backend would take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    FILE_BYTES_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    DEAD_LETTER_COUNT_FIELD_NUMBER: _builtins.int
+    FOREIGN_COUNT_FIELD_NUMBER: _builtins.int
+    FOREIGN_NAMES_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    OBSTACLES_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    file_count: _builtins.int
+    """Files of ours that `purge_data` would delete."""
+    file_bytes: _builtins.int
+    """Bytes of these."""
+    waiting_count: _builtins.int
+    """Deletions that wait, and would be forgotten."""
+    dead_letter_count: _builtins.int
+    """Deletions that were given up, and would be forgotten."""
+    foreign_count: _builtins.int
+    """Things there that are not ours, and would stay."""
+    problem: _builtins.str
+    """Why its files could not be looked at, for people; empty when they could."""
+    @_builtins.property
+    def foreign_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first of their names."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last of those who may still read there is gone; unset when they are."""
+
+    @_builtins.property
+    def obstacles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What stands against it, for people; empty when it can be done."""
+
+    def __init__(
+        self,
+        *,
+        file_count: _builtins.int = ...,
+        file_bytes: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+        dead_letter_count: _builtins.int = ...,
+        foreign_count: _builtins.int = ...,
+        foreign_names: _abc.Iterable[_builtins.str] | None = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        obstacles: _abc.Iterable[_builtins.str] | None = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letter_count", b"dead_letter_count", "due_time", b"due_time", "file_bytes", b"file_bytes", "file_count", b"file_count", "foreign_count", b"foreign_count", "foreign_names", b"foreign_names", "obstacles", b"obstacles", "problem", b"problem", "waiting_count", b"waiting_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovalPlan: _TypeAlias = RemovalPlan  # noqa: Y015
+
+@_typing.final
+class SyncBackendRequest(_message.Message):
+    """Asks to take over what lies in a backend's bucket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    COPY_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name of the backend, `backends/{backend}`."""
+    bucket: _builtins.str
+    """Resource name of the bucket to fill, `buckets/{bucket}`."""
+    prefix: _builtins.str
+    """Take over only keys that begin with this; empty means all."""
+    dry_run: _builtins.bool
+    """Whether to count and take over nothing."""
+    copy: _builtins.bool
+    """Whether to copy the bytes into objects of our own, on other backends as well, and never to touch those in the store."""
+    max_bytes_per_second: _builtins.int
+    """Most bytes a second that may be copied; 0 means no bound of its own."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        bucket: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        copy: _builtins.bool = ...,
+        max_bytes_per_second: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "copy", b"copy", "dry_run", b"dry_run", "max_bytes_per_second", b"max_bytes_per_second", "name", b"name", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncBackendRequest: _TypeAlias = SyncBackendRequest  # noqa: Y015
+
+@_typing.final
+class SyncBackendResponse(_message.Message):
+    """Answers SyncBackend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> _operation_pb2.Operation:
+        """The sync."""
+
+    def __init__(
+        self,
+        *,
+        operation: _operation_pb2.Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncBackendResponse: _TypeAlias = SyncBackendResponse  # noqa: Y015
+
+@_typing.final
+class ResetBackendBreakerRequest(_message.Message):
+    """Asks to judge a backend anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `backends/{backend}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetBackendBreakerRequest: _TypeAlias = ResetBackendBreakerRequest  # noqa: Y015
+
+@_typing.final
+class ResetBackendBreakerResponse(_message.Message):
+    """Answers ResetBackendBreaker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def backend(self) -> _backend_pb2.Backend:
+        """The backend as instances saw it last, which may be before they were asked."""
+
+    def __init__(
+        self,
+        *,
+        backend: _backend_pb2.Backend | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetBackendBreakerResponse: _TypeAlias = ResetBackendBreakerResponse  # noqa: Y015
+
+@_typing.final
+class ProbeBackendRequest(_message.Message):
+    """Asks to try a backend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PUT_GET_DELETE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `backends/{backend}`."""
+    put_get_delete: _builtins.bool
+    """Whether to write, read and delete a scratch piece besides looking at its identity."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        put_get_delete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "put_get_delete", b"put_get_delete"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeBackendRequest: _TypeAlias = ProbeBackendRequest  # noqa: Y015
+
+@_typing.final
+class ProbeBackendResponse(_message.Message):
+    """Answers ProbeBackend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProbeStep]:
+        """What was done, in order; the first failure ends it."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___ProbeStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeBackendResponse: _TypeAlias = ProbeBackendResponse  # noqa: Y015
+
+@_typing.final
+class ProbeStep(_message.Message):
+    """One thing that was tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What: `identity`, `put`, `sync`, `get`, `delete`."""
+    error: _builtins.str
+    """What went wrong, for people; empty when nothing did."""
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """How long it took."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "latency", b"latency", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProbeStep: _TypeAlias = ProbeStep  # noqa: Y015

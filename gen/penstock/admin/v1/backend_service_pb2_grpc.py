@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class BackendServiceStub:
-    """Tells about the stores.
+    """Tells about the stores, empties them and takes them out of use.
     """
 
     def __init__(self, channel):
@@ -45,16 +45,56 @@ class BackendServiceStub:
                 request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.GetBackendRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.GetBackendResponse.FromString,
                 _registered_method=True)
+        self.WatchBackends = channel.unary_stream(
+                '/penstock.admin.v1.BackendService/WatchBackends',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.WatchBackendsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.WatchBackendsResponse.FromString,
+                _registered_method=True)
+        self.UpdateBackend = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/UpdateBackend',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UpdateBackendRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UpdateBackendResponse.FromString,
+                _registered_method=True)
+        self.DrainBackend = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/DrainBackend',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.DrainBackendRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.DrainBackendResponse.FromString,
+                _registered_method=True)
+        self.UndrainBackend = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/UndrainBackend',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UndrainBackendRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UndrainBackendResponse.FromString,
+                _registered_method=True)
+        self.RemoveBackend = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/RemoveBackend',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.RemoveBackendRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.RemoveBackendResponse.FromString,
+                _registered_method=True)
+        self.SyncBackend = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/SyncBackend',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.SyncBackendRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.SyncBackendResponse.FromString,
+                _registered_method=True)
+        self.ResetBackendBreaker = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/ResetBackendBreaker',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ResetBackendBreakerRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ResetBackendBreakerResponse.FromString,
+                _registered_method=True)
+        self.ProbeBackend = channel.unary_unary(
+                '/penstock.admin.v1.BackendService/ProbeBackend',
+                request_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ProbeBackendRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ProbeBackendResponse.FromString,
+                _registered_method=True)
 
 
 class BackendServiceServicer:
-    """Tells about the stores.
+    """Tells about the stores, empties them and takes them out of use.
     """
 
     def ListBackends(self, request, context):
-        """Lists backends by name.
+        """Lists backends by name. Removed ones are among them while the configuration still names them.
 
-        Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+        Returns INVALID_ARGUMENT for a malformed filter, page token or page size.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -64,6 +104,95 @@ class BackendServiceServicer:
         """Reads one backend.
 
         Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchBackends(self, request, context):
+        """Sends all backends as they stand, and all of them again whenever something changes, until the caller goes.
+
+        A heartbeat at least every ten seconds says that nothing did. Ends with UNAVAILABLE when the server stops: ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBackend(self, request, context):
+        """Changes what an operator may: `read_only`. Quotas, places and failure domains stand in the configuration.
+
+        Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is draining or
+        drained, INVALID_ARGUMENT for a malformed field or mask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainBackend(self, request, context):
+        """Starts moving every piece off a backend, which takes no new ones from now on; the operation tells the progress.
+
+        Calling it again while a drain runs returns that same operation; after a failed one it goes on. Cancelling the
+        operation leaves the backend active. Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason
+        REDUNDANCY_AT_RISK if the remaining backends cannot hold the pieces, or new objects, at the redundancy that is asked
+        for, and with reason BACKEND_STATE if it is drained or being removed. With `dry_run` these come as shortfalls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainBackend(self, request, context):
+        """Lets a backend take pieces again that is draining or drained; a drain under way is cancelled.
+
+        Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is read-only by
+        choice or being removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveBackend(self, request, context):
+        """Removes a drained backend. With `purge_data` what is ours there is deleted, once those who may still read it are gone;
+        what is not ours always stays, and is told of.
+
+        Calling it again while a removal runs returns that same operation. Returns NOT_FOUND if there is none of that name,
+        FAILED_PRECONDITION with reason BACKEND_STATE unless it is drained, INVALID_ARGUMENT unless `confirm_name` is its
+        name. With `dry_run` nothing has to be confirmed, and what stands against it comes as obstacles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncBackend(self, request, context):
+        """Takes over what lies in the bucket of an S3 backend already, outside of the backend's own prefix: its objects become
+        versions of a bucket here, with their metadata, tags and age, and are served from where they are. No byte is moved,
+        unless `copy` asks for objects of our own, which leaves those in the store as they are.
+
+        What a Penstock wrote for itself is passed over, keys that the bucket has already are left, and so is what waits for
+        its deletion; the operation's result counts them, and its warnings name what cannot be taken over. Repeating it takes
+        over what has come since. Calling it again while one runs returns that same operation. Returns NOT_FOUND if there is
+        no such backend or bucket, INVALID_ARGUMENT unless the backend is of kind `s3`, and for a sealed bucket without
+        `copy`; FAILED_PRECONDITION with reason BACKEND_STATE if the backend is not active, which `copy` does not ask for, and
+        with reason OPERATION_OPEN while another sync of it runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetBackendBreaker(self, request, context):
+        """Has every process of every instance forget what it holds against a backend: an open breaker closes, silence and failures
+        count no more. Each does within seconds, and judges it anew from then on.
+
+        A backend whose identity is missing or another's stays failed. Returns NOT_FOUND if there is none of that name,
+        INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProbeBackend(self, request, context):
+        """Tries a backend from this control plane, step by step: what it does takes how long, or fails with what.
+
+        Returns NOT_FOUND if there is none of that name. What fails there is told in its step, not as an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +211,46 @@ def add_BackendServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.GetBackendRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.GetBackendResponse.SerializeToString,
             ),
+            'WatchBackends': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchBackends,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.WatchBackendsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.WatchBackendsResponse.SerializeToString,
+            ),
+            'UpdateBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBackend,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UpdateBackendRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UpdateBackendResponse.SerializeToString,
+            ),
+            'DrainBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainBackend,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.DrainBackendRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.DrainBackendResponse.SerializeToString,
+            ),
+            'UndrainBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainBackend,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UndrainBackendRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.UndrainBackendResponse.SerializeToString,
+            ),
+            'RemoveBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveBackend,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.RemoveBackendRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.RemoveBackendResponse.SerializeToString,
+            ),
+            'SyncBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncBackend,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.SyncBackendRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.SyncBackendResponse.SerializeToString,
+            ),
+            'ResetBackendBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetBackendBreaker,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ResetBackendBreakerRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ResetBackendBreakerResponse.SerializeToString,
+            ),
+            'ProbeBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProbeBackend,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ProbeBackendRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_backend__service__pb2.ProbeBackendResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penstock.admin.v1.BackendService', rpc_method_handlers)
@@ -91,7 +260,7 @@ def add_BackendServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BackendService:
-    """Tells about the stores.
+    """Tells about the stores, empties them and takes them out of use.
     """
 
     @staticmethod
@@ -138,6 +307,222 @@ class BackendService:
             '/penstock.admin.v1.BackendService/GetBackend',
             penstock_dot_admin_dot_v1_dot_backend__service__pb2.GetBackendRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_backend__service__pb2.GetBackendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchBackends(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/WatchBackends',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.WatchBackendsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.WatchBackendsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/UpdateBackend',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.UpdateBackendRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.UpdateBackendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/DrainBackend',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.DrainBackendRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.DrainBackendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/UndrainBackend',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.UndrainBackendRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.UndrainBackendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/RemoveBackend',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.RemoveBackendRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.RemoveBackendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/SyncBackend',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.SyncBackendRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.SyncBackendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetBackendBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/ResetBackendBreaker',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.ResetBackendBreakerRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.ResetBackendBreakerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProbeBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.BackendService/ProbeBackend',
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.ProbeBackendRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_backend__service__pb2.ProbeBackendResponse.FromString,
             options,
             channel_credentials,
             insecure,

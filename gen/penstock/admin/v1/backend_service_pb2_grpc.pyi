@@ -27,41 +27,155 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class BackendServiceStub:
-    """Tells about the stores."""
+    """Tells about the stores, empties them and takes them out of use."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BackendServiceAsyncStub: ...
     ListBackends: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.ListBackendsRequest, _backend_service_pb2.ListBackendsResponse]
-    """Lists backends by name.
+    """Lists backends by name. Removed ones are among them while the configuration still names them.
 
-    Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+    Returns INVALID_ARGUMENT for a malformed filter, page token or page size.
     """
     GetBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.GetBackendRequest, _backend_service_pb2.GetBackendResponse]
     """Reads one backend.
 
     Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
     """
+    WatchBackends: _grpc.UnaryStreamMultiCallable[_backend_service_pb2.WatchBackendsRequest, _backend_service_pb2.WatchBackendsResponse]
+    """Sends all backends as they stand, and all of them again whenever something changes, until the caller goes.
+
+    A heartbeat at least every ten seconds says that nothing did. Ends with UNAVAILABLE when the server stops: ask again.
+    """
+    UpdateBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.UpdateBackendRequest, _backend_service_pb2.UpdateBackendResponse]
+    """Changes what an operator may: `read_only`. Quotas, places and failure domains stand in the configuration.
+
+    Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is draining or
+    drained, INVALID_ARGUMENT for a malformed field or mask.
+    """
+    DrainBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.DrainBackendRequest, _backend_service_pb2.DrainBackendResponse]
+    """Starts moving every piece off a backend, which takes no new ones from now on; the operation tells the progress.
+
+    Calling it again while a drain runs returns that same operation; after a failed one it goes on. Cancelling the
+    operation leaves the backend active. Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason
+    REDUNDANCY_AT_RISK if the remaining backends cannot hold the pieces, or new objects, at the redundancy that is asked
+    for, and with reason BACKEND_STATE if it is drained or being removed. With `dry_run` these come as shortfalls.
+    """
+    UndrainBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.UndrainBackendRequest, _backend_service_pb2.UndrainBackendResponse]
+    """Lets a backend take pieces again that is draining or drained; a drain under way is cancelled.
+
+    Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is read-only by
+    choice or being removed.
+    """
+    RemoveBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.RemoveBackendRequest, _backend_service_pb2.RemoveBackendResponse]
+    """Removes a drained backend. With `purge_data` what is ours there is deleted, once those who may still read it are gone;
+    what is not ours always stays, and is told of.
+
+    Calling it again while a removal runs returns that same operation. Returns NOT_FOUND if there is none of that name,
+    FAILED_PRECONDITION with reason BACKEND_STATE unless it is drained, INVALID_ARGUMENT unless `confirm_name` is its
+    name. With `dry_run` nothing has to be confirmed, and what stands against it comes as obstacles.
+    """
+    SyncBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.SyncBackendRequest, _backend_service_pb2.SyncBackendResponse]
+    """Takes over what lies in the bucket of an S3 backend already, outside of the backend's own prefix: its objects become
+    versions of a bucket here, with their metadata, tags and age, and are served from where they are. No byte is moved,
+    unless `copy` asks for objects of our own, which leaves those in the store as they are.
+
+    What a Penstock wrote for itself is passed over, keys that the bucket has already are left, and so is what waits for
+    its deletion; the operation's result counts them, and its warnings name what cannot be taken over. Repeating it takes
+    over what has come since. Calling it again while one runs returns that same operation. Returns NOT_FOUND if there is
+    no such backend or bucket, INVALID_ARGUMENT unless the backend is of kind `s3`, and for a sealed bucket without
+    `copy`; FAILED_PRECONDITION with reason BACKEND_STATE if the backend is not active, which `copy` does not ask for, and
+    with reason OPERATION_OPEN while another sync of it runs.
+    """
+    ResetBackendBreaker: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.ResetBackendBreakerRequest, _backend_service_pb2.ResetBackendBreakerResponse]
+    """Has every process of every instance forget what it holds against a backend: an open breaker closes, silence and failures
+    count no more. Each does within seconds, and judges it anew from then on.
+
+    A backend whose identity is missing or another's stays failed. Returns NOT_FOUND if there is none of that name,
+    INVALID_ARGUMENT for a malformed name.
+    """
+    ProbeBackend: _grpc.UnaryUnaryMultiCallable[_backend_service_pb2.ProbeBackendRequest, _backend_service_pb2.ProbeBackendResponse]
+    """Tries a backend from this control plane, step by step: what it does takes how long, or fails with what.
+
+    Returns NOT_FOUND if there is none of that name. What fails there is told in its step, not as an error.
+    """
 
 @_typing.type_check_only
 class BackendServiceAsyncStub(BackendServiceStub):
-    """Tells about the stores."""
+    """Tells about the stores, empties them and takes them out of use."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListBackends: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.ListBackendsRequest, _backend_service_pb2.ListBackendsResponse]  # type: ignore[assignment]
-    """Lists backends by name.
+    """Lists backends by name. Removed ones are among them while the configuration still names them.
 
-    Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+    Returns INVALID_ARGUMENT for a malformed filter, page token or page size.
     """
     GetBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.GetBackendRequest, _backend_service_pb2.GetBackendResponse]  # type: ignore[assignment]
     """Reads one backend.
 
     Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
     """
+    WatchBackends: _aio.UnaryStreamMultiCallable[_backend_service_pb2.WatchBackendsRequest, _backend_service_pb2.WatchBackendsResponse]  # type: ignore[assignment]
+    """Sends all backends as they stand, and all of them again whenever something changes, until the caller goes.
+
+    A heartbeat at least every ten seconds says that nothing did. Ends with UNAVAILABLE when the server stops: ask again.
+    """
+    UpdateBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.UpdateBackendRequest, _backend_service_pb2.UpdateBackendResponse]  # type: ignore[assignment]
+    """Changes what an operator may: `read_only`. Quotas, places and failure domains stand in the configuration.
+
+    Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is draining or
+    drained, INVALID_ARGUMENT for a malformed field or mask.
+    """
+    DrainBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.DrainBackendRequest, _backend_service_pb2.DrainBackendResponse]  # type: ignore[assignment]
+    """Starts moving every piece off a backend, which takes no new ones from now on; the operation tells the progress.
+
+    Calling it again while a drain runs returns that same operation; after a failed one it goes on. Cancelling the
+    operation leaves the backend active. Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason
+    REDUNDANCY_AT_RISK if the remaining backends cannot hold the pieces, or new objects, at the redundancy that is asked
+    for, and with reason BACKEND_STATE if it is drained or being removed. With `dry_run` these come as shortfalls.
+    """
+    UndrainBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.UndrainBackendRequest, _backend_service_pb2.UndrainBackendResponse]  # type: ignore[assignment]
+    """Lets a backend take pieces again that is draining or drained; a drain under way is cancelled.
+
+    Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is read-only by
+    choice or being removed.
+    """
+    RemoveBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.RemoveBackendRequest, _backend_service_pb2.RemoveBackendResponse]  # type: ignore[assignment]
+    """Removes a drained backend. With `purge_data` what is ours there is deleted, once those who may still read it are gone;
+    what is not ours always stays, and is told of.
+
+    Calling it again while a removal runs returns that same operation. Returns NOT_FOUND if there is none of that name,
+    FAILED_PRECONDITION with reason BACKEND_STATE unless it is drained, INVALID_ARGUMENT unless `confirm_name` is its
+    name. With `dry_run` nothing has to be confirmed, and what stands against it comes as obstacles.
+    """
+    SyncBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.SyncBackendRequest, _backend_service_pb2.SyncBackendResponse]  # type: ignore[assignment]
+    """Takes over what lies in the bucket of an S3 backend already, outside of the backend's own prefix: its objects become
+    versions of a bucket here, with their metadata, tags and age, and are served from where they are. No byte is moved,
+    unless `copy` asks for objects of our own, which leaves those in the store as they are.
+
+    What a Penstock wrote for itself is passed over, keys that the bucket has already are left, and so is what waits for
+    its deletion; the operation's result counts them, and its warnings name what cannot be taken over. Repeating it takes
+    over what has come since. Calling it again while one runs returns that same operation. Returns NOT_FOUND if there is
+    no such backend or bucket, INVALID_ARGUMENT unless the backend is of kind `s3`, and for a sealed bucket without
+    `copy`; FAILED_PRECONDITION with reason BACKEND_STATE if the backend is not active, which `copy` does not ask for, and
+    with reason OPERATION_OPEN while another sync of it runs.
+    """
+    ResetBackendBreaker: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.ResetBackendBreakerRequest, _backend_service_pb2.ResetBackendBreakerResponse]  # type: ignore[assignment]
+    """Has every process of every instance forget what it holds against a backend: an open breaker closes, silence and failures
+    count no more. Each does within seconds, and judges it anew from then on.
+
+    A backend whose identity is missing or another's stays failed. Returns NOT_FOUND if there is none of that name,
+    INVALID_ARGUMENT for a malformed name.
+    """
+    ProbeBackend: _aio.UnaryUnaryMultiCallable[_backend_service_pb2.ProbeBackendRequest, _backend_service_pb2.ProbeBackendResponse]  # type: ignore[assignment]
+    """Tries a backend from this control plane, step by step: what it does takes how long, or fails with what.
+
+    Returns NOT_FOUND if there is none of that name. What fails there is told in its step, not as an error.
+    """
 
 class BackendServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells about the stores."""
+    """Tells about the stores, empties them and takes them out of use."""
 
     @_abc_1.abstractmethod
     def ListBackends(
@@ -69,9 +183,9 @@ class BackendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _backend_service_pb2.ListBackendsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_backend_service_pb2.ListBackendsResponse, _abc.Awaitable[_backend_service_pb2.ListBackendsResponse]]:
-        """Lists backends by name.
+        """Lists backends by name. Removed ones are among them while the configuration still names them.
 
-        Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+        Returns INVALID_ARGUMENT for a malformed filter, page token or page size.
         """
 
     @_abc_1.abstractmethod
@@ -83,6 +197,111 @@ class BackendServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads one backend.
 
         Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchBackends(
+        self,
+        request: _backend_service_pb2.WatchBackendsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_backend_service_pb2.WatchBackendsResponse], _abc.AsyncIterator[_backend_service_pb2.WatchBackendsResponse]]:
+        """Sends all backends as they stand, and all of them again whenever something changes, until the caller goes.
+
+        A heartbeat at least every ten seconds says that nothing did. Ends with UNAVAILABLE when the server stops: ask again.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateBackend(
+        self,
+        request: _backend_service_pb2.UpdateBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.UpdateBackendResponse, _abc.Awaitable[_backend_service_pb2.UpdateBackendResponse]]:
+        """Changes what an operator may: `read_only`. Quotas, places and failure domains stand in the configuration.
+
+        Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is draining or
+        drained, INVALID_ARGUMENT for a malformed field or mask.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainBackend(
+        self,
+        request: _backend_service_pb2.DrainBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.DrainBackendResponse, _abc.Awaitable[_backend_service_pb2.DrainBackendResponse]]:
+        """Starts moving every piece off a backend, which takes no new ones from now on; the operation tells the progress.
+
+        Calling it again while a drain runs returns that same operation; after a failed one it goes on. Cancelling the
+        operation leaves the backend active. Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason
+        REDUNDANCY_AT_RISK if the remaining backends cannot hold the pieces, or new objects, at the redundancy that is asked
+        for, and with reason BACKEND_STATE if it is drained or being removed. With `dry_run` these come as shortfalls.
+        """
+
+    @_abc_1.abstractmethod
+    def UndrainBackend(
+        self,
+        request: _backend_service_pb2.UndrainBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.UndrainBackendResponse, _abc.Awaitable[_backend_service_pb2.UndrainBackendResponse]]:
+        """Lets a backend take pieces again that is draining or drained; a drain under way is cancelled.
+
+        Returns NOT_FOUND if there is none of that name, FAILED_PRECONDITION with reason BACKEND_STATE if it is read-only by
+        choice or being removed.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveBackend(
+        self,
+        request: _backend_service_pb2.RemoveBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.RemoveBackendResponse, _abc.Awaitable[_backend_service_pb2.RemoveBackendResponse]]:
+        """Removes a drained backend. With `purge_data` what is ours there is deleted, once those who may still read it are gone;
+        what is not ours always stays, and is told of.
+
+        Calling it again while a removal runs returns that same operation. Returns NOT_FOUND if there is none of that name,
+        FAILED_PRECONDITION with reason BACKEND_STATE unless it is drained, INVALID_ARGUMENT unless `confirm_name` is its
+        name. With `dry_run` nothing has to be confirmed, and what stands against it comes as obstacles.
+        """
+
+    @_abc_1.abstractmethod
+    def SyncBackend(
+        self,
+        request: _backend_service_pb2.SyncBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.SyncBackendResponse, _abc.Awaitable[_backend_service_pb2.SyncBackendResponse]]:
+        """Takes over what lies in the bucket of an S3 backend already, outside of the backend's own prefix: its objects become
+        versions of a bucket here, with their metadata, tags and age, and are served from where they are. No byte is moved,
+        unless `copy` asks for objects of our own, which leaves those in the store as they are.
+
+        What a Penstock wrote for itself is passed over, keys that the bucket has already are left, and so is what waits for
+        its deletion; the operation's result counts them, and its warnings name what cannot be taken over. Repeating it takes
+        over what has come since. Calling it again while one runs returns that same operation. Returns NOT_FOUND if there is
+        no such backend or bucket, INVALID_ARGUMENT unless the backend is of kind `s3`, and for a sealed bucket without
+        `copy`; FAILED_PRECONDITION with reason BACKEND_STATE if the backend is not active, which `copy` does not ask for, and
+        with reason OPERATION_OPEN while another sync of it runs.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetBackendBreaker(
+        self,
+        request: _backend_service_pb2.ResetBackendBreakerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.ResetBackendBreakerResponse, _abc.Awaitable[_backend_service_pb2.ResetBackendBreakerResponse]]:
+        """Has every process of every instance forget what it holds against a backend: an open breaker closes, silence and failures
+        count no more. Each does within seconds, and judges it anew from then on.
+
+        A backend whose identity is missing or another's stays failed. Returns NOT_FOUND if there is none of that name,
+        INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def ProbeBackend(
+        self,
+        request: _backend_service_pb2.ProbeBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_service_pb2.ProbeBackendResponse, _abc.Awaitable[_backend_service_pb2.ProbeBackendResponse]]:
+        """Tries a backend from this control plane, step by step: what it does takes how long, or fails with what.
+
+        Returns NOT_FOUND if there is none of that name. What fails there is told in its step, not as an error.
         """
 
 def add_BackendServiceServicer_to_server(servicer: BackendServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

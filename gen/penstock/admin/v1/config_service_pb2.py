@@ -23,34 +23,112 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from penstock.admin.v1 import config_pb2 as penstock_dot_admin_dot_v1_dot_config__pb2
 from penstock.admin.v1 import roles_pb2 as penstock_dot_admin_dot_v1_dot_roles__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/admin/v1/config_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpenstock/admin/v1/roles.proto\"\x12\n\x10GetConfigRequest\"\xdc\x01\n\x11GetConfigResponse\x12\x1e\n\ngeneration\x18\x01 \x01(\x03R\ngeneration\x12/\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x06\x63onfig\x12\x16\n\x06\x61uthor\x18\x03 \x01(\tR\x06\x61uthor\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12!\n\x0c\x66ile_matches\x18\x05 \x01(\x08R\x0b\x66ileMatches\"/\n\x15ValidateConfigRequest\x12\x16\n\x03raw\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x03raw\"V\n\x16ValidateConfigResponse\x12<\n\x08problems\x18\x01 \x03(\x0b\x32 .penstock.admin.v1.ConfigProblemR\x08problems\"Q\n\rConfigProblem\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n\x04line\x18\x02 \x01(\x05R\x04line\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message2\xda\x01\n\rConfigService\x12\\\n\tGetConfig\x12#.penstock.admin.v1.GetConfigRequest\x1a$.penstock.admin.v1.GetConfigResponse\"\x04\x88\xb5\x18\x01\x12k\n\x0eValidateConfig\x12(.penstock.admin.v1.ValidateConfigRequest\x1a).penstock.admin.v1.ValidateConfigResponse\"\x04\x88\xb5\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/admin/v1/config_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epenstock/admin/v1/config.proto\x1a\x1dpenstock/admin/v1/roles.proto\"K\n\x10GetConfigRequest\x12\x37\n\x04view\x18\x01 \x01(\x0e\x32\x1d.penstock.admin.v1.ConfigViewB\x04\xe2\x41\x01\x01R\x04view\"\x97\x02\n\x11GetConfigResponse\x12\x1e\n\ngeneration\x18\x01 \x01(\x03R\ngeneration\x12/\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x06\x63onfig\x12\x16\n\x06\x61uthor\x18\x03 \x01(\tR\x06\x61uthor\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12!\n\x0c\x66ile_matches\x18\x05 \x01(\x08R\x0b\x66ileMatches\x12\x39\n\x07sources\x18\x06 \x03(\x0b\x32\x1f.penstock.admin.v1.ConfigSourceR\x07sources\"/\n\x15ValidateConfigRequest\x12\x16\n\x03raw\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x03raw\"V\n\x16ValidateConfigResponse\x12<\n\x08problems\x18\x01 \x03(\x0b\x32 .penstock.admin.v1.ConfigProblemR\x08problems\"Q\n\rConfigProblem\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n\x04line\x18\x02 \x01(\x05R\x04line\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\"\x85\x01\n\x11\x44iffConfigRequest\x12-\n\x0f\x66rom_generation\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01R\x0e\x66romGeneration\x12)\n\rto_generation\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01R\x0ctoGeneration\x12\x16\n\x03raw\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\x03raw\"O\n\x12\x44iffConfigResponse\x12\x39\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.penstock.admin.v1.ConfigChangeR\x07\x63hanges\"Z\n\x13ReloadConfigRequest\x12)\n\rvalidate_only\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x12\x18\n\x04wait\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04wait\"\xeb\x01\n\x14ReloadConfigResponse\x12\x1e\n\ngeneration\x18\x01 \x01(\x03R\ngeneration\x12\x1c\n\tcommitted\x18\x02 \x01(\x08R\tcommitted\x12\x39\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1f.penstock.admin.v1.ConfigChangeR\x07\x63hanges\x12>\n\tprocesses\x18\x04 \x03(\x0b\x32 .penstock.admin.v1.ConfigProcessR\tprocesses\x12\x1a\n\x08warnings\x18\x05 \x03(\tR\x08warnings\"\xc0\x01\n\x12\x41pplyConfigRequest\x12\x16\n\x03raw\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x03raw\x12-\n\x0f\x62\x61se_generation\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01R\x0e\x62\x61seGeneration\x12)\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x12\x18\n\x04wait\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04wait\x12\x1e\n\x07\x63omment\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x07\x63omment\"\xea\x01\n\x13\x41pplyConfigResponse\x12\x1e\n\ngeneration\x18\x01 \x01(\x03R\ngeneration\x12\x1c\n\tcommitted\x18\x02 \x01(\x08R\tcommitted\x12\x39\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1f.penstock.admin.v1.ConfigChangeR\x07\x63hanges\x12>\n\tprocesses\x18\x04 \x03(\x0b\x32 .penstock.admin.v1.ConfigProcessR\tprocesses\x12\x1a\n\x08warnings\x18\x05 \x03(\tR\x08warnings\"\x82\x01\n\x15RollbackConfigRequest\x12$\n\ngeneration\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02R\ngeneration\x12)\n\rvalidate_only\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x12\x18\n\x04wait\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04wait\"\xed\x01\n\x16RollbackConfigResponse\x12\x1e\n\ngeneration\x18\x01 \x01(\x03R\ngeneration\x12\x1c\n\tcommitted\x18\x02 \x01(\x08R\tcommitted\x12\x39\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1f.penstock.admin.v1.ConfigChangeR\x07\x63hanges\x12>\n\tprocesses\x18\x04 \x03(\x0b\x32 .penstock.admin.v1.ConfigProcessR\tprocesses\x12\x1a\n\x08warnings\x18\x05 \x03(\tR\x08warnings\"f\n\x1cListConfigGenerationsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"\x8e\x01\n\x1dListConfigGenerationsResponse\x12\x45\n\x0bgenerations\x18\x01 \x03(\x0b\x32#.penstock.admin.v1.ConfigGenerationR\x0bgenerations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Z\n\x1aGetConfigGenerationRequest\x12<\n\x04name\x18\x01 \x01(\tB(\xe2\x41\x01\x02\xfa\x41!\n\x1fpenstock.admin/ConfigGenerationR\x04name\"\xce\x01\n\x1bGetConfigGenerationResponse\x12\x43\n\ngeneration\x18\x01 \x01(\x0b\x32#.penstock.admin.v1.ConfigGenerationR\ngeneration\x12/\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x06\x63onfig\x12\x39\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1f.penstock.admin.v1.ConfigChangeR\x07\x63hanges\"\x14\n\x12WatchConfigRequest\"u\n\x13WatchConfigResponse\x12\x1e\n\ngeneration\x18\x01 \x01(\x03R\ngeneration\x12>\n\tprocesses\x18\x02 \x03(\x0b\x32 .penstock.admin.v1.ConfigProcessR\tprocesses2\xd8\x07\n\rConfigService\x12\\\n\tGetConfig\x12#.penstock.admin.v1.GetConfigRequest\x1a$.penstock.admin.v1.GetConfigResponse\"\x04\x88\xb5\x18\x01\x12k\n\x0eValidateConfig\x12(.penstock.admin.v1.ValidateConfigRequest\x1a).penstock.admin.v1.ValidateConfigResponse\"\x04\x88\xb5\x18\x03\x12_\n\nDiffConfig\x12$.penstock.admin.v1.DiffConfigRequest\x1a%.penstock.admin.v1.DiffConfigResponse\"\x04\x88\xb5\x18\x01\x12\x65\n\x0cReloadConfig\x12&.penstock.admin.v1.ReloadConfigRequest\x1a\'.penstock.admin.v1.ReloadConfigResponse\"\x04\x88\xb5\x18\x02\x12\x62\n\x0b\x41pplyConfig\x12%.penstock.admin.v1.ApplyConfigRequest\x1a&.penstock.admin.v1.ApplyConfigResponse\"\x04\x88\xb5\x18\x03\x12k\n\x0eRollbackConfig\x12(.penstock.admin.v1.RollbackConfigRequest\x1a).penstock.admin.v1.RollbackConfigResponse\"\x04\x88\xb5\x18\x03\x12\x80\x01\n\x15ListConfigGenerations\x12/.penstock.admin.v1.ListConfigGenerationsRequest\x1a\x30.penstock.admin.v1.ListConfigGenerationsResponse\"\x04\x88\xb5\x18\x01\x12z\n\x13GetConfigGeneration\x12-.penstock.admin.v1.GetConfigGenerationRequest\x1a..penstock.admin.v1.GetConfigGenerationResponse\"\x04\x88\xb5\x18\x01\x12\x64\n\x0bWatchConfig\x12%.penstock.admin.v1.WatchConfigRequest\x1a&.penstock.admin.v1.WatchConfigResponse\"\x04\x88\xb5\x18\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.admin.v1.config_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETCONFIGREQUEST'].fields_by_name['view']._loaded_options = None
+  _globals['_GETCONFIGREQUEST'].fields_by_name['view']._serialized_options = b'\342A\001\001'
   _globals['_VALIDATECONFIGREQUEST'].fields_by_name['raw']._loaded_options = None
   _globals['_VALIDATECONFIGREQUEST'].fields_by_name['raw']._serialized_options = b'\342A\001\002'
+  _globals['_DIFFCONFIGREQUEST'].fields_by_name['from_generation']._loaded_options = None
+  _globals['_DIFFCONFIGREQUEST'].fields_by_name['from_generation']._serialized_options = b'\342A\001\001'
+  _globals['_DIFFCONFIGREQUEST'].fields_by_name['to_generation']._loaded_options = None
+  _globals['_DIFFCONFIGREQUEST'].fields_by_name['to_generation']._serialized_options = b'\342A\001\001'
+  _globals['_DIFFCONFIGREQUEST'].fields_by_name['raw']._loaded_options = None
+  _globals['_DIFFCONFIGREQUEST'].fields_by_name['raw']._serialized_options = b'\342A\001\001'
+  _globals['_RELOADCONFIGREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_RELOADCONFIGREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_RELOADCONFIGREQUEST'].fields_by_name['wait']._loaded_options = None
+  _globals['_RELOADCONFIGREQUEST'].fields_by_name['wait']._serialized_options = b'\342A\001\001'
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['raw']._loaded_options = None
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['raw']._serialized_options = b'\342A\001\002'
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['base_generation']._loaded_options = None
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['base_generation']._serialized_options = b'\342A\001\001'
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['wait']._loaded_options = None
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['wait']._serialized_options = b'\342A\001\001'
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['comment']._loaded_options = None
+  _globals['_APPLYCONFIGREQUEST'].fields_by_name['comment']._serialized_options = b'\342A\001\001'
+  _globals['_ROLLBACKCONFIGREQUEST'].fields_by_name['generation']._loaded_options = None
+  _globals['_ROLLBACKCONFIGREQUEST'].fields_by_name['generation']._serialized_options = b'\342A\001\002'
+  _globals['_ROLLBACKCONFIGREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_ROLLBACKCONFIGREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_ROLLBACKCONFIGREQUEST'].fields_by_name['wait']._loaded_options = None
+  _globals['_ROLLBACKCONFIGREQUEST'].fields_by_name['wait']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCONFIGGENERATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCONFIGGENERATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCONFIGGENERATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCONFIGGENERATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_GETCONFIGGENERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETCONFIGGENERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A!\n\037penstock.admin/ConfigGeneration'
   _globals['_CONFIGSERVICE'].methods_by_name['GetConfig']._loaded_options = None
   _globals['_CONFIGSERVICE'].methods_by_name['GetConfig']._serialized_options = b'\210\265\030\001'
   _globals['_CONFIGSERVICE'].methods_by_name['ValidateConfig']._loaded_options = None
   _globals['_CONFIGSERVICE'].methods_by_name['ValidateConfig']._serialized_options = b'\210\265\030\003'
-  _globals['_GETCONFIGREQUEST']._serialized_start=188
-  _globals['_GETCONFIGREQUEST']._serialized_end=206
-  _globals['_GETCONFIGRESPONSE']._serialized_start=209
-  _globals['_GETCONFIGRESPONSE']._serialized_end=429
-  _globals['_VALIDATECONFIGREQUEST']._serialized_start=431
-  _globals['_VALIDATECONFIGREQUEST']._serialized_end=478
-  _globals['_VALIDATECONFIGRESPONSE']._serialized_start=480
-  _globals['_VALIDATECONFIGRESPONSE']._serialized_end=566
-  _globals['_CONFIGPROBLEM']._serialized_start=568
-  _globals['_CONFIGPROBLEM']._serialized_end=649
-  _globals['_CONFIGSERVICE']._serialized_start=652
-  _globals['_CONFIGSERVICE']._serialized_end=870
+  _globals['_CONFIGSERVICE'].methods_by_name['DiffConfig']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['DiffConfig']._serialized_options = b'\210\265\030\001'
+  _globals['_CONFIGSERVICE'].methods_by_name['ReloadConfig']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['ReloadConfig']._serialized_options = b'\210\265\030\002'
+  _globals['_CONFIGSERVICE'].methods_by_name['ApplyConfig']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['ApplyConfig']._serialized_options = b'\210\265\030\003'
+  _globals['_CONFIGSERVICE'].methods_by_name['RollbackConfig']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['RollbackConfig']._serialized_options = b'\210\265\030\003'
+  _globals['_CONFIGSERVICE'].methods_by_name['ListConfigGenerations']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['ListConfigGenerations']._serialized_options = b'\210\265\030\001'
+  _globals['_CONFIGSERVICE'].methods_by_name['GetConfigGeneration']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['GetConfigGeneration']._serialized_options = b'\210\265\030\001'
+  _globals['_CONFIGSERVICE'].methods_by_name['WatchConfig']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['WatchConfig']._serialized_options = b'\210\265\030\001'
+  _globals['_GETCONFIGREQUEST']._serialized_start=247
+  _globals['_GETCONFIGREQUEST']._serialized_end=322
+  _globals['_GETCONFIGRESPONSE']._serialized_start=325
+  _globals['_GETCONFIGRESPONSE']._serialized_end=604
+  _globals['_VALIDATECONFIGREQUEST']._serialized_start=606
+  _globals['_VALIDATECONFIGREQUEST']._serialized_end=653
+  _globals['_VALIDATECONFIGRESPONSE']._serialized_start=655
+  _globals['_VALIDATECONFIGRESPONSE']._serialized_end=741
+  _globals['_CONFIGPROBLEM']._serialized_start=743
+  _globals['_CONFIGPROBLEM']._serialized_end=824
+  _globals['_DIFFCONFIGREQUEST']._serialized_start=827
+  _globals['_DIFFCONFIGREQUEST']._serialized_end=960
+  _globals['_DIFFCONFIGRESPONSE']._serialized_start=962
+  _globals['_DIFFCONFIGRESPONSE']._serialized_end=1041
+  _globals['_RELOADCONFIGREQUEST']._serialized_start=1043
+  _globals['_RELOADCONFIGREQUEST']._serialized_end=1133
+  _globals['_RELOADCONFIGRESPONSE']._serialized_start=1136
+  _globals['_RELOADCONFIGRESPONSE']._serialized_end=1371
+  _globals['_APPLYCONFIGREQUEST']._serialized_start=1374
+  _globals['_APPLYCONFIGREQUEST']._serialized_end=1566
+  _globals['_APPLYCONFIGRESPONSE']._serialized_start=1569
+  _globals['_APPLYCONFIGRESPONSE']._serialized_end=1803
+  _globals['_ROLLBACKCONFIGREQUEST']._serialized_start=1806
+  _globals['_ROLLBACKCONFIGREQUEST']._serialized_end=1936
+  _globals['_ROLLBACKCONFIGRESPONSE']._serialized_start=1939
+  _globals['_ROLLBACKCONFIGRESPONSE']._serialized_end=2176
+  _globals['_LISTCONFIGGENERATIONSREQUEST']._serialized_start=2178
+  _globals['_LISTCONFIGGENERATIONSREQUEST']._serialized_end=2280
+  _globals['_LISTCONFIGGENERATIONSRESPONSE']._serialized_start=2283
+  _globals['_LISTCONFIGGENERATIONSRESPONSE']._serialized_end=2425
+  _globals['_GETCONFIGGENERATIONREQUEST']._serialized_start=2427
+  _globals['_GETCONFIGGENERATIONREQUEST']._serialized_end=2517
+  _globals['_GETCONFIGGENERATIONRESPONSE']._serialized_start=2520
+  _globals['_GETCONFIGGENERATIONRESPONSE']._serialized_end=2726
+  _globals['_WATCHCONFIGREQUEST']._serialized_start=2728
+  _globals['_WATCHCONFIGREQUEST']._serialized_end=2748
+  _globals['_WATCHCONFIGRESPONSE']._serialized_start=2750
+  _globals['_WATCHCONFIGRESPONSE']._serialized_end=2867
+  _globals['_CONFIGSERVICE']._serialized_start=2870
+  _globals['_CONFIGSERVICE']._serialized_end=3854
 # @@protoc_insertion_point(module_scope)

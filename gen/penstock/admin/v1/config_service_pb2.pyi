@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from penstock.admin.v1 import config_pb2 as _config_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,12 +27,17 @@ class GetConfigRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    VIEW_FIELD_NUMBER: _builtins.int
+    view: _config_pb2.ConfigView.ValueType
+    """Which of its faces; UNSPECIFIED means EFFECTIVE."""
     def __init__(
         self,
+        *,
+        view: _config_pb2.ConfigView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -48,19 +54,24 @@ class GetConfigResponse(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     FILE_MATCHES_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
-    """Number of the newest generation, from 1."""
+    """Number of the generation that is shown, from 1; 0 for the view FILE."""
     author: _builtins.str
-    """Who made it."""
+    """Who made the generation; empty for the view FILE."""
     file_matches: _builtins.bool
     """Whether the file on the answering node is the one the generation was made from."""
     @_builtins.property
     def config(self) -> _struct_pb2.Struct:
-        """Its document, secrets redacted."""
+        """The configuration as a document with the keys of the file, secrets redacted."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was made; not set for the view FILE."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigSource]:
+        """Where each value comes from, in the order of `config`; empty for the view FILE."""
 
     def __init__(
         self,
@@ -70,10 +81,11 @@ class GetConfigResponse(_message.Message):
         author: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         file_matches: _builtins.bool = ...,
+        sources: _abc.Iterable[_config_pb2.ConfigSource] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "config", b"config", "create_time", b"create_time", "file_matches", b"file_matches", "generation", b"generation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "config", b"config", "create_time", b"create_time", "file_matches", b"file_matches", "generation", b"generation", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,3 +166,442 @@ class ConfigProblem(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConfigProblem: _TypeAlias = ConfigProblem  # noqa: Y015
+
+@_typing.final
+class DiffConfigRequest(_message.Message):
+    """Asks for a difference."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_GENERATION_FIELD_NUMBER: _builtins.int
+    TO_GENERATION_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    from_generation: _builtins.int
+    """The generation to start from; 0 means the newest."""
+    to_generation: _builtins.int
+    """The generation to compare with it; 0 means the file on the answering node, or `raw`."""
+    raw: _builtins.str
+    """A text to compare with it, of the kinds that ApplyConfig takes; not beside `to_generation`."""
+    def __init__(
+        self,
+        *,
+        from_generation: _builtins.int = ...,
+        to_generation: _builtins.int = ...,
+        raw: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_generation", b"from_generation", "raw", b"raw", "to_generation", b"to_generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffConfigRequest: _TypeAlias = DiffConfigRequest  # noqa: Y015
+
+@_typing.final
+class DiffConfigResponse(_message.Message):
+    """Answers DiffConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigChange]:
+        """What is different; empty when nothing is."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[_config_pb2.ConfigChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffConfigResponse: _TypeAlias = DiffConfigResponse  # noqa: Y015
+
+@_typing.final
+class ReloadConfigRequest(_message.Message):
+    """Asks to put the file in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Check and tell the difference, and change nothing."""
+    wait: _builtins.bool
+    """Wait until every live process has taken the generation or said why it cannot, at most until
+    shortly before the call's deadline.
+    """
+    def __init__(
+        self,
+        *,
+        validate_only: _builtins.bool = ...,
+        wait: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadConfigRequest: _TypeAlias = ReloadConfigRequest  # noqa: Y015
+
+@_typing.final
+class ReloadConfigResponse(_message.Message):
+    """Answers ReloadConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """The newest generation."""
+    committed: _builtins.bool
+    """Whether this call made it."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigChange]:
+        """What it changed, or would change."""
+
+    @_builtins.property
+    def processes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigProcess]:
+        """Which live process runs what; empty with `validate_only`."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What somebody should know, such as of a bucket that is kept though the file names it no more."""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        committed: _builtins.bool = ...,
+        changes: _abc.Iterable[_config_pb2.ConfigChange] | None = ...,
+        processes: _abc.Iterable[_config_pb2.ConfigProcess] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "committed", b"committed", "generation", b"generation", "processes", b"processes", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadConfigResponse: _TypeAlias = ReloadConfigResponse  # noqa: Y015
+
+@_typing.final
+class ApplyConfigRequest(_message.Message):
+    """Asks to put a text in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RAW_FIELD_NUMBER: _builtins.int
+    BASE_GENERATION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    raw: _builtins.str
+    """The text: YAML, as in a configuration file, with all that is to be in force."""
+    base_generation: _builtins.int
+    """The generation that has to be in force until now; 0 means whichever."""
+    validate_only: _builtins.bool
+    """Check and tell the difference, and change nothing."""
+    wait: _builtins.bool
+    """Wait as ReloadConfig does."""
+    comment: _builtins.str
+    """Why, for the history; at most 1000 characters on one line. Nothing is kept of it when the text changes nothing."""
+    def __init__(
+        self,
+        *,
+        raw: _builtins.str = ...,
+        base_generation: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+        wait: _builtins.bool = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_generation", b"base_generation", "comment", b"comment", "raw", b"raw", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyConfigRequest: _TypeAlias = ApplyConfigRequest  # noqa: Y015
+
+@_typing.final
+class ApplyConfigResponse(_message.Message):
+    """Answers ApplyConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """The newest generation."""
+    committed: _builtins.bool
+    """Whether this call made it."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigChange]:
+        """What it changed, or would change."""
+
+    @_builtins.property
+    def processes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigProcess]:
+        """Which live process runs what; empty with `validate_only`."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What somebody should know, such as of a bucket that is kept though the text names it no more."""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        committed: _builtins.bool = ...,
+        changes: _abc.Iterable[_config_pb2.ConfigChange] | None = ...,
+        processes: _abc.Iterable[_config_pb2.ConfigProcess] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "committed", b"committed", "generation", b"generation", "processes", b"processes", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyConfigResponse: _TypeAlias = ApplyConfigResponse  # noqa: Y015
+
+@_typing.final
+class RollbackConfigRequest(_message.Message):
+    """Asks to go back to an earlier generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """Number of the generation whose content is wanted."""
+    validate_only: _builtins.bool
+    """Check and tell the difference, and change nothing."""
+    wait: _builtins.bool
+    """Wait as ReloadConfig does."""
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+        wait: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "validate_only", b"validate_only", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackConfigRequest: _TypeAlias = RollbackConfigRequest  # noqa: Y015
+
+@_typing.final
+class RollbackConfigResponse(_message.Message):
+    """Answers RollbackConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """The newest generation."""
+    committed: _builtins.bool
+    """Whether this call made it."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigChange]:
+        """What it changed, or would change."""
+
+    @_builtins.property
+    def processes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigProcess]:
+        """Which live process runs what; empty with `validate_only`."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What somebody should know."""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        committed: _builtins.bool = ...,
+        changes: _abc.Iterable[_config_pb2.ConfigChange] | None = ...,
+        processes: _abc.Iterable[_config_pb2.ConfigProcess] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "committed", b"committed", "generation", b"generation", "processes", b"processes", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackConfigResponse: _TypeAlias = RollbackConfigResponse  # noqa: Y015
+
+@_typing.final
+class ListConfigGenerationsRequest(_message.Message):
+    """Asks for generations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most generations to answer; 0 means 50, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """Token of the page before; empty means the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConfigGenerationsRequest: _TypeAlias = ListConfigGenerationsRequest  # noqa: Y015
+
+@_typing.final
+class ListConfigGenerationsResponse(_message.Message):
+    """Answers ListConfigGenerations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def generations(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigGeneration]:
+        """The generations, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        generations: _abc.Iterable[_config_pb2.ConfigGeneration] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generations", b"generations", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConfigGenerationsResponse: _TypeAlias = ListConfigGenerationsResponse  # noqa: Y015
+
+@_typing.final
+class GetConfigGenerationRequest(_message.Message):
+    """Asks for one generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `configGenerations/{number}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigGenerationRequest: _TypeAlias = GetConfigGenerationRequest  # noqa: Y015
+
+@_typing.final
+class GetConfigGenerationResponse(_message.Message):
+    """Answers GetConfigGeneration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def generation(self) -> _config_pb2.ConfigGeneration:
+        """The generation."""
+
+    @_builtins.property
+    def config(self) -> _struct_pb2.Struct:
+        """Its document, secrets redacted."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigChange]:
+        """What it changed; for the first one, all that it says."""
+
+    def __init__(
+        self,
+        *,
+        generation: _config_pb2.ConfigGeneration | None = ...,
+        config: _struct_pb2.Struct | None = ...,
+        changes: _abc.Iterable[_config_pb2.ConfigChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "generation", b"generation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "config", b"config", "generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigGenerationResponse: _TypeAlias = GetConfigGenerationResponse  # noqa: Y015
+
+@_typing.final
+class WatchConfigRequest(_message.Message):
+    """Asks to be told of generations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchConfigRequest: _TypeAlias = WatchConfigRequest  # noqa: Y015
+
+@_typing.final
+class WatchConfigResponse(_message.Message):
+    """One state of what WatchConfig tells."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """The newest generation."""
+    @_builtins.property
+    def processes(self) -> _containers.RepeatedCompositeFieldContainer[_config_pb2.ConfigProcess]:
+        """Which live process runs what."""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        processes: _abc.Iterable[_config_pb2.ConfigProcess] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "processes", b"processes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchConfigResponse: _TypeAlias = WatchConfigResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ConfigServiceStub:
-    """Tells what configuration runs and checks a new one.
+    """Tells what configuration runs, checks a new one, and puts it in force while everything serves.
     """
 
     def __init__(self, channel):
@@ -45,14 +45,51 @@ class ConfigServiceStub:
                 request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ValidateConfigRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ValidateConfigResponse.FromString,
                 _registered_method=True)
+        self.DiffConfig = channel.unary_unary(
+                '/penstock.admin.v1.ConfigService/DiffConfig',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.DiffConfigRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.DiffConfigResponse.FromString,
+                _registered_method=True)
+        self.ReloadConfig = channel.unary_unary(
+                '/penstock.admin.v1.ConfigService/ReloadConfig',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ReloadConfigRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ReloadConfigResponse.FromString,
+                _registered_method=True)
+        self.ApplyConfig = channel.unary_unary(
+                '/penstock.admin.v1.ConfigService/ApplyConfig',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ApplyConfigRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ApplyConfigResponse.FromString,
+                _registered_method=True)
+        self.RollbackConfig = channel.unary_unary(
+                '/penstock.admin.v1.ConfigService/RollbackConfig',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.RollbackConfigRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.RollbackConfigResponse.FromString,
+                _registered_method=True)
+        self.ListConfigGenerations = channel.unary_unary(
+                '/penstock.admin.v1.ConfigService/ListConfigGenerations',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ListConfigGenerationsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ListConfigGenerationsResponse.FromString,
+                _registered_method=True)
+        self.GetConfigGeneration = channel.unary_unary(
+                '/penstock.admin.v1.ConfigService/GetConfigGeneration',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.GetConfigGenerationRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.GetConfigGenerationResponse.FromString,
+                _registered_method=True)
+        self.WatchConfig = channel.unary_stream(
+                '/penstock.admin.v1.ConfigService/WatchConfig',
+                request_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.WatchConfigRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.WatchConfigResponse.FromString,
+                _registered_method=True)
 
 
 class ConfigServiceServicer:
-    """Tells what configuration runs and checks a new one.
+    """Tells what configuration runs, checks a new one, and puts it in force while everything serves.
     """
 
     def GetConfig(self, request, context):
-        """Reads the newest generation, secrets redacted.
+        """Reads the configuration, secrets redacted.
+
+        Returns INVALID_ARGUMENT for the view FILE when the file cannot be read as a configuration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -64,6 +101,84 @@ class ConfigServiceServicer:
         Its references are looked up on the answering node, whose environment and files are nobody's
         business but an admin's. Answers OK also when there are problems; the answer lists them, and
         tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffConfig(self, request, context):
+        """Tells what one generation says otherwise than another, than the answering node's file, or than a
+        text that is sent.
+
+        Returns NOT_FOUND for a generation that is not there, INVALID_ARGUMENT with every problem and
+        its line if the file or the text is invalid, PERMISSION_DENIED for a text that is sent by who
+        is no admin: its references are looked up, as ValidateConfig does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadConfig(self, request, context):
+        """Makes the answering node's file the next generation, and waits until every process runs it.
+
+        A file that says what the newest generation says makes none. What is changed of node settings
+        counts after a restart. Returns INVALID_ARGUMENT, with every problem and its line, if the file
+        is invalid, is being written, or asks for what cannot be, such as to take out a backend that
+        holds pieces; then nothing has changed. Returns ABORTED if others keep changing the
+        configuration. Answers OK also when a process could not take the generation: the answer names
+        it, it goes on with the one it runs, and tries again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyConfig(self, request, context):
+        """Makes a text that is sent the next generation, and waits as ReloadConfig does.
+
+        The text is that of a whole configuration file, or of one without settings of a node; what it
+        leaves out has its default. No file is written: the nodes' files stay as they are, are not
+        taken over by restarts while they do not change, and count again with the next ReloadConfig.
+        Returns INVALID_ARGUMENT, with every problem and its line, if the text is empty or invalid, says
+        other settings of the node than it runs on, or asks for what cannot be, such as to take out a
+        backend that holds pieces; then nothing has changed. Returns ABORTED if another generation than
+        `base_generation` is in force, or others keep changing the configuration.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackConfig(self, request, context):
+        """Makes what an earlier generation said the next generation, and waits as ReloadConfig does.
+
+        The file stays as it is, and counts again with the next ReloadConfig. Returns NOT_FOUND for a
+        generation that is not there, INVALID_ARGUMENT if it cannot be any more, such as when a backend
+        that it does not know holds pieces; then nothing has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConfigGenerations(self, request, context):
+        """Lists generations, the newest first.
+
+        Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConfigGeneration(self, request, context):
+        """Reads one generation with what it changed, secrets redacted.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchConfig(self, request, context):
+        """Tells which generation is the newest and which one each live process runs, at once and whenever
+        that changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +197,41 @@ def add_ConfigServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ValidateConfigRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ValidateConfigResponse.SerializeToString,
             ),
+            'DiffConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffConfig,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.DiffConfigRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.DiffConfigResponse.SerializeToString,
+            ),
+            'ReloadConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadConfig,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ReloadConfigRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ReloadConfigResponse.SerializeToString,
+            ),
+            'ApplyConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyConfig,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ApplyConfigRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ApplyConfigResponse.SerializeToString,
+            ),
+            'RollbackConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackConfig,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.RollbackConfigRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.RollbackConfigResponse.SerializeToString,
+            ),
+            'ListConfigGenerations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConfigGenerations,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ListConfigGenerationsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.ListConfigGenerationsResponse.SerializeToString,
+            ),
+            'GetConfigGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConfigGeneration,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.GetConfigGenerationRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.GetConfigGenerationResponse.SerializeToString,
+            ),
+            'WatchConfig': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchConfig,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.WatchConfigRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_config__service__pb2.WatchConfigResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penstock.admin.v1.ConfigService', rpc_method_handlers)
@@ -91,7 +241,7 @@ def add_ConfigServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConfigService:
-    """Tells what configuration runs and checks a new one.
+    """Tells what configuration runs, checks a new one, and puts it in force while everything serves.
     """
 
     @staticmethod
@@ -138,6 +288,195 @@ class ConfigService:
             '/penstock.admin.v1.ConfigService/ValidateConfig',
             penstock_dot_admin_dot_v1_dot_config__service__pb2.ValidateConfigRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_config__service__pb2.ValidateConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/DiffConfig',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.DiffConfigRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.DiffConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/ReloadConfig',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.ReloadConfigRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.ReloadConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/ApplyConfig',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.ApplyConfigRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.ApplyConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/RollbackConfig',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.RollbackConfigRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.RollbackConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConfigGenerations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/ListConfigGenerations',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.ListConfigGenerationsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.ListConfigGenerationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConfigGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/GetConfigGeneration',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.GetConfigGenerationRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.GetConfigGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.ConfigService/WatchConfig',
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.WatchConfigRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_config__service__pb2.WatchConfigResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,14 +27,17 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ConfigServiceStub:
-    """Tells what configuration runs and checks a new one."""
+    """Tells what configuration runs, checks a new one, and puts it in force while everything serves."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigServiceAsyncStub: ...
     GetConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigRequest, _config_service_pb2.GetConfigResponse]
-    """Reads the newest generation, secrets redacted."""
+    """Reads the configuration, secrets redacted.
+
+    Returns INVALID_ARGUMENT for the view FILE when the file cannot be read as a configuration.
+    """
     ValidateConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ValidateConfigRequest, _config_service_pb2.ValidateConfigResponse]
     """Checks a configuration file's text without applying it.
 
@@ -42,14 +45,67 @@ class ConfigServiceStub:
     business but an admin's. Answers OK also when there are problems; the answer lists them, and
     tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
     """
+    DiffConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.DiffConfigRequest, _config_service_pb2.DiffConfigResponse]
+    """Tells what one generation says otherwise than another, than the answering node's file, or than a
+    text that is sent.
+
+    Returns NOT_FOUND for a generation that is not there, INVALID_ARGUMENT with every problem and
+    its line if the file or the text is invalid, PERMISSION_DENIED for a text that is sent by who
+    is no admin: its references are looked up, as ValidateConfig does.
+    """
+    ReloadConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ReloadConfigRequest, _config_service_pb2.ReloadConfigResponse]
+    """Makes the answering node's file the next generation, and waits until every process runs it.
+
+    A file that says what the newest generation says makes none. What is changed of node settings
+    counts after a restart. Returns INVALID_ARGUMENT, with every problem and its line, if the file
+    is invalid, is being written, or asks for what cannot be, such as to take out a backend that
+    holds pieces; then nothing has changed. Returns ABORTED if others keep changing the
+    configuration. Answers OK also when a process could not take the generation: the answer names
+    it, it goes on with the one it runs, and tries again.
+    """
+    ApplyConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ApplyConfigRequest, _config_service_pb2.ApplyConfigResponse]
+    """Makes a text that is sent the next generation, and waits as ReloadConfig does.
+
+    The text is that of a whole configuration file, or of one without settings of a node; what it
+    leaves out has its default. No file is written: the nodes' files stay as they are, are not
+    taken over by restarts while they do not change, and count again with the next ReloadConfig.
+    Returns INVALID_ARGUMENT, with every problem and its line, if the text is empty or invalid, says
+    other settings of the node than it runs on, or asks for what cannot be, such as to take out a
+    backend that holds pieces; then nothing has changed. Returns ABORTED if another generation than
+    `base_generation` is in force, or others keep changing the configuration.
+    """
+    RollbackConfig: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.RollbackConfigRequest, _config_service_pb2.RollbackConfigResponse]
+    """Makes what an earlier generation said the next generation, and waits as ReloadConfig does.
+
+    The file stays as it is, and counts again with the next ReloadConfig. Returns NOT_FOUND for a
+    generation that is not there, INVALID_ARGUMENT if it cannot be any more, such as when a backend
+    that it does not know holds pieces; then nothing has changed.
+    """
+    ListConfigGenerations: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigGenerationsRequest, _config_service_pb2.ListConfigGenerationsResponse]
+    """Lists generations, the newest first.
+
+    Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+    """
+    GetConfigGeneration: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigGenerationRequest, _config_service_pb2.GetConfigGenerationResponse]
+    """Reads one generation with what it changed, secrets redacted.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    WatchConfig: _grpc.UnaryStreamMultiCallable[_config_service_pb2.WatchConfigRequest, _config_service_pb2.WatchConfigResponse]
+    """Tells which generation is the newest and which one each live process runs, at once and whenever
+    that changes.
+    """
 
 @_typing.type_check_only
 class ConfigServiceAsyncStub(ConfigServiceStub):
-    """Tells what configuration runs and checks a new one."""
+    """Tells what configuration runs, checks a new one, and puts it in force while everything serves."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigRequest, _config_service_pb2.GetConfigResponse]  # type: ignore[assignment]
-    """Reads the newest generation, secrets redacted."""
+    """Reads the configuration, secrets redacted.
+
+    Returns INVALID_ARGUMENT for the view FILE when the file cannot be read as a configuration.
+    """
     ValidateConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ValidateConfigRequest, _config_service_pb2.ValidateConfigResponse]  # type: ignore[assignment]
     """Checks a configuration file's text without applying it.
 
@@ -57,9 +113,59 @@ class ConfigServiceAsyncStub(ConfigServiceStub):
     business but an admin's. Answers OK also when there are problems; the answer lists them, and
     tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
     """
+    DiffConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.DiffConfigRequest, _config_service_pb2.DiffConfigResponse]  # type: ignore[assignment]
+    """Tells what one generation says otherwise than another, than the answering node's file, or than a
+    text that is sent.
+
+    Returns NOT_FOUND for a generation that is not there, INVALID_ARGUMENT with every problem and
+    its line if the file or the text is invalid, PERMISSION_DENIED for a text that is sent by who
+    is no admin: its references are looked up, as ValidateConfig does.
+    """
+    ReloadConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ReloadConfigRequest, _config_service_pb2.ReloadConfigResponse]  # type: ignore[assignment]
+    """Makes the answering node's file the next generation, and waits until every process runs it.
+
+    A file that says what the newest generation says makes none. What is changed of node settings
+    counts after a restart. Returns INVALID_ARGUMENT, with every problem and its line, if the file
+    is invalid, is being written, or asks for what cannot be, such as to take out a backend that
+    holds pieces; then nothing has changed. Returns ABORTED if others keep changing the
+    configuration. Answers OK also when a process could not take the generation: the answer names
+    it, it goes on with the one it runs, and tries again.
+    """
+    ApplyConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ApplyConfigRequest, _config_service_pb2.ApplyConfigResponse]  # type: ignore[assignment]
+    """Makes a text that is sent the next generation, and waits as ReloadConfig does.
+
+    The text is that of a whole configuration file, or of one without settings of a node; what it
+    leaves out has its default. No file is written: the nodes' files stay as they are, are not
+    taken over by restarts while they do not change, and count again with the next ReloadConfig.
+    Returns INVALID_ARGUMENT, with every problem and its line, if the text is empty or invalid, says
+    other settings of the node than it runs on, or asks for what cannot be, such as to take out a
+    backend that holds pieces; then nothing has changed. Returns ABORTED if another generation than
+    `base_generation` is in force, or others keep changing the configuration.
+    """
+    RollbackConfig: _aio.UnaryUnaryMultiCallable[_config_service_pb2.RollbackConfigRequest, _config_service_pb2.RollbackConfigResponse]  # type: ignore[assignment]
+    """Makes what an earlier generation said the next generation, and waits as ReloadConfig does.
+
+    The file stays as it is, and counts again with the next ReloadConfig. Returns NOT_FOUND for a
+    generation that is not there, INVALID_ARGUMENT if it cannot be any more, such as when a backend
+    that it does not know holds pieces; then nothing has changed.
+    """
+    ListConfigGenerations: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigGenerationsRequest, _config_service_pb2.ListConfigGenerationsResponse]  # type: ignore[assignment]
+    """Lists generations, the newest first.
+
+    Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+    """
+    GetConfigGeneration: _aio.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigGenerationRequest, _config_service_pb2.GetConfigGenerationResponse]  # type: ignore[assignment]
+    """Reads one generation with what it changed, secrets redacted.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    WatchConfig: _aio.UnaryStreamMultiCallable[_config_service_pb2.WatchConfigRequest, _config_service_pb2.WatchConfigResponse]  # type: ignore[assignment]
+    """Tells which generation is the newest and which one each live process runs, at once and whenever
+    that changes.
+    """
 
 class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells what configuration runs and checks a new one."""
+    """Tells what configuration runs, checks a new one, and puts it in force while everything serves."""
 
     @_abc_1.abstractmethod
     def GetConfig(
@@ -67,7 +173,10 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.GetConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.GetConfigResponse, _abc.Awaitable[_config_service_pb2.GetConfigResponse]]:
-        """Reads the newest generation, secrets redacted."""
+        """Reads the configuration, secrets redacted.
+
+        Returns INVALID_ARGUMENT for the view FILE when the file cannot be read as a configuration.
+        """
 
     @_abc_1.abstractmethod
     def ValidateConfig(
@@ -80,6 +189,98 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         Its references are looked up on the answering node, whose environment and files are nobody's
         business but an admin's. Answers OK also when there are problems; the answer lists them, and
         tells nothing of what references stand for. Returns INVALID_ARGUMENT if the text is empty.
+        """
+
+    @_abc_1.abstractmethod
+    def DiffConfig(
+        self,
+        request: _config_service_pb2.DiffConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.DiffConfigResponse, _abc.Awaitable[_config_service_pb2.DiffConfigResponse]]:
+        """Tells what one generation says otherwise than another, than the answering node's file, or than a
+        text that is sent.
+
+        Returns NOT_FOUND for a generation that is not there, INVALID_ARGUMENT with every problem and
+        its line if the file or the text is invalid, PERMISSION_DENIED for a text that is sent by who
+        is no admin: its references are looked up, as ValidateConfig does.
+        """
+
+    @_abc_1.abstractmethod
+    def ReloadConfig(
+        self,
+        request: _config_service_pb2.ReloadConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.ReloadConfigResponse, _abc.Awaitable[_config_service_pb2.ReloadConfigResponse]]:
+        """Makes the answering node's file the next generation, and waits until every process runs it.
+
+        A file that says what the newest generation says makes none. What is changed of node settings
+        counts after a restart. Returns INVALID_ARGUMENT, with every problem and its line, if the file
+        is invalid, is being written, or asks for what cannot be, such as to take out a backend that
+        holds pieces; then nothing has changed. Returns ABORTED if others keep changing the
+        configuration. Answers OK also when a process could not take the generation: the answer names
+        it, it goes on with the one it runs, and tries again.
+        """
+
+    @_abc_1.abstractmethod
+    def ApplyConfig(
+        self,
+        request: _config_service_pb2.ApplyConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.ApplyConfigResponse, _abc.Awaitable[_config_service_pb2.ApplyConfigResponse]]:
+        """Makes a text that is sent the next generation, and waits as ReloadConfig does.
+
+        The text is that of a whole configuration file, or of one without settings of a node; what it
+        leaves out has its default. No file is written: the nodes' files stay as they are, are not
+        taken over by restarts while they do not change, and count again with the next ReloadConfig.
+        Returns INVALID_ARGUMENT, with every problem and its line, if the text is empty or invalid, says
+        other settings of the node than it runs on, or asks for what cannot be, such as to take out a
+        backend that holds pieces; then nothing has changed. Returns ABORTED if another generation than
+        `base_generation` is in force, or others keep changing the configuration.
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackConfig(
+        self,
+        request: _config_service_pb2.RollbackConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.RollbackConfigResponse, _abc.Awaitable[_config_service_pb2.RollbackConfigResponse]]:
+        """Makes what an earlier generation said the next generation, and waits as ReloadConfig does.
+
+        The file stays as it is, and counts again with the next ReloadConfig. Returns NOT_FOUND for a
+        generation that is not there, INVALID_ARGUMENT if it cannot be any more, such as when a backend
+        that it does not know holds pieces; then nothing has changed.
+        """
+
+    @_abc_1.abstractmethod
+    def ListConfigGenerations(
+        self,
+        request: _config_service_pb2.ListConfigGenerationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.ListConfigGenerationsResponse, _abc.Awaitable[_config_service_pb2.ListConfigGenerationsResponse]]:
+        """Lists generations, the newest first.
+
+        Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+        """
+
+    @_abc_1.abstractmethod
+    def GetConfigGeneration(
+        self,
+        request: _config_service_pb2.GetConfigGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.GetConfigGenerationResponse, _abc.Awaitable[_config_service_pb2.GetConfigGenerationResponse]]:
+        """Reads one generation with what it changed, secrets redacted.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchConfig(
+        self,
+        request: _config_service_pb2.WatchConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_config_service_pb2.WatchConfigResponse], _abc.AsyncIterator[_config_service_pb2.WatchConfigResponse]]:
+        """Tells which generation is the newest and which one each live process runs, at once and whenever
+        that changes.
         """
 
 def add_ConfigServiceServicer_to_server(servicer: ConfigServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

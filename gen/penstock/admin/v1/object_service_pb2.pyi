@@ -5,10 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from penstock.admin.v1 import operation_pb2 as _operation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -47,6 +49,30 @@ PIECE_STATE_SUSPECT: PieceState.ValueType  # 2
 PIECE_STATE_LOST: PieceState.ValueType  # 3
 """It is gone."""
 Global___PieceState: _TypeAlias = PieceState  # noqa: Y015
+
+class _PresignMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PresignMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PresignMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRESIGN_METHOD_UNSPECIFIED: _PresignMethod.ValueType  # 0
+    """Never for anything."""
+    PRESIGN_METHOD_GET: _PresignMethod.ValueType  # 1
+    """Reading."""
+    PRESIGN_METHOD_PUT: _PresignMethod.ValueType  # 2
+    """Writing."""
+
+class PresignMethod(_PresignMethod, metaclass=_PresignMethodEnumTypeWrapper):
+    """What a presigned URL is for."""
+
+PRESIGN_METHOD_UNSPECIFIED: PresignMethod.ValueType  # 0
+"""Never for anything."""
+PRESIGN_METHOD_GET: PresignMethod.ValueType  # 1
+"""Reading."""
+PRESIGN_METHOD_PUT: PresignMethod.ValueType  # 2
+"""Writing."""
+Global___PresignMethod: _TypeAlias = PresignMethod  # noqa: Y015
 
 @_typing.final
 class GetObjectLocationsRequest(_message.Message):
@@ -185,3 +211,693 @@ class ObjectPiece(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObjectPiece: _TypeAlias = ObjectPiece  # noqa: Y015
+
+@_typing.final
+class HeadObjectRequest(_message.Message):
+    """Asks for what a version carries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VERSION_ID_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    key: _builtins.str
+    """Key, exactly as stored."""
+    version_id: _builtins.str
+    """Version id; empty means the current version."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        key: _builtins.str = ...,
+        version_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "key", b"key", "version_id", b"version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeadObjectRequest: _TypeAlias = HeadObjectRequest  # noqa: Y015
+
+@_typing.final
+class HeadObjectResponse(_message.Message):
+    """Answers HeadObject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class UserMetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VERSION_ID_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    USER_METADATA_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    STORAGE_CLASS_FIELD_NUMBER: _builtins.int
+    CHECKSUMS_FIELD_NUMBER: _builtins.int
+    PART_COUNT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    version_id: _builtins.str
+    """Version id; `null` outside enabled versioning."""
+    size_bytes: _builtins.int
+    """Bytes of the object."""
+    etag: _builtins.str
+    """ETag without quotes."""
+    content_type: _builtins.str
+    """Content-Type; empty where its writer gave none."""
+    storage_class: _builtins.str
+    """Storage class."""
+    part_count: _builtins.int
+    """Parts it was completed of; 0 for one that was written in one go."""
+    account: _builtins.str
+    """Account of its writer, when it is another than the bucket's; empty otherwise."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written."""
+
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Other headers that it is served with, by lower-case name."""
+
+    @_builtins.property
+    def user_metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Metadata of its writer's, by name without `x-amz-meta-`."""
+
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Tags."""
+
+    @_builtins.property
+    def checksums(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectChecksum]:
+        """Checksums of the whole object."""
+
+    def __init__(
+        self,
+        *,
+        version_id: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        content_type: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        user_metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        storage_class: _builtins.str = ...,
+        checksums: _abc.Iterable[Global___ObjectChecksum] | None = ...,
+        part_count: _builtins.int = ...,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checksums", b"checksums", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "headers", b"headers", "part_count", b"part_count", "size_bytes", b"size_bytes", "storage_class", b"storage_class", "tags", b"tags", "user_metadata", b"user_metadata", "version_id", b"version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeadObjectResponse: _TypeAlias = HeadObjectResponse  # noqa: Y015
+
+@_typing.final
+class ObjectChecksum(_message.Message):
+    """A checksum of an object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    algorithm: _builtins.str
+    """Algorithm as S3 names it, such as `CRC32C`."""
+    type: _builtins.str
+    """`FULL_OBJECT`, or `COMPOSITE` for a checksum of the parts' checksums."""
+    value: _builtins.str
+    """The checksum in base64."""
+    def __init__(
+        self,
+        *,
+        algorithm: _builtins.str = ...,
+        type: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "type", b"type", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectChecksum: _TypeAlias = ObjectChecksum  # noqa: Y015
+
+@_typing.final
+class ListObjectTreeRequest(_message.Message):
+    """Asks for a folder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    DELIMITER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    prefix: _builtins.str
+    """What keys begin with; empty means all."""
+    delimiter: _builtins.str
+    """What ends a common prefix; empty means `/`."""
+    page_size: _builtins.int
+    """Most objects and prefixes to answer; 0 means 50, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """Token of the page before; empty means the first page."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        delimiter: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "delimiter", b"delimiter", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListObjectTreeRequest: _TypeAlias = ListObjectTreeRequest  # noqa: Y015
+
+@_typing.final
+class ListObjectTreeResponse(_message.Message):
+    """Answers ListObjectTree."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectTreeEntry]:
+        """Common prefixes and objects, together in the order of keys."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___ObjectTreeEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListObjectTreeResponse: _TypeAlias = ListObjectTreeResponse  # noqa: Y015
+
+@_typing.final
+class ObjectTreeEntry(_message.Message):
+    """An object, or everything behind a common prefix."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    OBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    STORAGE_CLASS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Key, or the prefix with its delimiter."""
+    prefix: _builtins.bool
+    """Whether it is a prefix."""
+    size_bytes: _builtins.int
+    """Bytes of the object, or of the objects counted behind the prefix."""
+    object_count: _builtins.int
+    """Objects counted; 1 for an object."""
+    partial: _builtins.bool
+    """Whether counting was cut off: then there are more objects, and more bytes."""
+    etag: _builtins.str
+    """ETag of an object, without quotes."""
+    storage_class: _builtins.str
+    """Storage class of an object."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When an object was written."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        prefix: _builtins.bool = ...,
+        size_bytes: _builtins.int = ...,
+        object_count: _builtins.int = ...,
+        partial: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        storage_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "key", b"key", "object_count", b"object_count", "partial", b"partial", "prefix", b"prefix", "size_bytes", b"size_bytes", "storage_class", b"storage_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectTreeEntry: _TypeAlias = ObjectTreeEntry  # noqa: Y015
+
+@_typing.final
+class ListObjectVersionsRequest(_message.Message):
+    """Asks for versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    prefix: _builtins.str
+    """What keys begin with; empty means all."""
+    page_size: _builtins.int
+    """Most versions to answer; 0 means 50, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """Token of the page before; empty means the first page."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListObjectVersionsRequest: _TypeAlias = ListObjectVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListObjectVersionsResponse(_message.Message):
+    """Answers ListObjectVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectVersion]:
+        """The versions."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___ObjectVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListObjectVersionsResponse: _TypeAlias = ListObjectVersionsResponse  # noqa: Y015
+
+@_typing.final
+class ObjectVersion(_message.Message):
+    """A version of a key, or a delete marker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VERSION_ID_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    DELETE_MARKER_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    STORAGE_CLASS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Key, exactly as stored."""
+    version_id: _builtins.str
+    """Version id; `null` outside enabled versioning."""
+    current: _builtins.bool
+    """Whether a plain GET sees it."""
+    delete_marker: _builtins.bool
+    """Whether it is a delete marker."""
+    size_bytes: _builtins.int
+    """Bytes; a marker has none."""
+    etag: _builtins.str
+    """ETag without quotes; a marker has none."""
+    storage_class: _builtins.str
+    """Storage class."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        version_id: _builtins.str = ...,
+        current: _builtins.bool = ...,
+        delete_marker: _builtins.bool = ...,
+        size_bytes: _builtins.int = ...,
+        etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        storage_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "current", b"current", "delete_marker", b"delete_marker", "etag", b"etag", "key", b"key", "size_bytes", b"size_bytes", "storage_class", b"storage_class", "version_id", b"version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectVersion: _TypeAlias = ObjectVersion  # noqa: Y015
+
+@_typing.final
+class PresignObjectRequest(_message.Message):
+    """Asks for a URL."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    VERSION_ID_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    key: _builtins.str
+    """Key, exactly as stored, or as it shall be."""
+    method: Global___PresignMethod.ValueType
+    """What the URL is for."""
+    identity: _builtins.str
+    """Who acts, `identities/{identity}`: one of the bucket's account."""
+    endpoint: _builtins.str
+    """Where clients reach the S3 endpoint, such as `https://s3.example.org`; empty means the address that the node listens on."""
+    version_id: _builtins.str
+    """Version id to read; empty means the current version. Only for GET."""
+    @_builtins.property
+    def expires(self) -> _duration_pb2.Duration:
+        """How long it works, from 1 second to 7 days. It ends earlier with the key that signs it."""
+
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        key: _builtins.str = ...,
+        method: Global___PresignMethod.ValueType = ...,
+        expires: _duration_pb2.Duration | None = ...,
+        identity: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
+        version_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires", b"expires"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "endpoint", b"endpoint", "expires", b"expires", "identity", b"identity", "key", b"key", "method", b"method", "version_id", b"version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresignObjectRequest: _TypeAlias = PresignObjectRequest  # noqa: Y015
+
+@_typing.final
+class PresignObjectResponse(_message.Message):
+    """Answers PresignObject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """The URL. It is as good as a password until it ends."""
+    access_key: _builtins.str
+    """The access key that signed it, `accessKeys/{access key id}`."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, unless its access key is switched off or deleted before."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        access_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key", "expire_time", b"expire_time", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresignObjectResponse: _TypeAlias = PresignObjectResponse  # noqa: Y015
+
+@_typing.final
+class DeleteObjectRequest(_message.Message):
+    """Asks for the removal of one object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VERSION_ID_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    key: _builtins.str
+    """Key, exactly as stored."""
+    version_id: _builtins.str
+    """Version id; empty means whatever is current."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        key: _builtins.str = ...,
+        version_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "key", b"key", "version_id", b"version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteObjectRequest: _TypeAlias = DeleteObjectRequest  # noqa: Y015
+
+@_typing.final
+class DeleteObjectResponse(_message.Message):
+    """Answers DeleteObject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_ID_FIELD_NUMBER: _builtins.int
+    DELETE_MARKER_FIELD_NUMBER: _builtins.int
+    version_id: _builtins.str
+    """The version that is gone, or the delete marker that covers the key now; empty when there was nothing to remove."""
+    delete_marker: _builtins.bool
+    """Whether that is a delete marker, made or removed."""
+    def __init__(
+        self,
+        *,
+        version_id: _builtins.str = ...,
+        delete_marker: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_marker", b"delete_marker", "version_id", b"version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteObjectResponse: _TypeAlias = DeleteObjectResponse  # noqa: Y015
+
+@_typing.final
+class PreviewDeletePrefixRequest(_message.Message):
+    """Asks what a prefix holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    ALL_VERSIONS_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    prefix: _builtins.str
+    """What keys begin with; empty means all."""
+    all_versions: _builtins.bool
+    """Whether to count all versions and delete markers, and not only what is current."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        all_versions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_versions", b"all_versions", "bucket", b"bucket", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDeletePrefixRequest: _TypeAlias = PreviewDeletePrefixRequest  # noqa: Y015
+
+@_typing.final
+class PreviewDeletePrefixResponse(_message.Message):
+    """Answers PreviewDeletePrefix."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
+    COVERS_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many would be removed."""
+    size_bytes: _builtins.int
+    """Their bytes."""
+    partial: _builtins.bool
+    """Whether counting ended at a million: then there are more, and DeletePrefix expects this very count all the same."""
+    covers: _builtins.bool
+    """Whether the bucket keeps versions, so that without `all_versions` delete markers would cover them and free nothing."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        partial: _builtins.bool = ...,
+        covers: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "covers", b"covers", "partial", b"partial", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDeletePrefixResponse: _TypeAlias = PreviewDeletePrefixResponse  # noqa: Y015
+
+@_typing.final
+class DeletePrefixRequest(_message.Message):
+    """Asks for the removal of many objects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    CONFIRM_PREFIX_FIELD_NUMBER: _builtins.int
+    EXPECTED_COUNT_FIELD_NUMBER: _builtins.int
+    ALL_VERSIONS_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    prefix: _builtins.str
+    """What keys begin with; empty means all."""
+    confirm_prefix: _builtins.str
+    """The same prefix again."""
+    expected_count: _builtins.int
+    """The count that PreviewDeletePrefix told."""
+    all_versions: _builtins.bool
+    """Whether to remove all versions and delete markers, and not only what is current."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        confirm_prefix: _builtins.str = ...,
+        expected_count: _builtins.int = ...,
+        all_versions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_versions", b"all_versions", "bucket", b"bucket", "confirm_prefix", b"confirm_prefix", "expected_count", b"expected_count", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePrefixRequest: _TypeAlias = DeletePrefixRequest  # noqa: Y015
+
+@_typing.final
+class DeletePrefixResponse(_message.Message):
+    """Answers DeletePrefix."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> _operation_pb2.Operation:
+        """What removes them."""
+
+    def __init__(
+        self,
+        *,
+        operation: _operation_pb2.Operation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePrefixResponse: _TypeAlias = DeletePrefixResponse  # noqa: Y015

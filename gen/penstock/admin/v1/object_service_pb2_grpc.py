@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ObjectServiceStub:
-    """Tells about stored objects.
+    """Tells about stored objects, removes them, and lets others in on them.
     """
 
     def __init__(self, channel):
@@ -40,10 +40,45 @@ class ObjectServiceStub:
                 request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.GetObjectLocationsRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.GetObjectLocationsResponse.FromString,
                 _registered_method=True)
+        self.HeadObject = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/HeadObject',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.HeadObjectRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.HeadObjectResponse.FromString,
+                _registered_method=True)
+        self.ListObjectTree = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/ListObjectTree',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectTreeRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectTreeResponse.FromString,
+                _registered_method=True)
+        self.ListObjectVersions = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/ListObjectVersions',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectVersionsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectVersionsResponse.FromString,
+                _registered_method=True)
+        self.PresignObject = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/PresignObject',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PresignObjectRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PresignObjectResponse.FromString,
+                _registered_method=True)
+        self.DeleteObject = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/DeleteObject',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeleteObjectRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeleteObjectResponse.FromString,
+                _registered_method=True)
+        self.PreviewDeletePrefix = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/PreviewDeletePrefix',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PreviewDeletePrefixRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PreviewDeletePrefixResponse.FromString,
+                _registered_method=True)
+        self.DeletePrefix = channel.unary_unary(
+                '/penstock.admin.v1.ObjectService/DeletePrefix',
+                request_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeletePrefixRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeletePrefixResponse.FromString,
+                _registered_method=True)
 
 
 class ObjectServiceServicer:
-    """Tells about stored objects.
+    """Tells about stored objects, removes them, and lets others in on them.
     """
 
     def GetObjectLocations(self, request, context):
@@ -51,6 +86,79 @@ class ObjectServiceServicer:
 
         Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
         page token, ABORTED if the object was overwritten since the page before: begin again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HeadObject(self, request, context):
+        """Reads what a version carries beside its bytes.
+
+        Returns NOT_FOUND if there is no such bucket, key or version, FAILED_PRECONDITION with reason IS_DELETE_MARKER for a
+        version id that is a delete marker's, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListObjectTree(self, request, context):
+        """Lists current versions as a folder shows them: objects, and common prefixes with what is in them.
+
+        What is in a prefix is counted to some thousands and then said to be partial. Returns NOT_FOUND if there is no such bucket,
+        INVALID_ARGUMENT for a malformed name, page token or page size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListObjectVersions(self, request, context):
+        """Lists versions and delete markers by key and then newest first.
+
+        Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name, page token or page size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PresignObject(self, request, context):
+        """Makes a URL by which whoever has it acts as an identity, on one object and for some time. It is told to the caller alone.
+
+        Returns NOT_FOUND if there is no such bucket or identity, FAILED_PRECONDITION with reason IDENTITY_CANNOT if the identity
+        is of another account, held to other buckets, in a role that may not, or without a usable key, INVALID_ARGUMENT for a
+        malformed field, and without `endpoint` where the node cannot tell by which address clients reach it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteObject(self, request, context):
+        """Removes a key's current version, or covers it with a delete marker where versions are kept, or removes one version by its
+        id. What is not there is removed already.
+
+        Returns NOT_FOUND if there is no such bucket, FAILED_PRECONDITION with reason VERSION_LOCKED if retention or a legal hold
+        keeps the version, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewDeletePrefix(self, request, context):
+        """Counts what DeletePrefix would remove, up to a million.
+
+        Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePrefix(self, request, context):
+        """Removes every object whose key begins so, as DeleteObject does one by one; with `all_versions` nothing of them is left.
+        What is written after the call stays.
+
+        Calling it again before that has ended returns the same operation. Returns NOT_FOUND if there is no such bucket,
+        FAILED_PRECONDITION with reason COUNT_MISMATCH if there are more or fewer than `expected_count` by now, with reason
+        OPERATION_OPEN while another request for the same prefix has not ended, INVALID_ARGUMENT if `confirm_prefix` is another
+        prefix.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -64,6 +172,41 @@ def add_ObjectServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.GetObjectLocationsRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.GetObjectLocationsResponse.SerializeToString,
             ),
+            'HeadObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.HeadObject,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.HeadObjectRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.HeadObjectResponse.SerializeToString,
+            ),
+            'ListObjectTree': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListObjectTree,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectTreeRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectTreeResponse.SerializeToString,
+            ),
+            'ListObjectVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListObjectVersions,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectVersionsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectVersionsResponse.SerializeToString,
+            ),
+            'PresignObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.PresignObject,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PresignObjectRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PresignObjectResponse.SerializeToString,
+            ),
+            'DeleteObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteObject,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeleteObjectRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeleteObjectResponse.SerializeToString,
+            ),
+            'PreviewDeletePrefix': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewDeletePrefix,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PreviewDeletePrefixRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.PreviewDeletePrefixResponse.SerializeToString,
+            ),
+            'DeletePrefix': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePrefix,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeletePrefixRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_object__service__pb2.DeletePrefixResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penstock.admin.v1.ObjectService', rpc_method_handlers)
@@ -73,7 +216,7 @@ def add_ObjectServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ObjectService:
-    """Tells about stored objects.
+    """Tells about stored objects, removes them, and lets others in on them.
     """
 
     @staticmethod
@@ -93,6 +236,195 @@ class ObjectService:
             '/penstock.admin.v1.ObjectService/GetObjectLocations',
             penstock_dot_admin_dot_v1_dot_object__service__pb2.GetObjectLocationsRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_object__service__pb2.GetObjectLocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HeadObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/HeadObject',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.HeadObjectRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.HeadObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListObjectTree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/ListObjectTree',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectTreeRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectTreeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListObjectVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/ListObjectVersions',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectVersionsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.ListObjectVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PresignObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/PresignObject',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.PresignObjectRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.PresignObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/DeleteObject',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.DeleteObjectRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.DeleteObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewDeletePrefix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/PreviewDeletePrefix',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.PreviewDeletePrefixRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.PreviewDeletePrefixResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePrefix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.ObjectService/DeletePrefix',
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.DeletePrefixRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_object__service__pb2.DeletePrefixResponse.FromString,
             options,
             channel_credentials,
             insecure,

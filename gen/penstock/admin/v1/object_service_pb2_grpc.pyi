@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ObjectServiceStub:
-    """Tells about stored objects."""
+    """Tells about stored objects, removes them, and lets others in on them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,10 +39,55 @@ class ObjectServiceStub:
     Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
     page token, ABORTED if the object was overwritten since the page before: begin again.
     """
+    HeadObject: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.HeadObjectRequest, _object_service_pb2.HeadObjectResponse]
+    """Reads what a version carries beside its bytes.
+
+    Returns NOT_FOUND if there is no such bucket, key or version, FAILED_PRECONDITION with reason IS_DELETE_MARKER for a
+    version id that is a delete marker's, INVALID_ARGUMENT for a malformed name.
+    """
+    ListObjectTree: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.ListObjectTreeRequest, _object_service_pb2.ListObjectTreeResponse]
+    """Lists current versions as a folder shows them: objects, and common prefixes with what is in them.
+
+    What is in a prefix is counted to some thousands and then said to be partial. Returns NOT_FOUND if there is no such bucket,
+    INVALID_ARGUMENT for a malformed name, page token or page size.
+    """
+    ListObjectVersions: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.ListObjectVersionsRequest, _object_service_pb2.ListObjectVersionsResponse]
+    """Lists versions and delete markers by key and then newest first.
+
+    Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name, page token or page size.
+    """
+    PresignObject: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.PresignObjectRequest, _object_service_pb2.PresignObjectResponse]
+    """Makes a URL by which whoever has it acts as an identity, on one object and for some time. It is told to the caller alone.
+
+    Returns NOT_FOUND if there is no such bucket or identity, FAILED_PRECONDITION with reason IDENTITY_CANNOT if the identity
+    is of another account, held to other buckets, in a role that may not, or without a usable key, INVALID_ARGUMENT for a
+    malformed field, and without `endpoint` where the node cannot tell by which address clients reach it.
+    """
+    DeleteObject: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.DeleteObjectRequest, _object_service_pb2.DeleteObjectResponse]
+    """Removes a key's current version, or covers it with a delete marker where versions are kept, or removes one version by its
+    id. What is not there is removed already.
+
+    Returns NOT_FOUND if there is no such bucket, FAILED_PRECONDITION with reason VERSION_LOCKED if retention or a legal hold
+    keeps the version, INVALID_ARGUMENT for a malformed name.
+    """
+    PreviewDeletePrefix: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.PreviewDeletePrefixRequest, _object_service_pb2.PreviewDeletePrefixResponse]
+    """Counts what DeletePrefix would remove, up to a million.
+
+    Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name.
+    """
+    DeletePrefix: _grpc.UnaryUnaryMultiCallable[_object_service_pb2.DeletePrefixRequest, _object_service_pb2.DeletePrefixResponse]
+    """Removes every object whose key begins so, as DeleteObject does one by one; with `all_versions` nothing of them is left.
+    What is written after the call stays.
+
+    Calling it again before that has ended returns the same operation. Returns NOT_FOUND if there is no such bucket,
+    FAILED_PRECONDITION with reason COUNT_MISMATCH if there are more or fewer than `expected_count` by now, with reason
+    OPERATION_OPEN while another request for the same prefix has not ended, INVALID_ARGUMENT if `confirm_prefix` is another
+    prefix.
+    """
 
 @_typing.type_check_only
 class ObjectServiceAsyncStub(ObjectServiceStub):
-    """Tells about stored objects."""
+    """Tells about stored objects, removes them, and lets others in on them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetObjectLocations: _aio.UnaryUnaryMultiCallable[_object_service_pb2.GetObjectLocationsRequest, _object_service_pb2.GetObjectLocationsResponse]  # type: ignore[assignment]
@@ -51,9 +96,54 @@ class ObjectServiceAsyncStub(ObjectServiceStub):
     Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
     page token, ABORTED if the object was overwritten since the page before: begin again.
     """
+    HeadObject: _aio.UnaryUnaryMultiCallable[_object_service_pb2.HeadObjectRequest, _object_service_pb2.HeadObjectResponse]  # type: ignore[assignment]
+    """Reads what a version carries beside its bytes.
+
+    Returns NOT_FOUND if there is no such bucket, key or version, FAILED_PRECONDITION with reason IS_DELETE_MARKER for a
+    version id that is a delete marker's, INVALID_ARGUMENT for a malformed name.
+    """
+    ListObjectTree: _aio.UnaryUnaryMultiCallable[_object_service_pb2.ListObjectTreeRequest, _object_service_pb2.ListObjectTreeResponse]  # type: ignore[assignment]
+    """Lists current versions as a folder shows them: objects, and common prefixes with what is in them.
+
+    What is in a prefix is counted to some thousands and then said to be partial. Returns NOT_FOUND if there is no such bucket,
+    INVALID_ARGUMENT for a malformed name, page token or page size.
+    """
+    ListObjectVersions: _aio.UnaryUnaryMultiCallable[_object_service_pb2.ListObjectVersionsRequest, _object_service_pb2.ListObjectVersionsResponse]  # type: ignore[assignment]
+    """Lists versions and delete markers by key and then newest first.
+
+    Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name, page token or page size.
+    """
+    PresignObject: _aio.UnaryUnaryMultiCallable[_object_service_pb2.PresignObjectRequest, _object_service_pb2.PresignObjectResponse]  # type: ignore[assignment]
+    """Makes a URL by which whoever has it acts as an identity, on one object and for some time. It is told to the caller alone.
+
+    Returns NOT_FOUND if there is no such bucket or identity, FAILED_PRECONDITION with reason IDENTITY_CANNOT if the identity
+    is of another account, held to other buckets, in a role that may not, or without a usable key, INVALID_ARGUMENT for a
+    malformed field, and without `endpoint` where the node cannot tell by which address clients reach it.
+    """
+    DeleteObject: _aio.UnaryUnaryMultiCallable[_object_service_pb2.DeleteObjectRequest, _object_service_pb2.DeleteObjectResponse]  # type: ignore[assignment]
+    """Removes a key's current version, or covers it with a delete marker where versions are kept, or removes one version by its
+    id. What is not there is removed already.
+
+    Returns NOT_FOUND if there is no such bucket, FAILED_PRECONDITION with reason VERSION_LOCKED if retention or a legal hold
+    keeps the version, INVALID_ARGUMENT for a malformed name.
+    """
+    PreviewDeletePrefix: _aio.UnaryUnaryMultiCallable[_object_service_pb2.PreviewDeletePrefixRequest, _object_service_pb2.PreviewDeletePrefixResponse]  # type: ignore[assignment]
+    """Counts what DeletePrefix would remove, up to a million.
+
+    Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name.
+    """
+    DeletePrefix: _aio.UnaryUnaryMultiCallable[_object_service_pb2.DeletePrefixRequest, _object_service_pb2.DeletePrefixResponse]  # type: ignore[assignment]
+    """Removes every object whose key begins so, as DeleteObject does one by one; with `all_versions` nothing of them is left.
+    What is written after the call stays.
+
+    Calling it again before that has ended returns the same operation. Returns NOT_FOUND if there is no such bucket,
+    FAILED_PRECONDITION with reason COUNT_MISMATCH if there are more or fewer than `expected_count` by now, with reason
+    OPERATION_OPEN while another request for the same prefix has not ended, INVALID_ARGUMENT if `confirm_prefix` is another
+    prefix.
+    """
 
 class ObjectServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells about stored objects."""
+    """Tells about stored objects, removes them, and lets others in on them."""
 
     @_abc_1.abstractmethod
     def GetObjectLocations(
@@ -65,6 +155,93 @@ class ObjectServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Returns NOT_FOUND if there is no such bucket or key, INVALID_ARGUMENT for a malformed name or
         page token, ABORTED if the object was overwritten since the page before: begin again.
+        """
+
+    @_abc_1.abstractmethod
+    def HeadObject(
+        self,
+        request: _object_service_pb2.HeadObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.HeadObjectResponse, _abc.Awaitable[_object_service_pb2.HeadObjectResponse]]:
+        """Reads what a version carries beside its bytes.
+
+        Returns NOT_FOUND if there is no such bucket, key or version, FAILED_PRECONDITION with reason IS_DELETE_MARKER for a
+        version id that is a delete marker's, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def ListObjectTree(
+        self,
+        request: _object_service_pb2.ListObjectTreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.ListObjectTreeResponse, _abc.Awaitable[_object_service_pb2.ListObjectTreeResponse]]:
+        """Lists current versions as a folder shows them: objects, and common prefixes with what is in them.
+
+        What is in a prefix is counted to some thousands and then said to be partial. Returns NOT_FOUND if there is no such bucket,
+        INVALID_ARGUMENT for a malformed name, page token or page size.
+        """
+
+    @_abc_1.abstractmethod
+    def ListObjectVersions(
+        self,
+        request: _object_service_pb2.ListObjectVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.ListObjectVersionsResponse, _abc.Awaitable[_object_service_pb2.ListObjectVersionsResponse]]:
+        """Lists versions and delete markers by key and then newest first.
+
+        Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name, page token or page size.
+        """
+
+    @_abc_1.abstractmethod
+    def PresignObject(
+        self,
+        request: _object_service_pb2.PresignObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.PresignObjectResponse, _abc.Awaitable[_object_service_pb2.PresignObjectResponse]]:
+        """Makes a URL by which whoever has it acts as an identity, on one object and for some time. It is told to the caller alone.
+
+        Returns NOT_FOUND if there is no such bucket or identity, FAILED_PRECONDITION with reason IDENTITY_CANNOT if the identity
+        is of another account, held to other buckets, in a role that may not, or without a usable key, INVALID_ARGUMENT for a
+        malformed field, and without `endpoint` where the node cannot tell by which address clients reach it.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteObject(
+        self,
+        request: _object_service_pb2.DeleteObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.DeleteObjectResponse, _abc.Awaitable[_object_service_pb2.DeleteObjectResponse]]:
+        """Removes a key's current version, or covers it with a delete marker where versions are kept, or removes one version by its
+        id. What is not there is removed already.
+
+        Returns NOT_FOUND if there is no such bucket, FAILED_PRECONDITION with reason VERSION_LOCKED if retention or a legal hold
+        keeps the version, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewDeletePrefix(
+        self,
+        request: _object_service_pb2.PreviewDeletePrefixRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.PreviewDeletePrefixResponse, _abc.Awaitable[_object_service_pb2.PreviewDeletePrefixResponse]]:
+        """Counts what DeletePrefix would remove, up to a million.
+
+        Returns NOT_FOUND if there is no such bucket, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePrefix(
+        self,
+        request: _object_service_pb2.DeletePrefixRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_object_service_pb2.DeletePrefixResponse, _abc.Awaitable[_object_service_pb2.DeletePrefixResponse]]:
+        """Removes every object whose key begins so, as DeleteObject does one by one; with `all_versions` nothing of them is left.
+        What is written after the call stays.
+
+        Calling it again before that has ended returns the same operation. Returns NOT_FOUND if there is no such bucket,
+        FAILED_PRECONDITION with reason COUNT_MISMATCH if there are more or fewer than `expected_count` by now, with reason
+        OPERATION_OPEN while another request for the same prefix has not ended, INVALID_ARGUMENT if `confirm_prefix` is another
+        prefix.
         """
 
 def add_ObjectServiceServicer_to_server(servicer: ObjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

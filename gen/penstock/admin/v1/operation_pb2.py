@@ -22,20 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/admin/v1/operation.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x02\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x16\n\x06target\x18\x03 \x01(\tR\x06target\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32!.penstock.admin.v1.OperationStateR\x05state\x12\x12\n\x04\x64one\x18\x05 \x01(\x08R\x04\x64one\x12@\n\x08progress\x18\x06 \x01(\x0b\x32$.penstock.admin.v1.OperationProgressR\x08progress\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12#\n\rerror_message\x18\t \x01(\tR\x0c\x65rrorMessage\"Y\n\x11OperationProgress\x12\x1d\n\ndone_count\x18\x01 \x01(\x03R\tdoneCount\x12%\n\x0e\x64\x65\x66\x65rred_count\x18\x02 \x01(\x03R\rdeferredCount*\xc5\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PENDING\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x03\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x04\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!penstock/admin/v1/operation.proto\x12\x11penstock.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x05\n\tOperation\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x16\n\x06target\x18\x03 \x01(\tR\x06target\x12\x37\n\x05state\x18\x04 \x01(\x0e\x32!.penstock.admin.v1.OperationStateR\x05state\x12\x12\n\x04\x64one\x18\x05 \x01(\x08R\x04\x64one\x12@\n\x08progress\x18\x06 \x01(\x0b\x32$.penstock.admin.v1.OperationProgressR\x08progress\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x35\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12#\n\rerror_message\x18\t \x01(\tR\x0c\x65rrorMessage\x12!\n\x0c\x65rror_reason\x18\n \x01(\tR\x0b\x65rrorReason\x12\x39\n\nstart_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x18\n\x07\x63reator\x18\x0c \x01(\tR\x07\x63reator\x12\x18\n\x07process\x18\r \x01(\tR\x07process\x12\x31\n\x07request\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructR\x07request\x12/\n\x06result\x18\x0f \x01(\x0b\x32\x17.google.protobuf.StructR\x06result\x12\x1a\n\x08warnings\x18\x10 \x03(\tR\x08warnings\x12)\n\x10\x63\x61ncel_requested\x18\x11 \x01(\x08R\x0f\x63\x61ncelRequested\x12\x1c\n\tcanceller\x18\x12 \x01(\tR\tcanceller\"\xe6\x03\n\x11OperationProgress\x12\x1d\n\ndone_count\x18\x01 \x01(\x03R\tdoneCount\x12%\n\x0e\x64\x65\x66\x65rred_count\x18\x02 \x01(\x03R\rdeferredCount\x12!\n\x0c\x66\x61iled_count\x18\x03 \x01(\x03R\x0b\x66\x61iledCount\x12$\n\x0btotal_count\x18\x04 \x01(\x03H\x00R\ntotalCount\x88\x01\x01\x12\x1d\n\ndone_bytes\x18\x05 \x01(\x03R\tdoneBytes\x12$\n\x0btotal_bytes\x18\x06 \x01(\x03H\x01R\ntotalBytes\x88\x01\x01\x12(\n\x10items_per_second\x18\x07 \x01(\x01R\x0eitemsPerSecond\x12(\n\x10\x62ytes_per_second\x18\x08 \x01(\x03R\x0e\x62ytesPerSecond\x12+\n\x03\x65ta\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationR\x03\x65ta\x12\x14\n\x05stage\x18\n \x01(\tR\x05stage\x12!\n\x0c\x63urrent_item\x18\x0b \x01(\tR\x0b\x63urrentItem\x12#\n\rwarning_count\x18\x0c \x01(\x03R\x0cwarningCountB\x0e\n\x0c_total_countB\x0e\n\x0c_total_bytes*\xc5\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PENDING\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x03\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x04\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.admin.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONSTATE']._serialized_start=559
-  _globals['_OPERATIONSTATE']._serialized_end=756
-  _globals['_OPERATION']._serialized_start=90
-  _globals['_OPERATION']._serialized_end=465
-  _globals['_OPERATIONPROGRESS']._serialized_start=467
-  _globals['_OPERATIONPROGRESS']._serialized_end=556
+  _globals['_OPERATIONSTATE']._serialized_start=1366
+  _globals['_OPERATIONSTATE']._serialized_end=1563
+  _globals['_OPERATION']._serialized_start=152
+  _globals['_OPERATION']._serialized_end=874
+  _globals['_OPERATIONPROGRESS']._serialized_start=877
+  _globals['_OPERATIONPROGRESS']._serialized_end=1363
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,13 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -69,6 +73,15 @@ class Operation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
+    PROCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
+    CANCELLER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `operations/{operation}`."""
     method: _builtins.str
@@ -81,6 +94,18 @@ class Operation(_message.Message):
     """Whether it has ended; then exactly one of success and `error_message` tells how."""
     error_message: _builtins.str
     """Why it failed, for people; empty unless the state is FAILED."""
+    error_reason: _builtins.str
+    """Why it failed, for programs: a reason such as those of ErrorInfo; empty unless the state is FAILED, and for runs of
+    workers.
+    """
+    creator: _builtins.str
+    """Who asked for it: a token's name, or `local` for callers of the unix sockets."""
+    process: _builtins.str
+    """Process that took it up last, 32 hex digits; empty while none has."""
+    cancel_requested: _builtins.bool
+    """Whether it was asked to stop; it does so after the step at hand."""
+    canceller: _builtins.str
+    """Who asked it to stop; empty when nobody did."""
     @_builtins.property
     def progress(self) -> Global___OperationProgress:
         """How far it is."""
@@ -92,6 +117,22 @@ class Operation(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended; unset while it has not."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When work on it first began; unset while it has not."""
+
+    @_builtins.property
+    def request(self) -> _struct_pb2.Struct:
+        """What was asked for, as the rpc's request has it."""
+
+    @_builtins.property
+    def result(self) -> _struct_pb2.Struct:
+        """What it found or did in the end, by the rpc that started it; unset unless the state is SUCCEEDED."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What went otherwise than asked, for people: the first hundred of `progress.warning_count`."""
 
     def __init__(
         self,
@@ -105,10 +146,19 @@ class Operation(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         error_message: _builtins.str = ...,
+        error_reason: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        creator: _builtins.str = ...,
+        process: _builtins.str = ...,
+        request: _struct_pb2.Struct | None = ...,
+        result: _struct_pb2.Struct | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        cancel_requested: _builtins.bool = ...,
+        canceller: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "progress", b"progress"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "progress", b"progress", "request", b"request", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "done", b"done", "end_time", b"end_time", "error_message", b"error_message", "method", b"method", "name", b"name", "progress", b"progress", "state", b"state", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "canceller", b"canceller", "create_time", b"create_time", "creator", b"creator", "done", b"done", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "method", b"method", "name", b"name", "process", b"process", "progress", b"progress", "request", b"request", "result", b"result", "start_time", b"start_time", "state", b"state", "target", b"target", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -122,20 +172,69 @@ class OperationProgress(_message.Message):
 
     DONE_COUNT_FIELD_NUMBER: _builtins.int
     DEFERRED_COUNT_FIELD_NUMBER: _builtins.int
+    FAILED_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    ITEMS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    ETA_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    CURRENT_ITEM_FIELD_NUMBER: _builtins.int
+    WARNING_COUNT_FIELD_NUMBER: _builtins.int
     done_count: _builtins.int
     """Things done."""
     deferred_count: _builtins.int
     """Things put off to a later run."""
+    failed_count: _builtins.int
+    """Things that could not be done; `warnings` may say why."""
+    total_count: _builtins.int
+    """Things there are to do in all; unset when that is not known."""
+    done_bytes: _builtins.int
+    """Bytes read, written or moved so far."""
+    total_bytes: _builtins.int
+    """Bytes there are in all; unset when that is not known."""
+    items_per_second: _builtins.float
+    """Things done a second, on the average of the last half minute of work."""
+    bytes_per_second: _builtins.int
+    """Bytes a second, on the average of the last half minute of work."""
+    stage: _builtins.str
+    """What is being done, in a word or two, for people."""
+    current_item: _builtins.str
+    """What it was last at, for people."""
+    warning_count: _builtins.int
+    """Warnings so far, those included that are not kept."""
+    @_builtins.property
+    def eta(self) -> _duration_pb2.Duration:
+        """Time until it ends if it goes on like this; unset when that is not known, and once it has ended."""
+
     def __init__(
         self,
         *,
         done_count: _builtins.int = ...,
         deferred_count: _builtins.int = ...,
+        failed_count: _builtins.int = ...,
+        total_count: _builtins.int | None = ...,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int | None = ...,
+        items_per_second: _builtins.float = ...,
+        bytes_per_second: _builtins.int = ...,
+        eta: _duration_pb2.Duration | None = ...,
+        stage: _builtins.str = ...,
+        current_item: _builtins.str = ...,
+        warning_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_bytes", b"_total_bytes", "_total_count", b"_total_count", "eta", b"eta", "total_bytes", b"total_bytes", "total_count", b"total_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deferred_count", b"deferred_count", "done_count", b"done_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_bytes", b"_total_bytes", "_total_count", b"_total_count", "bytes_per_second", b"bytes_per_second", "current_item", b"current_item", "deferred_count", b"deferred_count", "done_bytes", b"done_bytes", "done_count", b"done_count", "eta", b"eta", "failed_count", b"failed_count", "items_per_second", b"items_per_second", "stage", b"stage", "total_bytes", b"total_bytes", "total_count", b"total_count", "warning_count", b"warning_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__total_bytes: _TypeAlias = _typing.Literal["total_bytes"]  # noqa: Y015
+    _WhichOneofArgType__total_bytes: _TypeAlias = _typing.Literal["_total_bytes", b"_total_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__total_count: _TypeAlias = _typing.Literal["total_count"]  # noqa: Y015
+    _WhichOneofArgType__total_count: _TypeAlias = _typing.Literal["_total_count", b"_total_count"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_bytes) -> _WhichOneofReturnType__total_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_count) -> _WhichOneofReturnType__total_count | None: ...
 
 Global___OperationProgress: _TypeAlias = OperationProgress  # noqa: Y015

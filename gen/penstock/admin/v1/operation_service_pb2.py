@@ -24,25 +24,77 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from penstock.admin.v1 import operation_pb2 as penstock_dot_admin_dot_v1_dot_operation__pb2
 from penstock.admin.v1 import roles_pb2 as penstock_dot_admin_dot_v1_dot_roles__pb2
+from penstock.admin.v1 import watch_pb2 as penstock_dot_admin_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)penstock/admin/v1/operation_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a!penstock/admin/v1/operation.proto\x1a\x1dpenstock/admin/v1/roles.proto\"L\n\x13GetOperationRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/OperationR\x04name\"R\n\x14GetOperationResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation2y\n\x10OperationService\x12\x65\n\x0cGetOperation\x12&.penstock.admin.v1.GetOperationRequest\x1a\'.penstock.admin.v1.GetOperationResponse\"\x04\x88\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)penstock/admin/v1/operation_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a!penstock/admin/v1/operation.proto\x1a\x1dpenstock/admin/v1/roles.proto\x1a\x1dpenstock/admin/v1/watch.proto\"\xda\x01\n\x15ListOperationsRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\x12=\n\x05state\x18\x03 \x01(\x0e\x32!.penstock.admin.v1.OperationStateB\x04\xe2\x41\x01\x01R\x05state\x12\x1c\n\x06method\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01R\x06method\x12\x1c\n\x06target\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01R\x06target\"~\n\x16ListOperationsResponse\x12<\n\noperations\x18\x01 \x03(\x0b\x32\x1c.penstock.admin.v1.OperationR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"L\n\x13GetOperationRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/OperationR\x04name\"R\n\x14GetOperationResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\"\x88\x01\n\x14WaitOperationRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/OperationR\x04name\x12\x39\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x07timeout\"S\n\x15WaitOperationResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\"N\n\x15WatchOperationRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/OperationR\x04name\"\x86\x01\n\x16WatchOperationResponse\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.penstock.admin.v1.WatchKindR\x04kind\x12:\n\toperation\x18\x02 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\"O\n\x16\x43\x61ncelOperationRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/OperationR\x04name\"U\n\x17\x43\x61ncelOperationResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\"O\n\x16\x44\x65leteOperationRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/OperationR\x04name\"\x19\n\x17\x44\x65leteOperationResponse2\x9f\x05\n\x10OperationService\x12k\n\x0eListOperations\x12(.penstock.admin.v1.ListOperationsRequest\x1a).penstock.admin.v1.ListOperationsResponse\"\x04\x88\xb5\x18\x01\x12\x65\n\x0cGetOperation\x12&.penstock.admin.v1.GetOperationRequest\x1a\'.penstock.admin.v1.GetOperationResponse\"\x04\x88\xb5\x18\x01\x12h\n\rWaitOperation\x12\'.penstock.admin.v1.WaitOperationRequest\x1a(.penstock.admin.v1.WaitOperationResponse\"\x04\x88\xb5\x18\x01\x12m\n\x0eWatchOperation\x12(.penstock.admin.v1.WatchOperationRequest\x1a).penstock.admin.v1.WatchOperationResponse\"\x04\x88\xb5\x18\x01\x30\x01\x12n\n\x0f\x43\x61ncelOperation\x12).penstock.admin.v1.CancelOperationRequest\x1a*.penstock.admin.v1.CancelOperationResponse\"\x04\x88\xb5\x18\x02\x12n\n\x0f\x44\x65leteOperation\x12).penstock.admin.v1.DeleteOperationRequest\x1a*.penstock.admin.v1.DeleteOperationResponse\"\x04\x88\xb5\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.admin.v1.operation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['state']._serialized_options = b'\342A\001\001'
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['method']._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['method']._serialized_options = b'\342A\001\001'
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['target']._loaded_options = None
+  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['target']._serialized_options = b'\342A\001\001'
   _globals['_GETOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030penstock.admin/Operation'
+  _globals['_WAITOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_WAITOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030penstock.admin/Operation'
+  _globals['_WAITOPERATIONREQUEST'].fields_by_name['timeout']._loaded_options = None
+  _globals['_WAITOPERATIONREQUEST'].fields_by_name['timeout']._serialized_options = b'\342A\001\001'
+  _globals['_WATCHOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_WATCHOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030penstock.admin/Operation'
+  _globals['_CANCELOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CANCELOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030penstock.admin/Operation'
+  _globals['_DELETEOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030penstock.admin/Operation'
+  _globals['_OPERATIONSERVICE'].methods_by_name['ListOperations']._loaded_options = None
+  _globals['_OPERATIONSERVICE'].methods_by_name['ListOperations']._serialized_options = b'\210\265\030\001'
   _globals['_OPERATIONSERVICE'].methods_by_name['GetOperation']._loaded_options = None
   _globals['_OPERATIONSERVICE'].methods_by_name['GetOperation']._serialized_options = b'\210\265\030\001'
-  _globals['_GETOPERATIONREQUEST']._serialized_start=190
-  _globals['_GETOPERATIONREQUEST']._serialized_end=266
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=268
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=350
-  _globals['_OPERATIONSERVICE']._serialized_start=352
-  _globals['_OPERATIONSERVICE']._serialized_end=473
+  _globals['_OPERATIONSERVICE'].methods_by_name['WaitOperation']._loaded_options = None
+  _globals['_OPERATIONSERVICE'].methods_by_name['WaitOperation']._serialized_options = b'\210\265\030\001'
+  _globals['_OPERATIONSERVICE'].methods_by_name['WatchOperation']._loaded_options = None
+  _globals['_OPERATIONSERVICE'].methods_by_name['WatchOperation']._serialized_options = b'\210\265\030\001'
+  _globals['_OPERATIONSERVICE'].methods_by_name['CancelOperation']._loaded_options = None
+  _globals['_OPERATIONSERVICE'].methods_by_name['CancelOperation']._serialized_options = b'\210\265\030\002'
+  _globals['_OPERATIONSERVICE'].methods_by_name['DeleteOperation']._loaded_options = None
+  _globals['_OPERATIONSERVICE'].methods_by_name['DeleteOperation']._serialized_options = b'\210\265\030\003'
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=254
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=472
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=474
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=600
+  _globals['_GETOPERATIONREQUEST']._serialized_start=602
+  _globals['_GETOPERATIONREQUEST']._serialized_end=678
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=680
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=762
+  _globals['_WAITOPERATIONREQUEST']._serialized_start=765
+  _globals['_WAITOPERATIONREQUEST']._serialized_end=901
+  _globals['_WAITOPERATIONRESPONSE']._serialized_start=903
+  _globals['_WAITOPERATIONRESPONSE']._serialized_end=986
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=988
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1066
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=1069
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=1203
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=1205
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=1284
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=1286
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=1371
+  _globals['_DELETEOPERATIONREQUEST']._serialized_start=1373
+  _globals['_DELETEOPERATIONREQUEST']._serialized_end=1452
+  _globals['_DELETEOPERATIONRESPONSE']._serialized_start=1454
+  _globals['_DELETEOPERATIONRESPONSE']._serialized_end=1479
+  _globals['_OPERATIONSERVICE']._serialized_start=1482
+  _globals['_OPERATIONSERVICE']._serialized_end=2153
 # @@protoc_insertion_point(module_scope)

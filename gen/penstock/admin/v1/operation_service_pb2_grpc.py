@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """Tells how long-running actions get on.
+    """Tells how long-running actions get on, and ends them.
     """
 
     def __init__(self, channel):
@@ -35,16 +35,50 @@ class OperationServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListOperations = channel.unary_unary(
+                '/penstock.admin.v1.OperationService/ListOperations',
+                request_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.ListOperationsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.ListOperationsResponse.FromString,
+                _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/penstock.admin.v1.OperationService/GetOperation',
                 request_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.GetOperationRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.GetOperationResponse.FromString,
                 _registered_method=True)
+        self.WaitOperation = channel.unary_unary(
+                '/penstock.admin.v1.OperationService/WaitOperation',
+                request_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WaitOperationRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WaitOperationResponse.FromString,
+                _registered_method=True)
+        self.WatchOperation = channel.unary_stream(
+                '/penstock.admin.v1.OperationService/WatchOperation',
+                request_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WatchOperationRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WatchOperationResponse.FromString,
+                _registered_method=True)
+        self.CancelOperation = channel.unary_unary(
+                '/penstock.admin.v1.OperationService/CancelOperation',
+                request_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.CancelOperationRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.CancelOperationResponse.FromString,
+                _registered_method=True)
+        self.DeleteOperation = channel.unary_unary(
+                '/penstock.admin.v1.OperationService/DeleteOperation',
+                request_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.DeleteOperationRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.DeleteOperationResponse.FromString,
+                _registered_method=True)
 
 
 class OperationServiceServicer:
-    """Tells how long-running actions get on.
+    """Tells how long-running actions get on, and ends them.
     """
+
+    def ListOperations(self, request, context):
+        """Lists operations, the newest first, without their warnings.
+
+        Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetOperation(self, request, context):
         """Reads one operation.
@@ -55,13 +89,80 @@ class OperationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WaitOperation(self, request, context):
+        """Waits for an operation to end, at most for `timeout`, and answers how it stands then.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name or a negative timeout,
+        UNAVAILABLE with reason DRAINING if the server stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchOperation(self, request, context):
+        """Follows an operation: how it stands, then every change, until it has ended. While nothing changes a heartbeat comes
+        at least every ten seconds.
+
+        Returns NOT_FOUND if there is none of that name, or once it is deleted, INVALID_ARGUMENT for a malformed name,
+        UNAVAILABLE with reason DRAINING if the server stops; the operation goes on, and may be followed again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOperation(self, request, context):
+        """Asks an operation to stop after the step at hand; what it did so far stays.
+
+        Of one that has ended nothing changes. Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a
+        malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOperation(self, request, context):
+        """Forgets an operation that has ended. Old ones are forgotten without being asked: those that ended thirty days ago,
+        or before a thousand others.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name, FAILED_PRECONDITION with
+        reason OPERATION_OPEN for one that has not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperations,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.ListOperationsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.ListOperationsResponse.SerializeToString,
+            ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperation,
                     request_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.GetOperationRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.GetOperationResponse.SerializeToString,
+            ),
+            'WaitOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitOperation,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WaitOperationRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WaitOperationResponse.SerializeToString,
+            ),
+            'WatchOperation': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchOperation,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WatchOperationRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.WatchOperationResponse.SerializeToString,
+            ),
+            'CancelOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOperation,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.CancelOperationRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.CancelOperationResponse.SerializeToString,
+            ),
+            'DeleteOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOperation,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.DeleteOperationRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_operation__service__pb2.DeleteOperationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -72,8 +173,35 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """Tells how long-running actions get on.
+    """Tells how long-running actions get on, and ends them.
     """
+
+    @staticmethod
+    def ListOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.OperationService/ListOperations',
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.ListOperationsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.ListOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetOperation(request,
@@ -92,6 +220,114 @@ class OperationService:
             '/penstock.admin.v1.OperationService/GetOperation',
             penstock_dot_admin_dot_v1_dot_operation__service__pb2.GetOperationRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_operation__service__pb2.GetOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.OperationService/WaitOperation',
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.WaitOperationRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.WaitOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.OperationService/WatchOperation',
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.WatchOperationRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.WatchOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.OperationService/CancelOperation',
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.CancelOperationRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.CancelOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.OperationService/DeleteOperation',
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.DeleteOperationRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_operation__service__pb2.DeleteOperationResponse.FromString,
             options,
             channel_credentials,
             insecure,

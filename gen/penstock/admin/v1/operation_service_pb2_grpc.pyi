@@ -27,31 +27,104 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """Tells how long-running actions get on."""
+    """Tells how long-running actions get on, and ends them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperationServiceAsyncStub: ...
+    ListOperations: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]
+    """Lists operations, the newest first, without their warnings.
+
+    Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+    """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operation_service_pb2.GetOperationResponse]
     """Reads one operation.
 
     Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
     """
+    WaitOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.WaitOperationRequest, _operation_service_pb2.WaitOperationResponse]
+    """Waits for an operation to end, at most for `timeout`, and answers how it stands then.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name or a negative timeout,
+    UNAVAILABLE with reason DRAINING if the server stops.
+    """
+    WatchOperation: _grpc.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_service_pb2.WatchOperationResponse]
+    """Follows an operation: how it stands, then every change, until it has ended. While nothing changes a heartbeat comes
+    at least every ten seconds.
+
+    Returns NOT_FOUND if there is none of that name, or once it is deleted, INVALID_ARGUMENT for a malformed name,
+    UNAVAILABLE with reason DRAINING if the server stops; the operation goes on, and may be followed again.
+    """
+    CancelOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operation_service_pb2.CancelOperationResponse]
+    """Asks an operation to stop after the step at hand; what it did so far stays.
+
+    Of one that has ended nothing changes. Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a
+    malformed name.
+    """
+    DeleteOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.DeleteOperationRequest, _operation_service_pb2.DeleteOperationResponse]
+    """Forgets an operation that has ended. Old ones are forgotten without being asked: those that ended thirty days ago,
+    or before a thousand others.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name, FAILED_PRECONDITION with
+    reason OPERATION_OPEN for one that has not ended.
+    """
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
-    """Tells how long-running actions get on."""
+    """Tells how long-running actions get on, and ends them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListOperations: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]  # type: ignore[assignment]
+    """Lists operations, the newest first, without their warnings.
+
+    Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+    """
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operation_service_pb2.GetOperationResponse]  # type: ignore[assignment]
     """Reads one operation.
 
     Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
     """
+    WaitOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.WaitOperationRequest, _operation_service_pb2.WaitOperationResponse]  # type: ignore[assignment]
+    """Waits for an operation to end, at most for `timeout`, and answers how it stands then.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name or a negative timeout,
+    UNAVAILABLE with reason DRAINING if the server stops.
+    """
+    WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_service_pb2.WatchOperationResponse]  # type: ignore[assignment]
+    """Follows an operation: how it stands, then every change, until it has ended. While nothing changes a heartbeat comes
+    at least every ten seconds.
+
+    Returns NOT_FOUND if there is none of that name, or once it is deleted, INVALID_ARGUMENT for a malformed name,
+    UNAVAILABLE with reason DRAINING if the server stops; the operation goes on, and may be followed again.
+    """
+    CancelOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operation_service_pb2.CancelOperationResponse]  # type: ignore[assignment]
+    """Asks an operation to stop after the step at hand; what it did so far stays.
+
+    Of one that has ended nothing changes. Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a
+    malformed name.
+    """
+    DeleteOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.DeleteOperationRequest, _operation_service_pb2.DeleteOperationResponse]  # type: ignore[assignment]
+    """Forgets an operation that has ended. Old ones are forgotten without being asked: those that ended thirty days ago,
+    or before a thousand others.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name, FAILED_PRECONDITION with
+    reason OPERATION_OPEN for one that has not ended.
+    """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells how long-running actions get on."""
+    """Tells how long-running actions get on, and ends them."""
+
+    @_abc_1.abstractmethod
+    def ListOperations(
+        self,
+        request: _operation_service_pb2.ListOperationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.ListOperationsResponse, _abc.Awaitable[_operation_service_pb2.ListOperationsResponse]]:
+        """Lists operations, the newest first, without their warnings.
+
+        Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
+        """
 
     @_abc_1.abstractmethod
     def GetOperation(
@@ -62,6 +135,56 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads one operation.
 
         Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def WaitOperation(
+        self,
+        request: _operation_service_pb2.WaitOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.WaitOperationResponse, _abc.Awaitable[_operation_service_pb2.WaitOperationResponse]]:
+        """Waits for an operation to end, at most for `timeout`, and answers how it stands then.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name or a negative timeout,
+        UNAVAILABLE with reason DRAINING if the server stops.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchOperation(
+        self,
+        request: _operation_service_pb2.WatchOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_operation_service_pb2.WatchOperationResponse], _abc.AsyncIterator[_operation_service_pb2.WatchOperationResponse]]:
+        """Follows an operation: how it stands, then every change, until it has ended. While nothing changes a heartbeat comes
+        at least every ten seconds.
+
+        Returns NOT_FOUND if there is none of that name, or once it is deleted, INVALID_ARGUMENT for a malformed name,
+        UNAVAILABLE with reason DRAINING if the server stops; the operation goes on, and may be followed again.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOperation(
+        self,
+        request: _operation_service_pb2.CancelOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.CancelOperationResponse, _abc.Awaitable[_operation_service_pb2.CancelOperationResponse]]:
+        """Asks an operation to stop after the step at hand; what it did so far stays.
+
+        Of one that has ended nothing changes. Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a
+        malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteOperation(
+        self,
+        request: _operation_service_pb2.DeleteOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_service_pb2.DeleteOperationResponse, _abc.Awaitable[_operation_service_pb2.DeleteOperationResponse]]:
+        """Forgets an operation that has ended. Old ones are forgotten without being asked: those that ended thirty days ago,
+        or before a thousand others.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name, FAILED_PRECONDITION with
+        reason OPERATION_OPEN for one that has not ended.
         """
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,21 +26,27 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenstock/admin/v1/system.proto\x12\x11penstock.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x01\n\x0bHealthCheck\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x37\n\x06status\x18\x02 \x01(\x0e\x32\x1f.penstock.admin.v1.HealthStatusR\x06status\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x33\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\"\x9a\x02\n\x08Instance\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04node\x18\x02 \x01(\tR\x04node\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x41\n\x0eheartbeat_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rheartbeatTime\x12\x14\n\x05\x61live\x18\x06 \x01(\x08R\x05\x61live\x12\x38\n\tprocesses\x18\x07 \x03(\x0b\x32\x1a.penstock.admin.v1.ProcessR\tprocesses\"\xca\x02\n\x07Process\x12\x1d\n\nprocess_id\x18\x01 \x01(\tR\tprocessId\x12.\n\x05plane\x18\x02 \x01(\x0e\x32\x18.penstock.admin.v1.PlaneR\x05plane\x12\x10\n\x03pid\x18\x03 \x01(\x03R\x03pid\x12+\n\x11\x63onfig_generation\x18\x04 \x01(\x03R\x10\x63onfigGeneration\x12\x1d\n\nlast_error\x18\x05 \x01(\tR\tlastError\x12\x39\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x41\n\x0eheartbeat_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rheartbeatTime\x12\x14\n\x05\x61live\x18\x08 \x01(\x08R\x05\x61live*y\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10HEALTH_STATUS_OK\x10\x01\x12\x1a\n\x16HEALTH_STATUS_DEGRADED\x10\x02\x12\x18\n\x14HEALTH_STATUS_FAILED\x10\x03*A\n\x05Plane\x12\x15\n\x11PLANE_UNSPECIFIED\x10\x00\x12\x0e\n\nPLANE_DATA\x10\x01\x12\x11\n\rPLANE_CONTROL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenstock/admin/v1/system.proto\x12\x11penstock.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x01\n\x0bHealthCheck\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x37\n\x06status\x18\x02 \x01(\x0e\x32\x1f.penstock.admin.v1.HealthStatusR\x06status\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x33\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\x12\x16\n\x06remedy\x18\x05 \x01(\tR\x06remedy\"\x9c\x01\n\x0cReadOnlyMode\x12\x18\n\x07\x65nabled\x18\x01 \x01(\x08R\x07\x65nabled\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n\nchanged_by\x18\x03 \x01(\tR\tchangedBy\x12;\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\"\xd2\x02\n\x08Instance\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04node\x18\x02 \x01(\tR\x04node\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x39\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x41\n\x0eheartbeat_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rheartbeatTime\x12\x14\n\x05\x61live\x18\x06 \x01(\x08R\x05\x61live\x12\x38\n\tprocesses\x18\x07 \x03(\x0b\x32\x1a.penstock.admin.v1.ProcessR\tprocesses\x12\x1a\n\x08\x64raining\x18\x08 \x01(\x08R\x08\x64raining\x12\x1a\n\x08stopping\x18\t \x01(\x08R\x08stopping\"\xee\x03\n\x07Process\x12\x1d\n\nprocess_id\x18\x01 \x01(\tR\tprocessId\x12.\n\x05plane\x18\x02 \x01(\x0e\x32\x18.penstock.admin.v1.PlaneR\x05plane\x12\x10\n\x03pid\x18\x03 \x01(\x03R\x03pid\x12+\n\x11\x63onfig_generation\x18\x04 \x01(\x03R\x10\x63onfigGeneration\x12\x1d\n\nlast_error\x18\x05 \x01(\tR\tlastError\x12\x39\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x41\n\x0eheartbeat_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rheartbeatTime\x12\x14\n\x05\x61live\x18\x08 \x01(\x08R\x05\x61live\x12-\n\x12refused_generation\x18\t \x01(\x03R\x11refusedGeneration\x12\x18\n\x07refusal\x18\n \x01(\tR\x07refusal\x12+\n\x0fin_flight_count\x18\x0b \x01(\x03H\x00R\rinFlightCount\x88\x01\x01\x12\x18\n\x07\x64rained\x18\x0c \x01(\x08R\x07\x64rainedB\x12\n\x10_in_flight_count\"\xa4\x01\n\x0eInstanceResult\x12\x1a\n\x08instance\x18\x01 \x01(\tR\x08instance\x12\x12\n\x04node\x18\x02 \x01(\tR\x04node\x12#\n\rprocess_count\x18\x03 \x01(\x05R\x0cprocessCount\x12#\n\rpending_count\x18\x04 \x01(\x05R\x0cpendingCount\x12\x18\n\x07problem\x18\x05 \x01(\tR\x07problem*y\n\x0cHealthStatus\x12\x1d\n\x19HEALTH_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10HEALTH_STATUS_OK\x10\x01\x12\x1a\n\x16HEALTH_STATUS_DEGRADED\x10\x02\x12\x18\n\x14HEALTH_STATUS_FAILED\x10\x03*A\n\x05Plane\x12\x15\n\x11PLANE_UNSPECIFIED\x10\x00\x12\x0e\n\nPLANE_DATA\x10\x01\x12\x11\n\rPLANE_CONTROL\x10\x02*h\n\nReloadMode\x12\x1b\n\x17RELOAD_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RELOAD_MODE_GENERATION\x10\x01\x12!\n\x1dRELOAD_MODE_RESTART_PROCESSES\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penstock.admin.v1.system_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HEALTHSTATUS']._serialized_start=908
-  _globals['_HEALTHSTATUS']._serialized_end=1029
-  _globals['_PLANE']._serialized_start=1031
-  _globals['_PLANE']._serialized_end=1096
+  _globals['_HEALTHSTATUS']._serialized_start=1478
+  _globals['_HEALTHSTATUS']._serialized_end=1599
+  _globals['_PLANE']._serialized_start=1601
+  _globals['_PLANE']._serialized_end=1666
+  _globals['_RELOADMODE']._serialized_start=1668
+  _globals['_RELOADMODE']._serialized_end=1772
   _globals['_HEALTHCHECK']._serialized_start=119
-  _globals['_HEALTHCHECK']._serialized_end=288
-  _globals['_INSTANCE']._serialized_start=291
-  _globals['_INSTANCE']._serialized_end=573
-  _globals['_PROCESS']._serialized_start=576
-  _globals['_PROCESS']._serialized_end=906
+  _globals['_HEALTHCHECK']._serialized_end=312
+  _globals['_READONLYMODE']._serialized_start=315
+  _globals['_READONLYMODE']._serialized_end=471
+  _globals['_INSTANCE']._serialized_start=474
+  _globals['_INSTANCE']._serialized_end=812
+  _globals['_PROCESS']._serialized_start=815
+  _globals['_PROCESS']._serialized_end=1309
+  _globals['_INSTANCERESULT']._serialized_start=1312
+  _globals['_INSTANCERESULT']._serialized_end=1476
 # @@protoc_insertion_point(module_scope)

@@ -73,6 +73,38 @@ PLANE_CONTROL: Plane.ValueType  # 2
 """Administration and workers."""
 Global___Plane: _TypeAlias = Plane  # noqa: Y015
 
+class _ReloadMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReloadModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReloadMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELOAD_MODE_UNSPECIFIED: _ReloadMode.ValueType  # 0
+    """Means GENERATION."""
+    RELOAD_MODE_GENERATION: _ReloadMode.ValueType  # 1
+    """Every process looks at the configuration again: a generation that it could not take is tried
+    once more, and a volume that had failed and is back serves again.
+    """
+    RELOAD_MODE_RESTART_PROCESSES: _ReloadMode.ValueType  # 2
+    """The processes of the data plane make room for new ones, one after the other: requests under way
+    are finished.
+    """
+
+class ReloadMode(_ReloadMode, metaclass=_ReloadModeEnumTypeWrapper):
+    """What ReloadDataPlane does."""
+
+RELOAD_MODE_UNSPECIFIED: ReloadMode.ValueType  # 0
+"""Means GENERATION."""
+RELOAD_MODE_GENERATION: ReloadMode.ValueType  # 1
+"""Every process looks at the configuration again: a generation that it could not take is tried
+once more, and a volume that had failed and is back serves again.
+"""
+RELOAD_MODE_RESTART_PROCESSES: ReloadMode.ValueType  # 2
+"""The processes of the data plane make room for new ones, one after the other: requests under way
+are finished.
+"""
+Global___ReloadMode: _TypeAlias = ReloadMode  # noqa: Y015
+
 @_typing.final
 class HealthCheck(_message.Message):
     """One thing looked at."""
@@ -83,12 +115,17 @@ class HealthCheck(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     LATENCY_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What was looked at, such as `database` or `backends/near`."""
     status: Global___HealthStatus.ValueType
     """How well it is."""
     message: _builtins.str
-    """What is wrong and what to do, for people; empty when nothing is."""
+    """What is wrong, or worth knowing, for people; empty when nothing is."""
+    remedy: _builtins.str
+    """What to do about it, for people; empty when there is nothing to be done. Of one that is OK: what can be done before it is
+    wrong, such as about a limit that will be reached.
+    """
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
         """How long looking took."""
@@ -100,14 +137,51 @@ class HealthCheck(_message.Message):
         status: Global___HealthStatus.ValueType = ...,
         message: _builtins.str = ...,
         latency: _duration_pb2.Duration | None = ...,
+        remedy: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "message", b"message", "name", b"name", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "message", b"message", "name", b"name", "remedy", b"remedy", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HealthCheck: _TypeAlias = HealthCheck  # noqa: Y015
+
+@_typing.final
+class ReadOnlyMode(_message.Message):
+    """Whether clients may write. Workers and operators go on in any case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENABLED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHANGED_BY_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    enabled: _builtins.bool
+    """Whether writes of clients are refused with 503 `ServiceUnavailable`."""
+    reason: _builtins.str
+    """Why, for people."""
+    changed_by: _builtins.str
+    """Who turned it last; empty when nobody ever did."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When; unset when nobody ever did."""
+
+    def __init__(
+        self,
+        *,
+        enabled: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        changed_by: _builtins.str = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "changed_by", b"changed_by", "enabled", b"enabled", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadOnlyMode: _TypeAlias = ReadOnlyMode  # noqa: Y015
 
 @_typing.final
 class Instance(_message.Message):
@@ -122,6 +196,8 @@ class Instance(_message.Message):
     HEARTBEAT_TIME_FIELD_NUMBER: _builtins.int
     ALIVE_FIELD_NUMBER: _builtins.int
     PROCESSES_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    STOPPING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `instances/{instance}`."""
     node: _builtins.str
@@ -130,6 +206,10 @@ class Instance(_message.Message):
     """Version of the software."""
     alive: _builtins.bool
     """Whether the last sign of life is recent enough."""
+    draining: _builtins.bool
+    """Whether it was asked to take no new clients."""
+    stopping: _builtins.bool
+    """Whether it was asked to stop."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it started."""
@@ -152,10 +232,12 @@ class Instance(_message.Message):
         heartbeat_time: _timestamp_pb2.Timestamp | None = ...,
         alive: _builtins.bool = ...,
         processes: _abc.Iterable[Global___Process] | None = ...,
+        draining: _builtins.bool = ...,
+        stopping: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_time", b"heartbeat_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "heartbeat_time", b"heartbeat_time", "name", b"name", "node", b"node", "processes", b"processes", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "draining", b"draining", "heartbeat_time", b"heartbeat_time", "name", b"name", "node", b"node", "processes", b"processes", "start_time", b"start_time", "stopping", b"stopping", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -175,6 +257,10 @@ class Process(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     HEARTBEAT_TIME_FIELD_NUMBER: _builtins.int
     ALIVE_FIELD_NUMBER: _builtins.int
+    REFUSED_GENERATION_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_COUNT_FIELD_NUMBER: _builtins.int
+    DRAINED_FIELD_NUMBER: _builtins.int
     process_id: _builtins.str
     """Id of this run of the process."""
     plane: Global___Plane.ValueType
@@ -184,9 +270,17 @@ class Process(_message.Message):
     config_generation: _builtins.int
     """Configuration generation it runs; 0 means none yet."""
     last_error: _builtins.str
-    """Why it could not apply a generation; empty when it could."""
+    """What people should know of it; empty when there is nothing."""
     alive: _builtins.bool
     """Whether the last sign of life is recent enough."""
+    refused_generation: _builtins.int
+    """Newest generation, when it could not take that one and goes on with the one it runs; 0 otherwise."""
+    refusal: _builtins.str
+    """Why it could not take it, and what to do; empty when it could."""
+    in_flight_count: _builtins.int
+    """Requests in flight at its last sign of life; unset for a process that serves no clients."""
+    drained: _builtins.bool
+    """Whether it was asked to drain and has had nothing in flight since."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it started."""
@@ -206,11 +300,55 @@ class Process(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         heartbeat_time: _timestamp_pb2.Timestamp | None = ...,
         alive: _builtins.bool = ...,
+        refused_generation: _builtins.int = ...,
+        refusal: _builtins.str = ...,
+        in_flight_count: _builtins.int | None = ...,
+        drained: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_time", b"heartbeat_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_in_flight_count", b"_in_flight_count", "heartbeat_time", b"heartbeat_time", "in_flight_count", b"in_flight_count", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "config_generation", b"config_generation", "heartbeat_time", b"heartbeat_time", "last_error", b"last_error", "pid", b"pid", "plane", b"plane", "process_id", b"process_id", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_in_flight_count", b"_in_flight_count", "alive", b"alive", "config_generation", b"config_generation", "drained", b"drained", "heartbeat_time", b"heartbeat_time", "in_flight_count", b"in_flight_count", "last_error", b"last_error", "pid", b"pid", "plane", b"plane", "process_id", b"process_id", "refusal", b"refusal", "refused_generation", b"refused_generation", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__in_flight_count: _TypeAlias = _typing.Literal["in_flight_count"]  # noqa: Y015
+    _WhichOneofArgType__in_flight_count: _TypeAlias = _typing.Literal["_in_flight_count", b"_in_flight_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_flight_count) -> _WhichOneofReturnType__in_flight_count | None: ...
+
+Global___Process: _TypeAlias = Process  # noqa: Y015
+
+@_typing.final
+class InstanceResult(_message.Message):
+    """How far an instance is with what it was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    PROCESS_COUNT_FIELD_NUMBER: _builtins.int
+    PENDING_COUNT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Its name, `instances/{instance}`."""
+    node: _builtins.str
+    """The node of that."""
+    process_count: _builtins.int
+    """Live processes that it concerns."""
+    pending_count: _builtins.int
+    """Those of them that are not done."""
+    problem: _builtins.str
+    """What is in the way, for people; empty when nothing is."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        node: _builtins.str = ...,
+        process_count: _builtins.int = ...,
+        pending_count: _builtins.int = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "node", b"node", "pending_count", b"pending_count", "problem", b"problem", "process_count", b"process_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Process: _TypeAlias = Process  # noqa: Y015
+Global___InstanceResult: _TypeAlias = InstanceResult  # noqa: Y015

@@ -24,11 +24,17 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from penstock.admin.v1 import dashboard_pb2 as penstock_dot_admin_dot_v1_dot_dashboard__pb2
+from penstock.admin.v1 import event_pb2 as penstock_dot_admin_dot_v1_dot_event__pb2
 from penstock.admin.v1 import roles_pb2 as penstock_dot_admin_dot_v1_dot_roles__pb2
+from penstock.admin.v1 import stats_pb2 as penstock_dot_admin_dot_v1_dot_stats__pb2
 from penstock.admin.v1 import system_pb2 as penstock_dot_admin_dot_v1_dot_system__pb2
+from penstock.admin.v1 import watch_pb2 as penstock_dot_admin_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/admin/v1/system_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1dpenstock/admin/v1/roles.proto\x1a\x1epenstock/admin/v1/system.proto\"\x13\n\x11GetVersionRequest\"\xce\x01\n\x12GetVersionResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12%\n\x0epython_version\x18\x02 \x01(\tR\rpythonVersion\x12)\n\x10protobuf_version\x18\x03 \x01(\tR\x0fprotobufVersion\x12!\n\x0c\x61pi_versions\x18\x04 \x03(\tR\x0b\x61piVersions\x12)\n\x10\x64\x61tabase_version\x18\x05 \x01(\tR\x0f\x64\x61tabaseVersion\"\x12\n\x10GetHealthRequest\"\x84\x01\n\x11GetHealthResponse\x12\x37\n\x06status\x18\x01 \x01(\x0e\x32\x1f.penstock.admin.v1.HealthStatusR\x06status\x12\x36\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1e.penstock.admin.v1.HealthCheckR\x06\x63hecks\"^\n\x14ListInstancesRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"z\n\x15ListInstancesResponse\x12\x39\n\tinstances\x18\x01 \x03(\x0b\x32\x1b.penstock.admin.v1.InstanceR\tinstances\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"J\n\x12GetInstanceRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\n\x17penstock.admin/InstanceR\x04name\"N\n\x13GetInstanceResponse\x12\x37\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.penstock.admin.v1.InstanceR\x08instance2\x9c\x03\n\rSystemService\x12_\n\nGetVersion\x12$.penstock.admin.v1.GetVersionRequest\x1a%.penstock.admin.v1.GetVersionResponse\"\x04\x88\xb5\x18\x01\x12\\\n\tGetHealth\x12#.penstock.admin.v1.GetHealthRequest\x1a$.penstock.admin.v1.GetHealthResponse\"\x04\x88\xb5\x18\x01\x12h\n\rListInstances\x12\'.penstock.admin.v1.ListInstancesRequest\x1a(.penstock.admin.v1.ListInstancesResponse\"\x04\x88\xb5\x18\x01\x12\x62\n\x0bGetInstance\x12%.penstock.admin.v1.GetInstanceRequest\x1a&.penstock.admin.v1.GetInstanceResponse\"\x04\x88\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/admin/v1/system_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!penstock/admin/v1/dashboard.proto\x1a\x1dpenstock/admin/v1/event.proto\x1a\x1dpenstock/admin/v1/roles.proto\x1a\x1dpenstock/admin/v1/stats.proto\x1a\x1epenstock/admin/v1/system.proto\x1a\x1dpenstock/admin/v1/watch.proto\"\x13\n\x11GetVersionRequest\"\xce\x01\n\x12GetVersionResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12%\n\x0epython_version\x18\x02 \x01(\tR\rpythonVersion\x12)\n\x10protobuf_version\x18\x03 \x01(\tR\x0fprotobufVersion\x12!\n\x0c\x61pi_versions\x18\x04 \x03(\tR\x0b\x61piVersions\x12)\n\x10\x64\x61tabase_version\x18\x05 \x01(\tR\x0f\x64\x61tabaseVersion\"\x12\n\x10GetHealthRequest\"\xc1\x01\n\x11GetHealthResponse\x12\x37\n\x06status\x18\x01 \x01(\x0e\x32\x1f.penstock.admin.v1.HealthStatusR\x06status\x12\x36\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x1e.penstock.admin.v1.HealthCheckR\x06\x63hecks\x12;\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\"^\n\x14ListInstancesRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"z\n\x15ListInstancesResponse\x12\x39\n\tinstances\x18\x01 \x03(\x0b\x32\x1b.penstock.admin.v1.InstanceR\tinstances\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"J\n\x12GetInstanceRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\n\x17penstock.admin/InstanceR\x04name\"N\n\x13GetInstanceResponse\x12\x37\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.penstock.admin.v1.InstanceR\x08instance\"5\n\x0fGetStatsRequest\x12\"\n\tinstances\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01R\tinstances\"R\n\x10GetStatsResponse\x12>\n\tinstances\x18\x01 \x03(\x0b\x32 .penstock.admin.v1.InstanceStatsR\tinstances\"t\n\x11WatchStatsRequest\x12\"\n\tinstances\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01R\tinstances\x12;\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x08interval\"T\n\x12WatchStatsResponse\x12>\n\tinstances\x18\x01 \x03(\x0b\x32 .penstock.admin.v1.InstanceStatsR\tinstances\"\x15\n\x13GetDashboardRequest\"R\n\x14GetDashboardResponse\x12:\n\tdashboard\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.DashboardR\tdashboard\"\x17\n\x15WatchDashboardRequest\"\x86\x01\n\x16WatchDashboardResponse\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.penstock.admin.v1.WatchKindR\x04kind\x12:\n\tdashboard\x18\x02 \x01(\x0b\x32\x1c.penstock.admin.v1.DashboardR\tdashboard\"z\n\x12WatchEventsRequest\x12;\n\x06topics\x18\x01 \x03(\x0e\x32\x1d.penstock.admin.v1.EventTopicB\x04\xe2\x41\x01\x01R\x06topics\x12\'\n\x0cresume_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x0bresumeToken\"E\n\x13WatchEventsResponse\x12.\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.penstock.admin.v1.EventR\x05\x65vent\"\x14\n\x12GetReadOnlyRequest\"S\n\x13GetReadOnlyResponse\x12<\n\tread_only\x18\x01 \x01(\x0b\x32\x1f.penstock.admin.v1.ReadOnlyModeR\x08readOnly\"L\n\x12SetReadOnlyRequest\x12\x18\n\x07\x65nabled\x18\x01 \x01(\x08R\x07\x65nabled\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\"S\n\x13SetReadOnlyResponse\x12<\n\tread_only\x18\x01 \x01(\x0b\x32\x1f.penstock.admin.v1.ReadOnlyModeR\x08readOnly\"\xa9\x01\n\x16ReloadDataPlaneRequest\x12<\n\x08instance\x18\x01 \x01(\tB \xe2\x41\x01\x01\xfa\x41\x19\n\x17penstock.admin/InstanceR\x08instance\x12\x37\n\x04mode\x18\x02 \x01(\x0e\x32\x1d.penstock.admin.v1.ReloadModeB\x04\xe2\x41\x01\x01R\x04mode\x12\x18\n\x04wait\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04wait\"V\n\x17ReloadDataPlaneResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32!.penstock.admin.v1.InstanceResultR\x07results\"\x89\x01\n\x14\x44rainInstanceRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\n\x17penstock.admin/InstanceR\x04name\x12;\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x08\x64\x65\x61\x64line\"j\n\x15\x44rainInstanceResponse\x12\x37\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.penstock.admin.v1.InstanceR\x08instance\x12\x18\n\x07\x64rained\x18\x02 \x01(\x08R\x07\x64rained\"N\n\x16UndrainInstanceRequest\x12\x34\n\x04name\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\n\x17penstock.admin/InstanceR\x04name\"R\n\x17UndrainInstanceResponse\x12\x37\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.penstock.admin.v1.InstanceR\x08instance\"\x86\x01\n\x0fShutdownRequest\x12<\n\x08instance\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\n\x17penstock.admin/InstanceR\x08instance\x12\x35\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01R\x05grace\"K\n\x10ShutdownResponse\x12\x37\n\x08instance\x18\x01 \x01(\x0b\x32\x1b.penstock.admin.v1.InstanceR\x08instance2\x83\x0c\n\rSystemService\x12_\n\nGetVersion\x12$.penstock.admin.v1.GetVersionRequest\x1a%.penstock.admin.v1.GetVersionResponse\"\x04\x88\xb5\x18\x01\x12\\\n\tGetHealth\x12#.penstock.admin.v1.GetHealthRequest\x1a$.penstock.admin.v1.GetHealthResponse\"\x04\x88\xb5\x18\x01\x12h\n\rListInstances\x12\'.penstock.admin.v1.ListInstancesRequest\x1a(.penstock.admin.v1.ListInstancesResponse\"\x04\x88\xb5\x18\x01\x12\x62\n\x0bGetInstance\x12%.penstock.admin.v1.GetInstanceRequest\x1a&.penstock.admin.v1.GetInstanceResponse\"\x04\x88\xb5\x18\x01\x12Y\n\x08GetStats\x12\".penstock.admin.v1.GetStatsRequest\x1a#.penstock.admin.v1.GetStatsResponse\"\x04\x88\xb5\x18\x01\x12\x61\n\nWatchStats\x12$.penstock.admin.v1.WatchStatsRequest\x1a%.penstock.admin.v1.WatchStatsResponse\"\x04\x88\xb5\x18\x01\x30\x01\x12\x65\n\x0cGetDashboard\x12&.penstock.admin.v1.GetDashboardRequest\x1a\'.penstock.admin.v1.GetDashboardResponse\"\x04\x88\xb5\x18\x01\x12m\n\x0eWatchDashboard\x12(.penstock.admin.v1.WatchDashboardRequest\x1a).penstock.admin.v1.WatchDashboardResponse\"\x04\x88\xb5\x18\x01\x30\x01\x12\x64\n\x0bWatchEvents\x12%.penstock.admin.v1.WatchEventsRequest\x1a&.penstock.admin.v1.WatchEventsResponse\"\x04\x88\xb5\x18\x01\x30\x01\x12\x62\n\x0bGetReadOnly\x12%.penstock.admin.v1.GetReadOnlyRequest\x1a&.penstock.admin.v1.GetReadOnlyResponse\"\x04\x88\xb5\x18\x01\x12\x62\n\x0bSetReadOnly\x12%.penstock.admin.v1.SetReadOnlyRequest\x1a&.penstock.admin.v1.SetReadOnlyResponse\"\x04\x88\xb5\x18\x02\x12n\n\x0fReloadDataPlane\x12).penstock.admin.v1.ReloadDataPlaneRequest\x1a*.penstock.admin.v1.ReloadDataPlaneResponse\"\x04\x88\xb5\x18\x02\x12h\n\rDrainInstance\x12\'.penstock.admin.v1.DrainInstanceRequest\x1a(.penstock.admin.v1.DrainInstanceResponse\"\x04\x88\xb5\x18\x02\x12n\n\x0fUndrainInstance\x12).penstock.admin.v1.UndrainInstanceRequest\x1a*.penstock.admin.v1.UndrainInstanceResponse\"\x04\x88\xb5\x18\x02\x12Y\n\x08Shutdown\x12\".penstock.admin.v1.ShutdownRequest\x1a#.penstock.admin.v1.ShutdownResponse\"\x04\x88\xb5\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +47,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTINSTANCESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_GETINSTANCEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETINSTANCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\031\n\027penstock.admin/Instance'
+  _globals['_GETSTATSREQUEST'].fields_by_name['instances']._loaded_options = None
+  _globals['_GETSTATSREQUEST'].fields_by_name['instances']._serialized_options = b'\342A\001\001'
+  _globals['_WATCHSTATSREQUEST'].fields_by_name['instances']._loaded_options = None
+  _globals['_WATCHSTATSREQUEST'].fields_by_name['instances']._serialized_options = b'\342A\001\001'
+  _globals['_WATCHSTATSREQUEST'].fields_by_name['interval']._loaded_options = None
+  _globals['_WATCHSTATSREQUEST'].fields_by_name['interval']._serialized_options = b'\342A\001\001'
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['topics']._loaded_options = None
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['topics']._serialized_options = b'\342A\001\001'
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['resume_token']._serialized_options = b'\342A\001\001'
+  _globals['_SETREADONLYREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_SETREADONLYREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
+  _globals['_RELOADDATAPLANEREQUEST'].fields_by_name['instance']._loaded_options = None
+  _globals['_RELOADDATAPLANEREQUEST'].fields_by_name['instance']._serialized_options = b'\342A\001\001\372A\031\n\027penstock.admin/Instance'
+  _globals['_RELOADDATAPLANEREQUEST'].fields_by_name['mode']._loaded_options = None
+  _globals['_RELOADDATAPLANEREQUEST'].fields_by_name['mode']._serialized_options = b'\342A\001\001'
+  _globals['_RELOADDATAPLANEREQUEST'].fields_by_name['wait']._loaded_options = None
+  _globals['_RELOADDATAPLANEREQUEST'].fields_by_name['wait']._serialized_options = b'\342A\001\001'
+  _globals['_DRAININSTANCEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DRAININSTANCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\031\n\027penstock.admin/Instance'
+  _globals['_DRAININSTANCEREQUEST'].fields_by_name['deadline']._loaded_options = None
+  _globals['_DRAININSTANCEREQUEST'].fields_by_name['deadline']._serialized_options = b'\342A\001\001'
+  _globals['_UNDRAININSTANCEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UNDRAININSTANCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\031\n\027penstock.admin/Instance'
+  _globals['_SHUTDOWNREQUEST'].fields_by_name['instance']._loaded_options = None
+  _globals['_SHUTDOWNREQUEST'].fields_by_name['instance']._serialized_options = b'\342A\001\002\372A\031\n\027penstock.admin/Instance'
+  _globals['_SHUTDOWNREQUEST'].fields_by_name['grace']._loaded_options = None
+  _globals['_SHUTDOWNREQUEST'].fields_by_name['grace']._serialized_options = b'\342A\001\001'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetVersion']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetVersion']._serialized_options = b'\210\265\030\001'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._loaded_options = None
@@ -49,22 +83,88 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYSTEMSERVICE'].methods_by_name['ListInstances']._serialized_options = b'\210\265\030\001'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetInstance']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetInstance']._serialized_options = b'\210\265\030\001'
-  _globals['_GETVERSIONREQUEST']._serialized_start=184
-  _globals['_GETVERSIONREQUEST']._serialized_end=203
-  _globals['_GETVERSIONRESPONSE']._serialized_start=206
-  _globals['_GETVERSIONRESPONSE']._serialized_end=412
-  _globals['_GETHEALTHREQUEST']._serialized_start=414
-  _globals['_GETHEALTHREQUEST']._serialized_end=432
-  _globals['_GETHEALTHRESPONSE']._serialized_start=435
-  _globals['_GETHEALTHRESPONSE']._serialized_end=567
-  _globals['_LISTINSTANCESREQUEST']._serialized_start=569
-  _globals['_LISTINSTANCESREQUEST']._serialized_end=663
-  _globals['_LISTINSTANCESRESPONSE']._serialized_start=665
-  _globals['_LISTINSTANCESRESPONSE']._serialized_end=787
-  _globals['_GETINSTANCEREQUEST']._serialized_start=789
-  _globals['_GETINSTANCEREQUEST']._serialized_end=863
-  _globals['_GETINSTANCERESPONSE']._serialized_start=865
-  _globals['_GETINSTANCERESPONSE']._serialized_end=943
-  _globals['_SYSTEMSERVICE']._serialized_start=946
-  _globals['_SYSTEMSERVICE']._serialized_end=1358
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetStats']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetStats']._serialized_options = b'\210\265\030\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['WatchStats']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['WatchStats']._serialized_options = b'\210\265\030\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetDashboard']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetDashboard']._serialized_options = b'\210\265\030\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['WatchDashboard']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['WatchDashboard']._serialized_options = b'\210\265\030\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['WatchEvents']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['WatchEvents']._serialized_options = b'\210\265\030\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetReadOnly']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetReadOnly']._serialized_options = b'\210\265\030\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['SetReadOnly']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['SetReadOnly']._serialized_options = b'\210\265\030\002'
+  _globals['_SYSTEMSERVICE'].methods_by_name['ReloadDataPlane']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['ReloadDataPlane']._serialized_options = b'\210\265\030\002'
+  _globals['_SYSTEMSERVICE'].methods_by_name['DrainInstance']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['DrainInstance']._serialized_options = b'\210\265\030\002'
+  _globals['_SYSTEMSERVICE'].methods_by_name['UndrainInstance']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['UndrainInstance']._serialized_options = b'\210\265\030\002'
+  _globals['_SYSTEMSERVICE'].methods_by_name['Shutdown']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['Shutdown']._serialized_options = b'\210\265\030\003'
+  _globals['_GETVERSIONREQUEST']._serialized_start=377
+  _globals['_GETVERSIONREQUEST']._serialized_end=396
+  _globals['_GETVERSIONRESPONSE']._serialized_start=399
+  _globals['_GETVERSIONRESPONSE']._serialized_end=605
+  _globals['_GETHEALTHREQUEST']._serialized_start=607
+  _globals['_GETHEALTHREQUEST']._serialized_end=625
+  _globals['_GETHEALTHRESPONSE']._serialized_start=628
+  _globals['_GETHEALTHRESPONSE']._serialized_end=821
+  _globals['_LISTINSTANCESREQUEST']._serialized_start=823
+  _globals['_LISTINSTANCESREQUEST']._serialized_end=917
+  _globals['_LISTINSTANCESRESPONSE']._serialized_start=919
+  _globals['_LISTINSTANCESRESPONSE']._serialized_end=1041
+  _globals['_GETINSTANCEREQUEST']._serialized_start=1043
+  _globals['_GETINSTANCEREQUEST']._serialized_end=1117
+  _globals['_GETINSTANCERESPONSE']._serialized_start=1119
+  _globals['_GETINSTANCERESPONSE']._serialized_end=1197
+  _globals['_GETSTATSREQUEST']._serialized_start=1199
+  _globals['_GETSTATSREQUEST']._serialized_end=1252
+  _globals['_GETSTATSRESPONSE']._serialized_start=1254
+  _globals['_GETSTATSRESPONSE']._serialized_end=1336
+  _globals['_WATCHSTATSREQUEST']._serialized_start=1338
+  _globals['_WATCHSTATSREQUEST']._serialized_end=1454
+  _globals['_WATCHSTATSRESPONSE']._serialized_start=1456
+  _globals['_WATCHSTATSRESPONSE']._serialized_end=1540
+  _globals['_GETDASHBOARDREQUEST']._serialized_start=1542
+  _globals['_GETDASHBOARDREQUEST']._serialized_end=1563
+  _globals['_GETDASHBOARDRESPONSE']._serialized_start=1565
+  _globals['_GETDASHBOARDRESPONSE']._serialized_end=1647
+  _globals['_WATCHDASHBOARDREQUEST']._serialized_start=1649
+  _globals['_WATCHDASHBOARDREQUEST']._serialized_end=1672
+  _globals['_WATCHDASHBOARDRESPONSE']._serialized_start=1675
+  _globals['_WATCHDASHBOARDRESPONSE']._serialized_end=1809
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1811
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1933
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1935
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=2004
+  _globals['_GETREADONLYREQUEST']._serialized_start=2006
+  _globals['_GETREADONLYREQUEST']._serialized_end=2026
+  _globals['_GETREADONLYRESPONSE']._serialized_start=2028
+  _globals['_GETREADONLYRESPONSE']._serialized_end=2111
+  _globals['_SETREADONLYREQUEST']._serialized_start=2113
+  _globals['_SETREADONLYREQUEST']._serialized_end=2189
+  _globals['_SETREADONLYRESPONSE']._serialized_start=2191
+  _globals['_SETREADONLYRESPONSE']._serialized_end=2274
+  _globals['_RELOADDATAPLANEREQUEST']._serialized_start=2277
+  _globals['_RELOADDATAPLANEREQUEST']._serialized_end=2446
+  _globals['_RELOADDATAPLANERESPONSE']._serialized_start=2448
+  _globals['_RELOADDATAPLANERESPONSE']._serialized_end=2534
+  _globals['_DRAININSTANCEREQUEST']._serialized_start=2537
+  _globals['_DRAININSTANCEREQUEST']._serialized_end=2674
+  _globals['_DRAININSTANCERESPONSE']._serialized_start=2676
+  _globals['_DRAININSTANCERESPONSE']._serialized_end=2782
+  _globals['_UNDRAININSTANCEREQUEST']._serialized_start=2784
+  _globals['_UNDRAININSTANCEREQUEST']._serialized_end=2862
+  _globals['_UNDRAININSTANCERESPONSE']._serialized_start=2864
+  _globals['_UNDRAININSTANCERESPONSE']._serialized_end=2946
+  _globals['_SHUTDOWNREQUEST']._serialized_start=2949
+  _globals['_SHUTDOWNREQUEST']._serialized_end=3083
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=3085
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=3160
+  _globals['_SYSTEMSERVICE']._serialized_start=3163
+  _globals['_SYSTEMSERVICE']._serialized_end=4702
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,61 @@ class SystemServiceStub:
                 request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetInstanceRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetInstanceResponse.FromString,
                 _registered_method=True)
+        self.GetStats = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/GetStats',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetStatsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetStatsResponse.FromString,
+                _registered_method=True)
+        self.WatchStats = channel.unary_stream(
+                '/penstock.admin.v1.SystemService/WatchStats',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchStatsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchStatsResponse.FromString,
+                _registered_method=True)
+        self.GetDashboard = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/GetDashboard',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetDashboardRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetDashboardResponse.FromString,
+                _registered_method=True)
+        self.WatchDashboard = channel.unary_stream(
+                '/penstock.admin.v1.SystemService/WatchDashboard',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchDashboardRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchDashboardResponse.FromString,
+                _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/penstock.admin.v1.SystemService/WatchEvents',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchEventsResponse.FromString,
+                _registered_method=True)
+        self.GetReadOnly = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/GetReadOnly',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetReadOnlyRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetReadOnlyResponse.FromString,
+                _registered_method=True)
+        self.SetReadOnly = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/SetReadOnly',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.SetReadOnlyRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.SetReadOnlyResponse.FromString,
+                _registered_method=True)
+        self.ReloadDataPlane = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/ReloadDataPlane',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ReloadDataPlaneRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ReloadDataPlaneResponse.FromString,
+                _registered_method=True)
+        self.DrainInstance = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/DrainInstance',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.DrainInstanceRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.DrainInstanceResponse.FromString,
+                _registered_method=True)
+        self.UndrainInstance = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/UndrainInstance',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.UndrainInstanceRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.UndrainInstanceResponse.FromString,
+                _registered_method=True)
+        self.Shutdown = channel.unary_unary(
+                '/penstock.admin.v1.SystemService/Shutdown',
+                request_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ShutdownRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ShutdownResponse.FromString,
+                _registered_method=True)
 
 
 class SystemServiceServicer:
@@ -69,7 +124,8 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetHealth(self, request, context):
-        """Looks at the database, and at what it says of backends, workers and instances.
+        """Looks at the database, at what it says of backends, workers and instances, and at the node that answers: its keys,
+        disks, clock, certificates and ports.
 
         Answers OK also when checks fail; the answer's status tells. Without database that is the only
         check.
@@ -91,6 +147,108 @@ class SystemServiceServicer:
         """Reads one instance.
 
         Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStats(self, request, context):
+        """Tells what instances serve, as each said within the last seconds.
+
+        Returns INVALID_ARGUMENT for a malformed name of an instance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchStats(self, request, context):
+        """The same again and again.
+
+        Returns INVALID_ARGUMENT for a malformed name of an instance, or an interval that is not 1 second to 1 hour.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDashboard(self, request, context):
+        """Tells how the deployment is in one look.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchDashboard(self, request, context):
+        """The same whenever something in it has changed, a second apart at least.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEvents(self, request, context):
+        """Tells what happens: first how everything is, then what changes, within a second or so, and a bookmark now and then.
+
+        States between two looks are not told. Returns OUT_OF_RANGE, with reason RESUME_TOO_OLD, for a resume token that
+        this server does not know (any more), and when the caller reads so slowly that it misses events: begin again
+        without one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReadOnly(self, request, context):
+        """Tells whether clients may write.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetReadOnly(self, request, context):
+        """Lets clients write no more, or again. Every process of the data plane heeds it within a second.
+
+        Requests under way go on to their end. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadDataPlane(self, request, context):
+        """Makes processes look at the configuration again, or starts those of the data plane anew.
+
+        Answers OK also when some are not done: the answer tells. Returns NOT_FOUND if there is no
+        instance of that name, or none that is alive, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainInstance(self, request, context):
+        """Makes an instance say that it is not ready, and waits until nothing is in flight there.
+
+        It goes on serving whoever comes all the same; a load balancer that asks `/-/ready` sends its
+        clients elsewhere. Ends with UndrainInstance, or with the instance. Answers OK also when
+        something is still in flight at the end of the wait. Returns NOT_FOUND if there is no live
+        instance of that name, INVALID_ARGUMENT for a malformed name or a negative wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainInstance(self, request, context):
+        """Makes an instance say that it is ready again.
+
+        Returns NOT_FOUND if there is no live instance of that name, FAILED_PRECONDITION if it was asked
+        to stop, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Shutdown(self, request, context):
+        """Drains an instance and stops it once nothing is in flight, at the latest after `grace`.
+
+        Returns at once. Whether it is started again is up to whatever runs `penstock serve`. Returns
+        NOT_FOUND if there is no live instance of that name, INVALID_ARGUMENT for a malformed name or a
+        grace that is negative or longer than a day.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +276,61 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.GetInstance,
                     request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetInstanceRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetInstanceResponse.SerializeToString,
+            ),
+            'GetStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStats,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetStatsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'WatchStats': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStats,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchStatsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchStatsResponse.SerializeToString,
+            ),
+            'GetDashboard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDashboard,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetDashboardRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetDashboardResponse.SerializeToString,
+            ),
+            'WatchDashboard': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDashboard,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchDashboardRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchDashboardResponse.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchEventsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchEventsResponse.SerializeToString,
+            ),
+            'GetReadOnly': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReadOnly,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetReadOnlyRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.GetReadOnlyResponse.SerializeToString,
+            ),
+            'SetReadOnly': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetReadOnly,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.SetReadOnlyRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.SetReadOnlyResponse.SerializeToString,
+            ),
+            'ReloadDataPlane': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadDataPlane,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ReloadDataPlaneRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ReloadDataPlaneResponse.SerializeToString,
+            ),
+            'DrainInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainInstance,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.DrainInstanceRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.DrainInstanceResponse.SerializeToString,
+            ),
+            'UndrainInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainInstance,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.UndrainInstanceRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.UndrainInstanceResponse.SerializeToString,
+            ),
+            'Shutdown': grpc.unary_unary_rpc_method_handler(
+                    servicer.Shutdown,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ShutdownRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_system__service__pb2.ShutdownResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -229,6 +442,303 @@ class SystemService:
             '/penstock.admin.v1.SystemService/GetInstance',
             penstock_dot_admin_dot_v1_dot_system__service__pb2.GetInstanceRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_system__service__pb2.GetInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/GetStats',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.GetStatsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/WatchStats',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchStatsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDashboard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/GetDashboard',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.GetDashboardRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.GetDashboardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDashboard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/WatchDashboard',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchDashboardRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchDashboardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/WatchEvents',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchEventsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReadOnly(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/GetReadOnly',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.GetReadOnlyRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.GetReadOnlyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetReadOnly(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/SetReadOnly',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.SetReadOnlyRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.SetReadOnlyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadDataPlane(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/ReloadDataPlane',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.ReloadDataPlaneRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.ReloadDataPlaneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/DrainInstance',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.DrainInstanceRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.DrainInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/UndrainInstance',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.UndrainInstanceRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.UndrainInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Shutdown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.SystemService/Shutdown',
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.ShutdownRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_system__service__pb2.ShutdownResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,7 +36,8 @@ class SystemServiceStub:
     GetVersion: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetVersionRequest, _system_service_pb2.GetVersionResponse]
     """Reads the version of the software and of the interfaces it serves."""
     GetHealth: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthRequest, _system_service_pb2.GetHealthResponse]
-    """Looks at the database, and at what it says of backends, workers and instances.
+    """Looks at the database, at what it says of backends, workers and instances, and at the node that answers: its keys,
+    disks, clock, certificates and ports.
 
     Answers OK also when checks fail; the answer's status tells. Without database that is the only
     check.
@@ -51,6 +52,61 @@ class SystemServiceStub:
 
     Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
     """
+    GetStats: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetStatsRequest, _system_service_pb2.GetStatsResponse]
+    """Tells what instances serve, as each said within the last seconds.
+
+    Returns INVALID_ARGUMENT for a malformed name of an instance.
+    """
+    WatchStats: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchStatsRequest, _system_service_pb2.WatchStatsResponse]
+    """The same again and again.
+
+    Returns INVALID_ARGUMENT for a malformed name of an instance, or an interval that is not 1 second to 1 hour.
+    """
+    GetDashboard: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetDashboardRequest, _system_service_pb2.GetDashboardResponse]
+    """Tells how the deployment is in one look."""
+    WatchDashboard: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchDashboardRequest, _system_service_pb2.WatchDashboardResponse]
+    """The same whenever something in it has changed, a second apart at least."""
+    WatchEvents: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchEventsRequest, _system_service_pb2.WatchEventsResponse]
+    """Tells what happens: first how everything is, then what changes, within a second or so, and a bookmark now and then.
+
+    States between two looks are not told. Returns OUT_OF_RANGE, with reason RESUME_TOO_OLD, for a resume token that
+    this server does not know (any more), and when the caller reads so slowly that it misses events: begin again
+    without one.
+    """
+    GetReadOnly: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetReadOnlyRequest, _system_service_pb2.GetReadOnlyResponse]
+    """Tells whether clients may write."""
+    SetReadOnly: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.SetReadOnlyRequest, _system_service_pb2.SetReadOnlyResponse]
+    """Lets clients write no more, or again. Every process of the data plane heeds it within a second.
+
+    Requests under way go on to their end. Repeating it is harmless.
+    """
+    ReloadDataPlane: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ReloadDataPlaneRequest, _system_service_pb2.ReloadDataPlaneResponse]
+    """Makes processes look at the configuration again, or starts those of the data plane anew.
+
+    Answers OK also when some are not done: the answer tells. Returns NOT_FOUND if there is no
+    instance of that name, or none that is alive, INVALID_ARGUMENT for a malformed name.
+    """
+    DrainInstance: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DrainInstanceRequest, _system_service_pb2.DrainInstanceResponse]
+    """Makes an instance say that it is not ready, and waits until nothing is in flight there.
+
+    It goes on serving whoever comes all the same; a load balancer that asks `/-/ready` sends its
+    clients elsewhere. Ends with UndrainInstance, or with the instance. Answers OK also when
+    something is still in flight at the end of the wait. Returns NOT_FOUND if there is no live
+    instance of that name, INVALID_ARGUMENT for a malformed name or a negative wait.
+    """
+    UndrainInstance: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.UndrainInstanceRequest, _system_service_pb2.UndrainInstanceResponse]
+    """Makes an instance say that it is ready again.
+
+    Returns NOT_FOUND if there is no live instance of that name, FAILED_PRECONDITION if it was asked
+    to stop, INVALID_ARGUMENT for a malformed name.
+    """
+    Shutdown: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ShutdownRequest, _system_service_pb2.ShutdownResponse]
+    """Drains an instance and stops it once nothing is in flight, at the latest after `grace`.
+
+    Returns at once. Whether it is started again is up to whatever runs `penstock serve`. Returns
+    NOT_FOUND if there is no live instance of that name, INVALID_ARGUMENT for a malformed name or a
+    grace that is negative or longer than a day.
+    """
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -60,7 +116,8 @@ class SystemServiceAsyncStub(SystemServiceStub):
     GetVersion: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetVersionRequest, _system_service_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Reads the version of the software and of the interfaces it serves."""
     GetHealth: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetHealthRequest, _system_service_pb2.GetHealthResponse]  # type: ignore[assignment]
-    """Looks at the database, and at what it says of backends, workers and instances.
+    """Looks at the database, at what it says of backends, workers and instances, and at the node that answers: its keys,
+    disks, clock, certificates and ports.
 
     Answers OK also when checks fail; the answer's status tells. Without database that is the only
     check.
@@ -74,6 +131,61 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Reads one instance.
 
     Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    GetStats: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetStatsRequest, _system_service_pb2.GetStatsResponse]  # type: ignore[assignment]
+    """Tells what instances serve, as each said within the last seconds.
+
+    Returns INVALID_ARGUMENT for a malformed name of an instance.
+    """
+    WatchStats: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchStatsRequest, _system_service_pb2.WatchStatsResponse]  # type: ignore[assignment]
+    """The same again and again.
+
+    Returns INVALID_ARGUMENT for a malformed name of an instance, or an interval that is not 1 second to 1 hour.
+    """
+    GetDashboard: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetDashboardRequest, _system_service_pb2.GetDashboardResponse]  # type: ignore[assignment]
+    """Tells how the deployment is in one look."""
+    WatchDashboard: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchDashboardRequest, _system_service_pb2.WatchDashboardResponse]  # type: ignore[assignment]
+    """The same whenever something in it has changed, a second apart at least."""
+    WatchEvents: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchEventsRequest, _system_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
+    """Tells what happens: first how everything is, then what changes, within a second or so, and a bookmark now and then.
+
+    States between two looks are not told. Returns OUT_OF_RANGE, with reason RESUME_TOO_OLD, for a resume token that
+    this server does not know (any more), and when the caller reads so slowly that it misses events: begin again
+    without one.
+    """
+    GetReadOnly: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetReadOnlyRequest, _system_service_pb2.GetReadOnlyResponse]  # type: ignore[assignment]
+    """Tells whether clients may write."""
+    SetReadOnly: _aio.UnaryUnaryMultiCallable[_system_service_pb2.SetReadOnlyRequest, _system_service_pb2.SetReadOnlyResponse]  # type: ignore[assignment]
+    """Lets clients write no more, or again. Every process of the data plane heeds it within a second.
+
+    Requests under way go on to their end. Repeating it is harmless.
+    """
+    ReloadDataPlane: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ReloadDataPlaneRequest, _system_service_pb2.ReloadDataPlaneResponse]  # type: ignore[assignment]
+    """Makes processes look at the configuration again, or starts those of the data plane anew.
+
+    Answers OK also when some are not done: the answer tells. Returns NOT_FOUND if there is no
+    instance of that name, or none that is alive, INVALID_ARGUMENT for a malformed name.
+    """
+    DrainInstance: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DrainInstanceRequest, _system_service_pb2.DrainInstanceResponse]  # type: ignore[assignment]
+    """Makes an instance say that it is not ready, and waits until nothing is in flight there.
+
+    It goes on serving whoever comes all the same; a load balancer that asks `/-/ready` sends its
+    clients elsewhere. Ends with UndrainInstance, or with the instance. Answers OK also when
+    something is still in flight at the end of the wait. Returns NOT_FOUND if there is no live
+    instance of that name, INVALID_ARGUMENT for a malformed name or a negative wait.
+    """
+    UndrainInstance: _aio.UnaryUnaryMultiCallable[_system_service_pb2.UndrainInstanceRequest, _system_service_pb2.UndrainInstanceResponse]  # type: ignore[assignment]
+    """Makes an instance say that it is ready again.
+
+    Returns NOT_FOUND if there is no live instance of that name, FAILED_PRECONDITION if it was asked
+    to stop, INVALID_ARGUMENT for a malformed name.
+    """
+    Shutdown: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ShutdownRequest, _system_service_pb2.ShutdownResponse]  # type: ignore[assignment]
+    """Drains an instance and stops it once nothing is in flight, at the latest after `grace`.
+
+    Returns at once. Whether it is started again is up to whatever runs `penstock serve`. Returns
+    NOT_FOUND if there is no live instance of that name, INVALID_ARGUMENT for a malformed name or a
+    grace that is negative or longer than a day.
     """
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -93,7 +205,8 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.GetHealthRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetHealthResponse, _abc.Awaitable[_system_service_pb2.GetHealthResponse]]:
-        """Looks at the database, and at what it says of backends, workers and instances.
+        """Looks at the database, at what it says of backends, workers and instances, and at the node that answers: its keys,
+        disks, clock, certificates and ports.
 
         Answers OK also when checks fail; the answer's status tells. Without database that is the only
         check.
@@ -119,6 +232,127 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads one instance.
 
         Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStats(
+        self,
+        request: _system_service_pb2.GetStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.GetStatsResponse, _abc.Awaitable[_system_service_pb2.GetStatsResponse]]:
+        """Tells what instances serve, as each said within the last seconds.
+
+        Returns INVALID_ARGUMENT for a malformed name of an instance.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchStats(
+        self,
+        request: _system_service_pb2.WatchStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchStatsResponse], _abc.AsyncIterator[_system_service_pb2.WatchStatsResponse]]:
+        """The same again and again.
+
+        Returns INVALID_ARGUMENT for a malformed name of an instance, or an interval that is not 1 second to 1 hour.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDashboard(
+        self,
+        request: _system_service_pb2.GetDashboardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.GetDashboardResponse, _abc.Awaitable[_system_service_pb2.GetDashboardResponse]]:
+        """Tells how the deployment is in one look."""
+
+    @_abc_1.abstractmethod
+    def WatchDashboard(
+        self,
+        request: _system_service_pb2.WatchDashboardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchDashboardResponse], _abc.AsyncIterator[_system_service_pb2.WatchDashboardResponse]]:
+        """The same whenever something in it has changed, a second apart at least."""
+
+    @_abc_1.abstractmethod
+    def WatchEvents(
+        self,
+        request: _system_service_pb2.WatchEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_system_service_pb2.WatchEventsResponse]]:
+        """Tells what happens: first how everything is, then what changes, within a second or so, and a bookmark now and then.
+
+        States between two looks are not told. Returns OUT_OF_RANGE, with reason RESUME_TOO_OLD, for a resume token that
+        this server does not know (any more), and when the caller reads so slowly that it misses events: begin again
+        without one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReadOnly(
+        self,
+        request: _system_service_pb2.GetReadOnlyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.GetReadOnlyResponse, _abc.Awaitable[_system_service_pb2.GetReadOnlyResponse]]:
+        """Tells whether clients may write."""
+
+    @_abc_1.abstractmethod
+    def SetReadOnly(
+        self,
+        request: _system_service_pb2.SetReadOnlyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.SetReadOnlyResponse, _abc.Awaitable[_system_service_pb2.SetReadOnlyResponse]]:
+        """Lets clients write no more, or again. Every process of the data plane heeds it within a second.
+
+        Requests under way go on to their end. Repeating it is harmless.
+        """
+
+    @_abc_1.abstractmethod
+    def ReloadDataPlane(
+        self,
+        request: _system_service_pb2.ReloadDataPlaneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.ReloadDataPlaneResponse, _abc.Awaitable[_system_service_pb2.ReloadDataPlaneResponse]]:
+        """Makes processes look at the configuration again, or starts those of the data plane anew.
+
+        Answers OK also when some are not done: the answer tells. Returns NOT_FOUND if there is no
+        instance of that name, or none that is alive, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainInstance(
+        self,
+        request: _system_service_pb2.DrainInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.DrainInstanceResponse, _abc.Awaitable[_system_service_pb2.DrainInstanceResponse]]:
+        """Makes an instance say that it is not ready, and waits until nothing is in flight there.
+
+        It goes on serving whoever comes all the same; a load balancer that asks `/-/ready` sends its
+        clients elsewhere. Ends with UndrainInstance, or with the instance. Answers OK also when
+        something is still in flight at the end of the wait. Returns NOT_FOUND if there is no live
+        instance of that name, INVALID_ARGUMENT for a malformed name or a negative wait.
+        """
+
+    @_abc_1.abstractmethod
+    def UndrainInstance(
+        self,
+        request: _system_service_pb2.UndrainInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.UndrainInstanceResponse, _abc.Awaitable[_system_service_pb2.UndrainInstanceResponse]]:
+        """Makes an instance say that it is ready again.
+
+        Returns NOT_FOUND if there is no live instance of that name, FAILED_PRECONDITION if it was asked
+        to stop, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def Shutdown(
+        self,
+        request: _system_service_pb2.ShutdownRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.ShutdownResponse, _abc.Awaitable[_system_service_pb2.ShutdownResponse]]:
+        """Drains an instance and stops it once nothing is in flight, at the latest after `grace`.
+
+        Returns at once. Whether it is started again is up to whatever runs `penstock serve`. Returns
+        NOT_FOUND if there is no live instance of that name, INVALID_ARGUMENT for a malformed name or a
+        grace that is negative or longer than a day.
         """
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

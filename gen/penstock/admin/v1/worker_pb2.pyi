@@ -7,16 +7,49 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _WorkerRunState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WorkerRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WorkerRunState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WORKER_RUN_STATE_UNSPECIFIED: _WorkerRunState.ValueType  # 0
+    """Never sent."""
+    WORKER_RUN_STATE_RUNNING: _WorkerRunState.ValueType  # 1
+    """At work."""
+    WORKER_RUN_STATE_SUCCEEDED: _WorkerRunState.ValueType  # 2
+    """Ended well."""
+    WORKER_RUN_STATE_FAILED: _WorkerRunState.ValueType  # 3
+    """Ended with an error."""
+    WORKER_RUN_STATE_INTERRUPTED: _WorkerRunState.ValueType  # 4
+    """Its process died in the middle, or lost its lease; the next run goes on."""
+
+class WorkerRunState(_WorkerRunState, metaclass=_WorkerRunStateEnumTypeWrapper):
+    """How a run of a worker stands."""
+
+WORKER_RUN_STATE_UNSPECIFIED: WorkerRunState.ValueType  # 0
+"""Never sent."""
+WORKER_RUN_STATE_RUNNING: WorkerRunState.ValueType  # 1
+"""At work."""
+WORKER_RUN_STATE_SUCCEEDED: WorkerRunState.ValueType  # 2
+"""Ended well."""
+WORKER_RUN_STATE_FAILED: WorkerRunState.ValueType  # 3
+"""Ended with an error."""
+WORKER_RUN_STATE_INTERRUPTED: WorkerRunState.ValueType  # 4
+"""Its process died in the middle, or lost its lease; the next run goes on."""
+Global___WorkerRunState: _TypeAlias = WorkerRunState  # noqa: Y015
 
 @_typing.final
 class Worker(_message.Message):
@@ -36,6 +69,11 @@ class Worker(_message.Message):
     CONSECUTIVE_FAILURE_COUNT_FIELD_NUMBER: _builtins.int
     BACKLOG_COUNT_FIELD_NUMBER: _builtins.int
     TRIGGERED_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    MOVES_BYTES_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    NEXT_RUN_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `workers/{worker}`."""
     description: _builtins.str
@@ -52,6 +90,10 @@ class Worker(_message.Message):
     """Things that wait for it; unset when it does not count them."""
     triggered: _builtins.bool
     """Whether a run was asked for and has not begun."""
+    rate_limit_bytes: _builtins.int
+    """Most bytes a second it may move, on each control plane; unset when there is no limit."""
+    moves_bytes: _builtins.bool
+    """Whether it moves bytes, so that a rate limit means something."""
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """Pause between two runs."""
@@ -68,6 +110,18 @@ class Worker(_message.Message):
     def last_failure_time(self) -> _timestamp_pb2.Timestamp:
         """When it last failed; unset when it never did."""
 
+    @_builtins.property
+    def pause(self) -> Global___WorkerPause:
+        """Who lets it rest, and why; unset when it is not paused."""
+
+    @_builtins.property
+    def overrides(self) -> Global___WorkerOverrides:
+        """What operators set instead of what the configuration says."""
+
+    @_builtins.property
+    def next_run_time(self) -> _timestamp_pb2.Timestamp:
+        """When its next run is due by its interval; unset while it never runs."""
+
     def __init__(
         self,
         *,
@@ -83,13 +137,164 @@ class Worker(_message.Message):
         consecutive_failure_count: _builtins.int = ...,
         backlog_count: _builtins.int | None = ...,
         triggered: _builtins.bool = ...,
+        pause: Global___WorkerPause | None = ...,
+        rate_limit_bytes: _builtins.int | None = ...,
+        moves_bytes: _builtins.bool = ...,
+        overrides: Global___WorkerOverrides | None = ...,
+        next_run_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_backlog_count", b"_backlog_count", "backlog_count", b"backlog_count", "interval", b"interval", "last_failure_time", b"last_failure_time", "last_success_time", b"last_success_time", "lease_expire_time", b"lease_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_backlog_count", b"_backlog_count", "_rate_limit_bytes", b"_rate_limit_bytes", "backlog_count", b"backlog_count", "interval", b"interval", "last_failure_time", b"last_failure_time", "last_success_time", b"last_success_time", "lease_expire_time", b"lease_expire_time", "next_run_time", b"next_run_time", "overrides", b"overrides", "pause", b"pause", "rate_limit_bytes", b"rate_limit_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_backlog_count", b"_backlog_count", "backlog_count", b"backlog_count", "consecutive_failure_count", b"consecutive_failure_count", "description", b"description", "enabled", b"enabled", "interval", b"interval", "last_error", b"last_error", "last_failure_time", b"last_failure_time", "last_success_time", b"last_success_time", "leader", b"leader", "lease_expire_time", b"lease_expire_time", "name", b"name", "triggered", b"triggered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_backlog_count", b"_backlog_count", "_rate_limit_bytes", b"_rate_limit_bytes", "backlog_count", b"backlog_count", "consecutive_failure_count", b"consecutive_failure_count", "description", b"description", "enabled", b"enabled", "interval", b"interval", "last_error", b"last_error", "last_failure_time", b"last_failure_time", "last_success_time", b"last_success_time", "leader", b"leader", "lease_expire_time", b"lease_expire_time", "moves_bytes", b"moves_bytes", "name", b"name", "next_run_time", b"next_run_time", "overrides", b"overrides", "pause", b"pause", "rate_limit_bytes", b"rate_limit_bytes", "triggered", b"triggered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__backlog_count: _TypeAlias = _typing.Literal["backlog_count"]  # noqa: Y015
     _WhichOneofArgType__backlog_count: _TypeAlias = _typing.Literal["_backlog_count", b"_backlog_count"]  # noqa: Y015
+    _WhichOneofReturnType__rate_limit_bytes: _TypeAlias = _typing.Literal["rate_limit_bytes"]  # noqa: Y015
+    _WhichOneofArgType__rate_limit_bytes: _TypeAlias = _typing.Literal["_rate_limit_bytes", b"_rate_limit_bytes"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__backlog_count) -> _WhichOneofReturnType__backlog_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_limit_bytes) -> _WhichOneofReturnType__rate_limit_bytes | None: ...
 
 Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class WorkerPause(_message.Message):
+    """A rest that an operator gave a worker. What it has to do waits meanwhile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    creator: _builtins.str
+    """Who: a token's name, or `local` for callers of the unix sockets."""
+    reason: _builtins.str
+    """Why, for people; may be empty."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was paused."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it runs again without being resumed; unset: it waits to be resumed."""
+
+    def __init__(
+        self,
+        *,
+        creator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerPause: _TypeAlias = WorkerPause  # noqa: Y015
+
+@_typing.final
+class WorkerOverrides(_message.Message):
+    """Settings of a worker that operators made, before those of the configuration and over its reloads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENABLED_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    enabled: _builtins.bool
+    """Whether it runs; unset: as the configuration says."""
+    rate_limit_bytes: _builtins.int
+    """Most bytes a second it may move, on each control plane, 0 for no limit; unset: as the configuration says."""
+    creator: _builtins.str
+    """Who set or took away one of these last; empty when nobody did."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Pause between two runs, from 0.1 seconds to 30 days; unset: as the configuration says."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When; unset when nobody did."""
+
+    def __init__(
+        self,
+        *,
+        enabled: _builtins.bool | None = ...,
+        interval: _duration_pb2.Duration | None = ...,
+        rate_limit_bytes: _builtins.int | None = ...,
+        creator: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_rate_limit_bytes", b"_rate_limit_bytes", "enabled", b"enabled", "interval", b"interval", "rate_limit_bytes", b"rate_limit_bytes", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_rate_limit_bytes", b"_rate_limit_bytes", "creator", b"creator", "enabled", b"enabled", "interval", b"interval", "rate_limit_bytes", b"rate_limit_bytes", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
+    _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+    _WhichOneofReturnType__rate_limit_bytes: _TypeAlias = _typing.Literal["rate_limit_bytes"]  # noqa: Y015
+    _WhichOneofArgType__rate_limit_bytes: _TypeAlias = _typing.Literal["_rate_limit_bytes", b"_rate_limit_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate_limit_bytes) -> _WhichOneofReturnType__rate_limit_bytes | None: ...
+
+Global___WorkerOverrides: _TypeAlias = WorkerOverrides  # noqa: Y015
+
+@_typing.final
+class WorkerRun(_message.Message):
+    """One run of a worker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PROCESS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    DEFERRED_COUNT_FIELD_NUMBER: _builtins.int
+    ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, `workers/{worker}/runs/{run}`; later runs have greater numbers."""
+    state: Global___WorkerRunState.ValueType
+    """How it stands."""
+    process: _builtins.str
+    """Process that runs it, 32 hex digits."""
+    done_count: _builtins.int
+    """Things done."""
+    deferred_count: _builtins.int
+    """Things put off to a later run."""
+    error_message: _builtins.str
+    """Why it failed, for people; empty unless the state is FAILED."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset while it has not, and when its process died."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___WorkerRunState.ValueType = ...,
+        process: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        done_count: _builtins.int = ...,
+        deferred_count: _builtins.int = ...,
+        error_message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deferred_count", b"deferred_count", "done_count", b"done_count", "end_time", b"end_time", "error_message", b"error_message", "name", b"name", "process", b"process", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerRun: _TypeAlias = WorkerRun  # noqa: Y015

@@ -24,12 +24,15 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from penstock.admin.v1 import operation_pb2 as penstock_dot_admin_dot_v1_dot_operation__pb2
 from penstock.admin.v1 import roles_pb2 as penstock_dot_admin_dot_v1_dot_roles__pb2
+from penstock.admin.v1 import watch_pb2 as penstock_dot_admin_dot_v1_dot_watch__pb2
 from penstock.admin.v1 import worker_pb2 as penstock_dot_admin_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/admin/v1/worker_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a!penstock/admin/v1/operation.proto\x1a\x1dpenstock/admin/v1/roles.proto\x1a\x1epenstock/admin/v1/worker.proto\"\\\n\x12ListWorkersRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"r\n\x13ListWorkersResponse\x12\x33\n\x07workers\x18\x01 \x03(\x0b\x32\x19.penstock.admin.v1.WorkerR\x07workers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n\x10GetWorkerRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x04name\"F\n\x11GetWorkerResponse\x12\x31\n\x06worker\x18\x01 \x01(\x0b\x32\x19.penstock.admin.v1.WorkerR\x06worker\"d\n\x14TriggerWorkerRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x04name\x12\x18\n\x04wait\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04wait\"S\n\x15TriggerWorkerResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation2\xbb\x02\n\rWorkerService\x12\x62\n\x0bListWorkers\x12%.penstock.admin.v1.ListWorkersRequest\x1a&.penstock.admin.v1.ListWorkersResponse\"\x04\x88\xb5\x18\x01\x12\\\n\tGetWorker\x12#.penstock.admin.v1.GetWorkerRequest\x1a$.penstock.admin.v1.GetWorkerResponse\"\x04\x88\xb5\x18\x01\x12h\n\rTriggerWorker\x12\'.penstock.admin.v1.TriggerWorkerRequest\x1a(.penstock.admin.v1.TriggerWorkerResponse\"\x04\x88\xb5\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&penstock/admin/v1/worker_service.proto\x12\x11penstock.admin.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!penstock/admin/v1/operation.proto\x1a\x1dpenstock/admin/v1/roles.proto\x1a\x1dpenstock/admin/v1/watch.proto\x1a\x1epenstock/admin/v1/worker.proto\"\\\n\x12ListWorkersRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"r\n\x13ListWorkersResponse\x12\x33\n\x07workers\x18\x01 \x03(\x0b\x32\x19.penstock.admin.v1.WorkerR\x07workers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n\x10GetWorkerRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x04name\"F\n\x11GetWorkerResponse\x12\x31\n\x06worker\x18\x01 \x01(\x0b\x32\x19.penstock.admin.v1.WorkerR\x06worker\"d\n\x14TriggerWorkerRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x04name\x12\x18\n\x04wait\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x04wait\"S\n\x15TriggerWorkerResponse\x12:\n\toperation\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.OperationR\toperation\"\xa9\x01\n\x12PauseWorkerRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x04name\x12\x1c\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x06reason\x12\x41\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\nexpireTime\"H\n\x13PauseWorkerResponse\x12\x31\n\x06worker\x18\x01 \x01(\x0b\x32\x19.penstock.admin.v1.WorkerR\x06worker\"I\n\x13ResumeWorkerRequest\x12\x32\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x04name\"I\n\x14ResumeWorkerResponse\x12\x31\n\x06worker\x18\x01 \x01(\x0b\x32\x19.penstock.admin.v1.WorkerR\x06worker\"\x91\x01\n\x13UpdateWorkerRequest\x12\x37\n\x06worker\x18\x01 \x01(\x0b\x32\x19.penstock.admin.v1.WorkerB\x04\xe2\x41\x01\x02R\x06worker\x12\x41\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02R\nupdateMask\"I\n\x14UpdateWorkerResponse\x12\x31\n\x06worker\x18\x01 \x01(\x0b\x32\x19.penstock.admin.v1.WorkerR\x06worker\"\x97\x01\n\x15ListWorkerRunsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x06parent\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x08pageSize\x12#\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01R\tpageToken\"r\n\x16ListWorkerRunsResponse\x12\x30\n\x04runs\x18\x01 \x03(\x0b\x32\x1c.penstock.admin.v1.WorkerRunR\x04runs\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"L\n\x13GetWorkerRunRequest\x12\x35\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18penstock.admin/WorkerRunR\x04name\"F\n\x14GetWorkerRunResponse\x12.\n\x03run\x18\x01 \x01(\x0b\x32\x1c.penstock.admin.v1.WorkerRunR\x03run\"P\n\x16WatchWorkerRunsRequest\x12\x36\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15penstock.admin/WorkerR\x06parent\"}\n\x17WatchWorkerRunsResponse\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.penstock.admin.v1.WatchKindR\x04kind\x12\x30\n\x04runs\x18\x02 \x03(\x0b\x32\x1c.penstock.admin.v1.WorkerRunR\x04runs2\xb3\x07\n\rWorkerService\x12\x62\n\x0bListWorkers\x12%.penstock.admin.v1.ListWorkersRequest\x1a&.penstock.admin.v1.ListWorkersResponse\"\x04\x88\xb5\x18\x01\x12\\\n\tGetWorker\x12#.penstock.admin.v1.GetWorkerRequest\x1a$.penstock.admin.v1.GetWorkerResponse\"\x04\x88\xb5\x18\x01\x12h\n\rTriggerWorker\x12\'.penstock.admin.v1.TriggerWorkerRequest\x1a(.penstock.admin.v1.TriggerWorkerResponse\"\x04\x88\xb5\x18\x02\x12\x62\n\x0bPauseWorker\x12%.penstock.admin.v1.PauseWorkerRequest\x1a&.penstock.admin.v1.PauseWorkerResponse\"\x04\x88\xb5\x18\x02\x12\x65\n\x0cResumeWorker\x12&.penstock.admin.v1.ResumeWorkerRequest\x1a\'.penstock.admin.v1.ResumeWorkerResponse\"\x04\x88\xb5\x18\x02\x12\x65\n\x0cUpdateWorker\x12&.penstock.admin.v1.UpdateWorkerRequest\x1a\'.penstock.admin.v1.UpdateWorkerResponse\"\x04\x88\xb5\x18\x02\x12k\n\x0eListWorkerRuns\x12(.penstock.admin.v1.ListWorkerRunsRequest\x1a).penstock.admin.v1.ListWorkerRunsResponse\"\x04\x88\xb5\x18\x01\x12\x65\n\x0cGetWorkerRun\x12&.penstock.admin.v1.GetWorkerRunRequest\x1a\'.penstock.admin.v1.GetWorkerRunResponse\"\x04\x88\xb5\x18\x01\x12p\n\x0fWatchWorkerRuns\x12).penstock.admin.v1.WatchWorkerRunsRequest\x1a*.penstock.admin.v1.WatchWorkerRunsResponse\"\x04\x88\xb5\x18\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,24 +49,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRIGGERWORKERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.admin/Worker'
   _globals['_TRIGGERWORKERREQUEST'].fields_by_name['wait']._loaded_options = None
   _globals['_TRIGGERWORKERREQUEST'].fields_by_name['wait']._serialized_options = b'\342A\001\001'
+  _globals['_PAUSEWORKERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PAUSEWORKERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.admin/Worker'
+  _globals['_PAUSEWORKERREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_PAUSEWORKERREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
+  _globals['_PAUSEWORKERREQUEST'].fields_by_name['expire_time']._loaded_options = None
+  _globals['_PAUSEWORKERREQUEST'].fields_by_name['expire_time']._serialized_options = b'\342A\001\001'
+  _globals['_RESUMEWORKERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESUMEWORKERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.admin/Worker'
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['worker']._loaded_options = None
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['worker']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002'
+  _globals['_LISTWORKERRUNSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTWORKERRUNSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.admin/Worker'
+  _globals['_LISTWORKERRUNSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTWORKERRUNSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTWORKERRUNSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTWORKERRUNSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_GETWORKERRUNREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETWORKERRUNREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030penstock.admin/WorkerRun'
+  _globals['_WATCHWORKERRUNSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_WATCHWORKERRUNSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\n\025penstock.admin/Worker'
   _globals['_WORKERSERVICE'].methods_by_name['ListWorkers']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['ListWorkers']._serialized_options = b'\210\265\030\001'
   _globals['_WORKERSERVICE'].methods_by_name['GetWorker']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['GetWorker']._serialized_options = b'\210\265\030\001'
   _globals['_WORKERSERVICE'].methods_by_name['TriggerWorker']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['TriggerWorker']._serialized_options = b'\210\265\030\002'
-  _globals['_LISTWORKERSREQUEST']._serialized_start=219
-  _globals['_LISTWORKERSREQUEST']._serialized_end=311
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=313
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=427
-  _globals['_GETWORKERREQUEST']._serialized_start=429
-  _globals['_GETWORKERREQUEST']._serialized_end=499
-  _globals['_GETWORKERRESPONSE']._serialized_start=501
-  _globals['_GETWORKERRESPONSE']._serialized_end=571
-  _globals['_TRIGGERWORKERREQUEST']._serialized_start=573
-  _globals['_TRIGGERWORKERREQUEST']._serialized_end=673
-  _globals['_TRIGGERWORKERRESPONSE']._serialized_start=675
-  _globals['_TRIGGERWORKERRESPONSE']._serialized_end=758
-  _globals['_WORKERSERVICE']._serialized_start=761
-  _globals['_WORKERSERVICE']._serialized_end=1076
+  _globals['_WORKERSERVICE'].methods_by_name['PauseWorker']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['PauseWorker']._serialized_options = b'\210\265\030\002'
+  _globals['_WORKERSERVICE'].methods_by_name['ResumeWorker']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['ResumeWorker']._serialized_options = b'\210\265\030\002'
+  _globals['_WORKERSERVICE'].methods_by_name['UpdateWorker']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['UpdateWorker']._serialized_options = b'\210\265\030\002'
+  _globals['_WORKERSERVICE'].methods_by_name['ListWorkerRuns']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['ListWorkerRuns']._serialized_options = b'\210\265\030\001'
+  _globals['_WORKERSERVICE'].methods_by_name['GetWorkerRun']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['GetWorkerRun']._serialized_options = b'\210\265\030\001'
+  _globals['_WORKERSERVICE'].methods_by_name['WatchWorkerRuns']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['WatchWorkerRuns']._serialized_options = b'\210\265\030\001'
+  _globals['_LISTWORKERSREQUEST']._serialized_start=317
+  _globals['_LISTWORKERSREQUEST']._serialized_end=409
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=411
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=525
+  _globals['_GETWORKERREQUEST']._serialized_start=527
+  _globals['_GETWORKERREQUEST']._serialized_end=597
+  _globals['_GETWORKERRESPONSE']._serialized_start=599
+  _globals['_GETWORKERRESPONSE']._serialized_end=669
+  _globals['_TRIGGERWORKERREQUEST']._serialized_start=671
+  _globals['_TRIGGERWORKERREQUEST']._serialized_end=771
+  _globals['_TRIGGERWORKERRESPONSE']._serialized_start=773
+  _globals['_TRIGGERWORKERRESPONSE']._serialized_end=856
+  _globals['_PAUSEWORKERREQUEST']._serialized_start=859
+  _globals['_PAUSEWORKERREQUEST']._serialized_end=1028
+  _globals['_PAUSEWORKERRESPONSE']._serialized_start=1030
+  _globals['_PAUSEWORKERRESPONSE']._serialized_end=1102
+  _globals['_RESUMEWORKERREQUEST']._serialized_start=1104
+  _globals['_RESUMEWORKERREQUEST']._serialized_end=1177
+  _globals['_RESUMEWORKERRESPONSE']._serialized_start=1179
+  _globals['_RESUMEWORKERRESPONSE']._serialized_end=1252
+  _globals['_UPDATEWORKERREQUEST']._serialized_start=1255
+  _globals['_UPDATEWORKERREQUEST']._serialized_end=1400
+  _globals['_UPDATEWORKERRESPONSE']._serialized_start=1402
+  _globals['_UPDATEWORKERRESPONSE']._serialized_end=1475
+  _globals['_LISTWORKERRUNSREQUEST']._serialized_start=1478
+  _globals['_LISTWORKERRUNSREQUEST']._serialized_end=1629
+  _globals['_LISTWORKERRUNSRESPONSE']._serialized_start=1631
+  _globals['_LISTWORKERRUNSRESPONSE']._serialized_end=1745
+  _globals['_GETWORKERRUNREQUEST']._serialized_start=1747
+  _globals['_GETWORKERRUNREQUEST']._serialized_end=1823
+  _globals['_GETWORKERRUNRESPONSE']._serialized_start=1825
+  _globals['_GETWORKERRUNRESPONSE']._serialized_end=1895
+  _globals['_WATCHWORKERRUNSREQUEST']._serialized_start=1897
+  _globals['_WATCHWORKERRUNSREQUEST']._serialized_end=1977
+  _globals['_WATCHWORKERRUNSRESPONSE']._serialized_start=1979
+  _globals['_WATCHWORKERRUNSRESPONSE']._serialized_end=2104
+  _globals['_WORKERSERVICE']._serialized_start=2107
+  _globals['_WORKERSERVICE']._serialized_end=3054
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkerServiceStub:
-    """Tells about background jobs and starts them.
+    """Tells about background jobs, starts them, lets them rest and sets how they run.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,40 @@ class WorkerServiceStub:
                 request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.TriggerWorkerRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.TriggerWorkerResponse.FromString,
                 _registered_method=True)
+        self.PauseWorker = channel.unary_unary(
+                '/penstock.admin.v1.WorkerService/PauseWorker',
+                request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.PauseWorkerRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.PauseWorkerResponse.FromString,
+                _registered_method=True)
+        self.ResumeWorker = channel.unary_unary(
+                '/penstock.admin.v1.WorkerService/ResumeWorker',
+                request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ResumeWorkerRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ResumeWorkerResponse.FromString,
+                _registered_method=True)
+        self.UpdateWorker = channel.unary_unary(
+                '/penstock.admin.v1.WorkerService/UpdateWorker',
+                request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.UpdateWorkerRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.UpdateWorkerResponse.FromString,
+                _registered_method=True)
+        self.ListWorkerRuns = channel.unary_unary(
+                '/penstock.admin.v1.WorkerService/ListWorkerRuns',
+                request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ListWorkerRunsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ListWorkerRunsResponse.FromString,
+                _registered_method=True)
+        self.GetWorkerRun = channel.unary_unary(
+                '/penstock.admin.v1.WorkerService/GetWorkerRun',
+                request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.GetWorkerRunRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.GetWorkerRunResponse.FromString,
+                _registered_method=True)
+        self.WatchWorkerRuns = channel.unary_stream(
+                '/penstock.admin.v1.WorkerService/WatchWorkerRuns',
+                request_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.WatchWorkerRunsRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.WatchWorkerRunsResponse.FromString,
+                _registered_method=True)
 
 
 class WorkerServiceServicer:
-    """Tells about background jobs and starts them.
+    """Tells about background jobs, starts them, lets them rest and sets how they run.
     """
 
     def ListWorkers(self, request, context):
@@ -85,6 +115,65 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseWorker(self, request, context):
+        """Lets a worker rest on every instance, until a time or until it is resumed; a run ends after the unit at hand.
+
+        A pause that holds is replaced. Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a
+        malformed name, a reason of more than 500 characters or a time that has passed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeWorker(self, request, context):
+        """Ends a worker's rest; one that does not rest stays as it is.
+
+        Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWorker(self, request, context):
+        """Sets how a worker runs, on every instance, until it is set anew: reloads of the configuration do not undo it.
+
+        `update_mask` names fields of `overrides`, such as `overrides.interval`, or `overrides` for all three; those that are
+        unset in the request go back to what the configuration says. Returns NOT_FOUND if there is no worker of that name,
+        INVALID_ARGUMENT for a malformed name, an empty mask or one that names anything else, an interval or a rate out of
+        bounds, or a rate for a worker that moves no bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWorkerRuns(self, request, context):
+        """Lists runs, the newest first; the last hundred of each worker are kept.
+
+        Returns INVALID_ARGUMENT for a malformed parent or page token or a negative page size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWorkerRun(self, request, context):
+        """Reads one run.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchWorkerRuns(self, request, context):
+        """Follows runs: the last ones, then every one that begins or ends, without end. While nothing changes a heartbeat
+        comes at least every ten seconds.
+
+        Returns INVALID_ARGUMENT for a malformed parent, UNAVAILABLE with reason DRAINING if the server stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -103,6 +192,36 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.TriggerWorkerRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.TriggerWorkerResponse.SerializeToString,
             ),
+            'PauseWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseWorker,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.PauseWorkerRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.PauseWorkerResponse.SerializeToString,
+            ),
+            'ResumeWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeWorker,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ResumeWorkerRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ResumeWorkerResponse.SerializeToString,
+            ),
+            'UpdateWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWorker,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.UpdateWorkerRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.UpdateWorkerResponse.SerializeToString,
+            ),
+            'ListWorkerRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkerRuns,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ListWorkerRunsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.ListWorkerRunsResponse.SerializeToString,
+            ),
+            'GetWorkerRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWorkerRun,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.GetWorkerRunRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.GetWorkerRunResponse.SerializeToString,
+            ),
+            'WatchWorkerRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchWorkerRuns,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.WatchWorkerRunsRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_worker__service__pb2.WatchWorkerRunsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penstock.admin.v1.WorkerService', rpc_method_handlers)
@@ -112,7 +231,7 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService:
-    """Tells about background jobs and starts them.
+    """Tells about background jobs, starts them, lets them rest and sets how they run.
     """
 
     @staticmethod
@@ -186,6 +305,168 @@ class WorkerService:
             '/penstock.admin.v1.WorkerService/TriggerWorker',
             penstock_dot_admin_dot_v1_dot_worker__service__pb2.TriggerWorkerRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_worker__service__pb2.TriggerWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.WorkerService/PauseWorker',
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.PauseWorkerRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.PauseWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.WorkerService/ResumeWorker',
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.ResumeWorkerRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.ResumeWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.WorkerService/UpdateWorker',
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.UpdateWorkerRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.UpdateWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkerRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.WorkerService/ListWorkerRuns',
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.ListWorkerRunsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.ListWorkerRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWorkerRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.WorkerService/GetWorkerRun',
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.GetWorkerRunRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.GetWorkerRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchWorkerRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penstock.admin.v1.WorkerService/WatchWorkerRuns',
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.WatchWorkerRunsRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_worker__service__pb2.WatchWorkerRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorkerServiceStub:
-    """Tells about background jobs and starts them."""
+    """Tells about background jobs, starts them, lets them rest and sets how they run."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -50,10 +50,45 @@ class WorkerServiceStub:
     is no worker of that name, FAILED_PRECONDITION with reason WORKER_DISABLED if it never runs,
     DEADLINE_EXCEEDED if `wait` outlasts the deadline (the run goes on).
     """
+    PauseWorker: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.PauseWorkerRequest, _worker_service_pb2.PauseWorkerResponse]
+    """Lets a worker rest on every instance, until a time or until it is resumed; a run ends after the unit at hand.
+
+    A pause that holds is replaced. Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a
+    malformed name, a reason of more than 500 characters or a time that has passed.
+    """
+    ResumeWorker: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ResumeWorkerRequest, _worker_service_pb2.ResumeWorkerResponse]
+    """Ends a worker's rest; one that does not rest stays as it is.
+
+    Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    UpdateWorker: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.UpdateWorkerRequest, _worker_service_pb2.UpdateWorkerResponse]
+    """Sets how a worker runs, on every instance, until it is set anew: reloads of the configuration do not undo it.
+
+    `update_mask` names fields of `overrides`, such as `overrides.interval`, or `overrides` for all three; those that are
+    unset in the request go back to what the configuration says. Returns NOT_FOUND if there is no worker of that name,
+    INVALID_ARGUMENT for a malformed name, an empty mask or one that names anything else, an interval or a rate out of
+    bounds, or a rate for a worker that moves no bytes.
+    """
+    ListWorkerRuns: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ListWorkerRunsRequest, _worker_service_pb2.ListWorkerRunsResponse]
+    """Lists runs, the newest first; the last hundred of each worker are kept.
+
+    Returns INVALID_ARGUMENT for a malformed parent or page token or a negative page size.
+    """
+    GetWorkerRun: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetWorkerRunRequest, _worker_service_pb2.GetWorkerRunResponse]
+    """Reads one run.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    WatchWorkerRuns: _grpc.UnaryStreamMultiCallable[_worker_service_pb2.WatchWorkerRunsRequest, _worker_service_pb2.WatchWorkerRunsResponse]
+    """Follows runs: the last ones, then every one that begins or ends, without end. While nothing changes a heartbeat
+    comes at least every ten seconds.
+
+    Returns INVALID_ARGUMENT for a malformed parent, UNAVAILABLE with reason DRAINING if the server stops.
+    """
 
 @_typing.type_check_only
 class WorkerServiceAsyncStub(WorkerServiceStub):
-    """Tells about background jobs and starts them."""
+    """Tells about background jobs, starts them, lets them rest and sets how they run."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListWorkers: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ListWorkersRequest, _worker_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
@@ -73,9 +108,44 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     is no worker of that name, FAILED_PRECONDITION with reason WORKER_DISABLED if it never runs,
     DEADLINE_EXCEEDED if `wait` outlasts the deadline (the run goes on).
     """
+    PauseWorker: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.PauseWorkerRequest, _worker_service_pb2.PauseWorkerResponse]  # type: ignore[assignment]
+    """Lets a worker rest on every instance, until a time or until it is resumed; a run ends after the unit at hand.
+
+    A pause that holds is replaced. Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a
+    malformed name, a reason of more than 500 characters or a time that has passed.
+    """
+    ResumeWorker: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ResumeWorkerRequest, _worker_service_pb2.ResumeWorkerResponse]  # type: ignore[assignment]
+    """Ends a worker's rest; one that does not rest stays as it is.
+
+    Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    UpdateWorker: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.UpdateWorkerRequest, _worker_service_pb2.UpdateWorkerResponse]  # type: ignore[assignment]
+    """Sets how a worker runs, on every instance, until it is set anew: reloads of the configuration do not undo it.
+
+    `update_mask` names fields of `overrides`, such as `overrides.interval`, or `overrides` for all three; those that are
+    unset in the request go back to what the configuration says. Returns NOT_FOUND if there is no worker of that name,
+    INVALID_ARGUMENT for a malformed name, an empty mask or one that names anything else, an interval or a rate out of
+    bounds, or a rate for a worker that moves no bytes.
+    """
+    ListWorkerRuns: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ListWorkerRunsRequest, _worker_service_pb2.ListWorkerRunsResponse]  # type: ignore[assignment]
+    """Lists runs, the newest first; the last hundred of each worker are kept.
+
+    Returns INVALID_ARGUMENT for a malformed parent or page token or a negative page size.
+    """
+    GetWorkerRun: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetWorkerRunRequest, _worker_service_pb2.GetWorkerRunResponse]  # type: ignore[assignment]
+    """Reads one run.
+
+    Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+    """
+    WatchWorkerRuns: _aio.UnaryStreamMultiCallable[_worker_service_pb2.WatchWorkerRunsRequest, _worker_service_pb2.WatchWorkerRunsResponse]  # type: ignore[assignment]
+    """Follows runs: the last ones, then every one that begins or ends, without end. While nothing changes a heartbeat
+    comes at least every ten seconds.
+
+    Returns INVALID_ARGUMENT for a malformed parent, UNAVAILABLE with reason DRAINING if the server stops.
+    """
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells about background jobs and starts them."""
+    """Tells about background jobs, starts them, lets them rest and sets how they run."""
 
     @_abc_1.abstractmethod
     def ListWorkers(
@@ -110,6 +180,77 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         Calling it again before that run began returns the same operation. Returns NOT_FOUND if there
         is no worker of that name, FAILED_PRECONDITION with reason WORKER_DISABLED if it never runs,
         DEADLINE_EXCEEDED if `wait` outlasts the deadline (the run goes on).
+        """
+
+    @_abc_1.abstractmethod
+    def PauseWorker(
+        self,
+        request: _worker_service_pb2.PauseWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_service_pb2.PauseWorkerResponse, _abc.Awaitable[_worker_service_pb2.PauseWorkerResponse]]:
+        """Lets a worker rest on every instance, until a time or until it is resumed; a run ends after the unit at hand.
+
+        A pause that holds is replaced. Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a
+        malformed name, a reason of more than 500 characters or a time that has passed.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeWorker(
+        self,
+        request: _worker_service_pb2.ResumeWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_service_pb2.ResumeWorkerResponse, _abc.Awaitable[_worker_service_pb2.ResumeWorkerResponse]]:
+        """Ends a worker's rest; one that does not rest stays as it is.
+
+        Returns NOT_FOUND if there is no worker of that name, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateWorker(
+        self,
+        request: _worker_service_pb2.UpdateWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_service_pb2.UpdateWorkerResponse, _abc.Awaitable[_worker_service_pb2.UpdateWorkerResponse]]:
+        """Sets how a worker runs, on every instance, until it is set anew: reloads of the configuration do not undo it.
+
+        `update_mask` names fields of `overrides`, such as `overrides.interval`, or `overrides` for all three; those that are
+        unset in the request go back to what the configuration says. Returns NOT_FOUND if there is no worker of that name,
+        INVALID_ARGUMENT for a malformed name, an empty mask or one that names anything else, an interval or a rate out of
+        bounds, or a rate for a worker that moves no bytes.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWorkerRuns(
+        self,
+        request: _worker_service_pb2.ListWorkerRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_service_pb2.ListWorkerRunsResponse, _abc.Awaitable[_worker_service_pb2.ListWorkerRunsResponse]]:
+        """Lists runs, the newest first; the last hundred of each worker are kept.
+
+        Returns INVALID_ARGUMENT for a malformed parent or page token or a negative page size.
+        """
+
+    @_abc_1.abstractmethod
+    def GetWorkerRun(
+        self,
+        request: _worker_service_pb2.GetWorkerRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worker_service_pb2.GetWorkerRunResponse, _abc.Awaitable[_worker_service_pb2.GetWorkerRunResponse]]:
+        """Reads one run.
+
+        Returns NOT_FOUND if there is none of that name, INVALID_ARGUMENT for a malformed name.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchWorkerRuns(
+        self,
+        request: _worker_service_pb2.WatchWorkerRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_worker_service_pb2.WatchWorkerRunsResponse], _abc.AsyncIterator[_worker_service_pb2.WatchWorkerRunsResponse]]:
+        """Follows runs: the last ones, then every one that begins or ends, without end. While nothing changes a heartbeat
+        comes at least every ten seconds.
+
+        Returns INVALID_ARGUMENT for a malformed parent, UNAVAILABLE with reason DRAINING if the server stops.
         """
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

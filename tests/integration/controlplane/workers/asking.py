@@ -1,9 +1,9 @@
 """Asking for a run and looking at what became of it, as WorkerService does."""
 
-from controlplane.workers.ledger import TRIGGER_METHOD, trigger_target
+from controlplane.workers.ledger import trigger_target
 from engine.clock import uuid7
 from engine.metadata import workers
-from engine.metadata.operations import OperationRow, accept_operation, find_operation
+from engine.metadata.operations import TRIGGER_METHOD, OperationRow, accept_operation, find_operation
 from engine.metadata.store import Store, Tx
 
 

@@ -1,6 +1,7 @@
 """Every worker of the roster does its work under its lease, and together they give back all that nothing points at."""
 
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -8,25 +9,42 @@ import pytest
 from controlplane.workers.backlog import backlog
 from controlplane.workers.ledger import StoredLedger
 from controlplane.workers.roster import InTurn, WorkerParts, make_roster
-from controlplane.workers.runner import Job, Runner
+from controlplane.workers.runner import Job, Runner, Unit
 from engine.clock import uuid7
 from engine.errors import DatabaseUnavailable, LeaseLost, OutcomeUnknown
-from engine.metadata import workers
+from engine.metadata import outbox, repairs, workers
 from engine.metadata.intents import LATE_WRITE_S
 from engine.metadata.processes import beat
+from engine.metadata.repairs import RepairKind
 from engine.metadata.store import Store
 from engine.metadata.volumes import list_volumes
+from engine.notifications.rules import Destination, NotificationRule
 from engine.objects.multipart import UploadOrder
 from engine.records import ObjectHeaders, Progress
 from engine.settings.running import WorkerSettings, WorkersSettings
 from engine.units import DAY_S
+from engine.upkeep.away import HealPolicy
+from engine.upkeep.long_work import Unpaced
+from engine.upkeep.scrubbing import Agenda
 from tests.integration.controlplane.workers.conftest import MakeRig
 from tests.support.bodies import BytesBody
 from tests.support.interruptions import InterruptedStore, lead, take_over
 from tests.support.objects import BUCKET, GRACE_US, ObjectRig, key_of
 from tests.support.pieces import payload_of, tail_of
 
-NAMES = ("cleanup", "compaction", "intents", "multipart", "reaper")
+NAMES = (
+    "canary",
+    "cleanup",
+    "compaction",
+    "intents",
+    "multipart",
+    "notifier",
+    "reaper",
+    "replicator",
+    "scrubber",
+    "trimmer",
+    "usage",
+)
 DATA = payload_of(60_000)
 
 
@@ -38,6 +56,15 @@ def parts_of(rig: ObjectRig, *, store: Store | None = None) -> WorkerParts:
         clock=rig.clock,
         read_grace_s=GRACE_US / 1_000_000,
         intent_ttl_s=600.0,
+        scrub_period_s=30.0 * DAY_S,
+        healing=HealPolicy(heal_after_s=600.0, default_scheme=rig.shape.scheme),
+        integrity=replace(rig.integrity(), store=store or rig.store),
+        agenda=Agenda(),
+        audit_seal=lambda covered: covered,
+        audit_keep_s=None,
+        targets={},
+        region="us-east-1",
+        limits={},
     )
 
 
@@ -61,8 +88,13 @@ def run(rig: ObjectRig, worker: str, *, store: Store | None = None) -> Progress:
     return progress
 
 
+def work_to_the_end(unit: Unit) -> None:
+    while unit.work().has_more:
+        pass
+
+
 def run_all(rig: ObjectRig) -> None:
-    for name in ("intents", "multipart", "reaper", "cleanup", "compaction"):
+    for name in ("intents", "multipart", "reaper", "cleanup", "compaction", "trimmer"):
         run(rig, name)
 
 
@@ -90,6 +122,13 @@ def leave_work(rig: ObjectRig) -> None:
     intent = rig.objects.holder.take(memory)
     assert intent is not None
     memory.store(memoryview(DATA), tail_of(DATA), storage_key=intent.storage_key)
+    (stays,) = rig.find("stays").slices
+    rig.store.write(
+        partial(repairs.ask_repair, kind=RepairKind.TRIM, blob_id=stays.blob.blob_id, reason="asked")
+    )
+    # Nobody configured that target: the event waits for it, whatever else is done.
+    rule = NotificationRule(rule_id="r", destination=Destination.TOPIC, target="hook", events=())
+    rig.store.write(partial(outbox.tell_test, rules=[rule], bucket=BUCKET))
     for volume in rig.volumes:
         volume.close_volumes()
     rig.crash()
@@ -102,11 +141,17 @@ def assert_tidy(rig: ObjectRig) -> None:
     left = {key for memory in rig.memories for key in memory.storage_keys()}
     assert left <= stays
     assert {name: backlog(rig.store, name) for name in NAMES} == {
+        "canary": 0,
         "cleanup": 0,
         "compaction": 0,
         "intents": 0,
         "multipart": None,
+        "notifier": 1,
         "reaper": 0,
+        "replicator": 0,
+        "scrubber": 0,
+        "trimmer": 0,
+        "usage": None,
     }
     on_disk = sum(len(list(volume.path.glob("*.volume"))) for volume in rig.volumes)
     rows = sum(
@@ -125,10 +170,9 @@ def finish(rig: ObjectRig) -> None:
 
 
 def test_the_roster_is_what_the_settings_name(make_rig: MakeRig) -> None:
+    settings = WorkersSettings()
     built = {
-        name
-        for name, info in WorkersSettings.model_fields.items()
-        if isinstance(getattr(WorkersSettings(), name), WorkerSettings) and info.annotation is WorkerSettings
+        name for name in type(settings).model_fields if isinstance(getattr(settings, name), WorkerSettings)
     }
 
     roster = make_roster(parts_of(make_rig()))
@@ -211,12 +255,12 @@ def test_a_worker_whose_lease_is_somebody_elses_writes_nothing(make_rig: MakeRig
         for name in ("reaper", "cleanup"):
             run(rig, name)
             pass_time(rig, GRACE_US / 1_000_000 + 1)
-    unit = jobs_of(rig)[worker].build(lead(rig.store, worker))
+    unit = jobs_of(rig)[worker].build(lead(rig.store, worker), Unpaced())
     take_over(rig.store, worker, rig.clock)
     waits = {name: backlog(rig.store, name) for name in NAMES}
 
     with pytest.raises(LeaseLost):
-        unit.work()
+        work_to_the_end(unit)
 
     assert {name: backlog(rig.store, name) for name in NAMES} == waits
     assert rig.fsck().is_clean

@@ -7,16 +7,19 @@ from functools import partial
 
 import pytest
 
+from controlplane.operations.pace import Budget
 from controlplane.workers.ledger import WORK_LEFT, StoredLedger
 from controlplane.workers.runner import LEASE_TTL_S, Job, Runner, Unit
 from engine.clock import uuid7
 from engine.errors import LeaseLost
-from engine.metadata import leases, workers
+from engine.metadata import leases, operations, workers
 from engine.metadata.operations import OperationState
 from engine.metadata.sqlite.store import SqliteStore
 from engine.records import Lease, Progress
+from engine.upkeep.long_work import Pace
 from tests.integration.controlplane.workers.asking import ask, look, operation
 from tests.integration.controlplane.workers.conftest import INTERVAL_S, WORKER
+from tests.support.control import wait_until
 from tests.support.deployments import TestClock
 from tests.support.interruptions import take_over
 
@@ -36,7 +39,11 @@ class Steps:
 
 
 def runner(store: SqliteStore, build: Callable[[Lease], Unit]) -> Runner:
-    job = Job(name=WORKER, description="", interval_s=INTERVAL_S, build=build)
+    return paced_runner(store, lambda lease, pace: build(lease))
+
+
+def paced_runner(store: SqliteStore, build: Callable[[Lease, Pace], Unit]) -> Runner:
+    job = Job(name=WORKER, description="", interval_s=INTERVAL_S, build=build, moves_bytes=True)
     return Runner(job, StoredLedger(store, holder=uuid7()))
 
 
@@ -172,3 +179,108 @@ def test_of_two_processes_one_leads(store: SqliteStore) -> None:
         other = runner(store, lambda lease: Steps([lambda: LAST]))
         assert other.run_if_due() is None
         go_on.set()
+
+
+def limit(store: SqliteStore, rate_bytes: int) -> None:
+    overrides = workers.Overrides(rate_bytes=rate_bytes)
+    store.write(partial(workers.override, name=WORKER, overrides=overrides))
+
+
+@pytest.mark.parametrize("what", ["paused", "disabled", "cancelled", "stopped", "sped up"])
+def test_a_run_that_waits_for_its_pace_heeds_what_is_said_meanwhile(store: SqliteStore, what: str) -> None:
+    limit(store, 1)
+    name = ask(store, WORKER)
+    begun = threading.Event()
+
+    def build(lease: Lease, pace: Pace) -> Unit:
+        def step() -> Progress:
+            pace.take(1 << 30)
+            begun.set()
+            pace.take(1 << 30)
+            return MORE
+
+        return Steps([step, lambda: LAST])
+
+    made = paced_runner(store, build)
+    with running(made):
+        assert begun.wait(WAIT_S)
+        if what == "paused":
+            pause = partial(workers.pause, name=WORKER, creator="alice", why=None, until_us=None)
+            store.write(pause)
+        elif what == "disabled":
+            store.write(partial(workers.override, name=WORKER, overrides=workers.Overrides(is_enabled=False)))
+        elif what == "cancelled":
+            store.write(partial(operations.request_cancel, name=name, creator="alice"))
+        elif what == "stopped":
+            made.stop()
+        else:
+            limit(store, 0)
+        wait_until(lambda: operation(store, name).state.is_final, "the end of the run")
+
+    ends = {"cancelled": OperationState.CANCELLED, "sped up": OperationState.SUCCEEDED}
+    assert operation(store, name).state is ends.get(what, OperationState.FAILED)
+    assert look(store, WORKER).last_error is None
+
+
+def test_a_run_that_waits_for_its_pace_keeps_its_lease(store: SqliteStore, clock: TestClock) -> None:
+    limit(store, 1)
+    waits = 0
+
+    class Waiting(StoredLedger):
+        """Each look while the run waits is twenty seconds after the last one."""
+
+        def renew(self, lease: Lease, ttl_s: float) -> Lease:
+            nonlocal waits
+            waits += 1
+            clock.ahead_us += 20_000_000
+            if waits == 4:
+                limit(store, 0)
+            return super().renew(lease, ttl_s)
+
+    def build(lease: Lease, pace: Pace) -> Unit:
+        def step() -> Progress:
+            pace.take(1 << 30)
+            pace.take(1 << 30)
+            store.write(partial(leases.check, lease=lease))
+            return LAST
+
+        return Steps([step])
+
+    job = Job(name=WORKER, description="", interval_s=INTERVAL_S, build=build, moves_bytes=True)
+    made = Runner(job, Waiting(store, holder=uuid7()), renew_every_s=0.0)
+
+    assert made.run_if_due() == LAST
+    assert waits >= 4
+
+
+def test_a_run_that_nobody_wants_any_more_ends_between_two_units(store: SqliteStore) -> None:
+    name = ask(store, WORKER)
+
+    def cancel() -> Progress:
+        store.write(partial(operations.request_cancel, name=name, creator="alice"))
+        return MORE
+
+    made = runner(store, lambda lease: Steps([lambda: MORE, cancel, lambda: LAST]))
+
+    assert made.run_if_due() == Progress(done_count=2, has_more=True)
+    assert operation(store, name).state is OperationState.CANCELLED
+    assert operation(store, name).error is None
+
+
+def test_a_rate_holds_for_those_who_share_it_while_the_worker_rests(store: SqliteStore) -> None:
+    budget = Budget()
+    job = Job(
+        name=WORKER,
+        description="",
+        interval_s=INTERVAL_S,
+        build=lambda lease, pace: Steps([lambda: LAST]),
+        moves_bytes=True,
+    )
+    made = Runner(job, StoredLedger(store, holder=uuid7()), budget)
+    assert made.run_if_due() == LAST
+    limit(store, 1)
+
+    assert made.run_if_due() is None
+
+    budget.take(1 << 20)
+    assert budget.take(1) > 0.0

@@ -4,12 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from controlplane.operations.pace import Budgets
 from controlplane.workers.roster import WorkerParts, make_roster
 from controlplane.workers.workers import Workers
 from engine.metadata import workers as rows
 from engine.metadata.operations import OperationState
-from engine.settings.running import WorkerSettings, WorkersSettings
+from engine.settings.running import MovingWorkerSettings, WorkerSettings, WorkersSettings
+from engine.units import DAY_S
+from engine.upkeep.away import HealPolicy
+from engine.upkeep.scrubbing import Agenda
 from tests.integration.controlplane.workers.asking import ask, look, operation
 from tests.integration.controlplane.workers.conftest import MakeRig
 from tests.support.objects import ObjectRig
@@ -18,8 +23,18 @@ from tests.support.pieces import payload_of
 WAIT_S = 30.0
 POLL_S = 0.02
 RESTING = WorkerSettings(interval=600.0)
+MOVING = MovingWorkerSettings(interval=600.0)
 SETTINGS = WorkersSettings(
-    cleanup=RESTING, reaper=RESTING, intents=RESTING, multipart=RESTING, compaction=RESTING
+    canary=RESTING,
+    cleanup=RESTING,
+    reaper=RESTING,
+    intents=RESTING,
+    multipart=RESTING,
+    compaction=MOVING,
+    replicator=MOVING,
+    scrubber=MOVING,
+    trimmer=MOVING,
+    usage=RESTING,
 )
 
 
@@ -31,12 +46,21 @@ def parts_of(rig: ObjectRig) -> WorkerParts:
         clock=rig.clock,
         read_grace_s=0.0,
         intent_ttl_s=600.0,
+        scrub_period_s=30.0 * DAY_S,
+        healing=HealPolicy(heal_after_s=600.0, default_scheme=rig.shape.scheme),
+        integrity=rig.integrity(),
+        agenda=Agenda(),
+        audit_seal=lambda covered: covered,
+        audit_keep_s=None,
+        targets={},
+        region="us-east-1",
+        limits={},
     )
 
 
 @contextmanager
 def running(rig: ObjectRig, settings: WorkersSettings = SETTINGS) -> Iterator[Workers]:
-    made = Workers(parts_of(rig), settings)
+    made = Workers(lambda: parts_of(rig), settings, Budgets())
     made.start()
     try:
         yield made
@@ -87,9 +111,9 @@ def test_settings_decide_who_runs_and_how_often(make_rig: MakeRig) -> None:
         wait_until(lambda: look(rig.store, "reaper").last_success_us is not None)
 
     assert look(rig.store, "cleanup").last_started_us is None
-    assert not look(rig.store, "cleanup").is_enabled
-    assert look(rig.store, "reaper").interval_s == 600.0
-    assert look(rig.store, "compaction").interval_s == own["compaction"]
+    assert not look(rig.store, "cleanup").standing.is_enabled
+    assert look(rig.store, "reaper").standing.interval_s == 600.0
+    assert look(rig.store, "compaction").standing.interval_s == own["compaction"]
 
 
 def test_other_settings_apply_while_it_runs(make_rig: MakeRig) -> None:
@@ -116,7 +140,7 @@ def test_stopping_leaves_no_thread_and_no_lease(make_rig: MakeRig) -> None:
 
 
 def test_what_never_started_stops_at_once(make_rig: MakeRig) -> None:
-    assert Workers(parts_of(make_rig()), SETTINGS).stop(0.0)
+    assert Workers(partial(parts_of, make_rig()), SETTINGS, Budgets()).stop(0.0)
 
 
 def test_the_next_process_goes_on_where_a_stopped_one_was(make_rig: MakeRig) -> None:

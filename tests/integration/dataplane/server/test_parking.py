@@ -60,7 +60,8 @@ def test_a_wait_ends_with_its_time(serve: Serve) -> None:
 
 
 def test_beyond_the_limit_threads_wait(serve: Serve) -> None:
-    server = serve(parked_count_max=1)
+    server = serve()
+    server.application.parking.count_max = 1
     first, second = server.client(), server.client()
     first.send(park())
     spot = server.application.spots.get(timeout=20)

@@ -10,6 +10,7 @@ from engine.clock import SystemClock
 from engine.deployment.opening import OpenDeployment, open_deployment
 from engine.metadata.sqlite.store import SqliteStore
 from tests.integration.engine.deployment.starts import Starter
+from tests.support.postgres import USER, shared_server
 
 SECRET = "kept-to-itself-0123456789"
 TOKEN_SHA256 = "ab" * 32
@@ -67,6 +68,17 @@ class Site:
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("metadata.sqlite*")))
 
 
+def over_postgres(site: Site, database: str) -> Site:
+    """The same over a database of the tests' server."""
+    server = shared_server()
+    site.edit(
+        "database: {path: metadata.sqlite}",
+        f"database: {{host: {server.host}, port: {server.port}, database: {database}, user: {USER}, "
+        f'password: "{server.password}", ssl_mode: disable, max_conns: 24}}\nprocesses: {{dataplane: 2}}',
+    )
+    return site
+
+
 class AheadClock(SystemClock):
     """The machine's clocks, both as far ahead as a test has moved them."""
 
@@ -94,6 +106,17 @@ def starter() -> Iterator[Starter]:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_site(request: pytest.FixtureRequest, site: Site) -> Iterator[Site]:
+    """The site on either engine."""
+    if request.param == "sqlite":
+        yield site
+        return
+    name = shared_server().create_empty_database()
+    yield over_postgres(site, name)
+    shared_server().drop_database(name)
 
 
 @pytest.fixture

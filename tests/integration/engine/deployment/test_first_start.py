@@ -34,7 +34,11 @@ def test_the_first_start_makes_everything_that_the_file_says(site: Site, opened:
     assert len(deployment.store.read(keys.list_keys)) == 1
     assert deployment.store.read(lambda tx: find_bucket(tx, "abc")).quota_bytes == 1024 * 1024
     (cleanup,) = deployment.store.read(list_workers)
-    assert (cleanup.worker, cleanup.interval_s, cleanup.is_enabled) == ("cleanup", 5.0, True)
+    assert (cleanup.worker, cleanup.standing.interval_s, cleanup.standing.is_enabled) == (
+        "cleanup",
+        5.0,
+        True,
+    )
     admin = deployment.find_admin(bytes.fromhex(TOKEN_SHA256))
     assert admin is not None
     assert (admin.name, admin.role) == ("first", "admin")

@@ -24,7 +24,7 @@ STEPS = (
     "engine.backends.volume.identity.init_identity",
     "engine.backends.volume.identity._create",
     "engine.metadata.backends.mark_registered",
-    "engine.deployment.stores._register",
+    "engine.deployment.stores.BackendOpener._register",
     "engine.metadata.processes.register",
     "engine.deployment.use_cases.build_use_cases",
     "engine.metadata.processes.stop",
@@ -109,4 +109,4 @@ def test_a_change_that_was_killed_is_made_whole_by_the_next_start(
     alice = deployment.find_identity("AKIAALICE")
     assert alice is not None
     assert (deployment.generation, alice.role) == (2, "reader")
-    assert [row.interval_s for row in deployment.store.read(list_workers)] == [7.0]
+    assert [row.standing.interval_s for row in deployment.store.read(list_workers)] == [7.0]

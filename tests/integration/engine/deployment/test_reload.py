@@ -61,7 +61,7 @@ def test_what_the_file_changes_is_changed(site: Site, opened: Open) -> None:
     assert (bob.role, bob.buckets) == ("reader", None)
     assert deployment.store.read(lambda tx: find_bucket(tx, "abc")).quota_bytes == 2 * 1024 * 1024
     (cleanup,) = deployment.store.read(list_workers)
-    assert (cleanup.is_enabled, cleanup.interval_s) == (False, 5.0)
+    assert (cleanup.standing.is_enabled, cleanup.standing.interval_s) == (False, 5.0)
     assert deployment.settings.live.workers.cleanup.enabled is False
 
 

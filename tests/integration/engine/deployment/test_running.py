@@ -84,7 +84,7 @@ def test_a_tick_without_a_database_tells_it_once_and_goes_on(
         deployment.tick()
 
     failed = [each.__dict__["step"] for each in caplog.records if each.message == "process.step_failed"]
-    assert sorted(failed) == ["heartbeat", "probe"]
+    assert sorted(failed) == ["breaker resets", "generation", "heartbeat", "probe", "resting backends"]
 
 
 def test_a_close_goes_through_whatever_fails_on_the_way(

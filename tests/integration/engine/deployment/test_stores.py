@@ -1,21 +1,22 @@
 """A backend is registered once and compared ever after: one that is not what it was is failed, and the others serve."""
 
 import json
+from logging import INFO
 from pathlib import Path
 
 import pytest
 
 from engine.backends.volume.identity import IDENTITY_NAME
-from engine.deployment.heartbeat import PROBE_EVERY_S
 from engine.deployment.opening import OpenDeployment
 from engine.errors import InvalidConfig, StartRefused
+from engine.metadata import backends
 from engine.metadata.backends import list_backends, list_problems
 from engine.metadata.processes import DEAD_AFTER_S
 from engine.names import BucketName, ObjectKey
 from engine.objects.read import Span
 from engine.objects.write import PutOrder
-from engine.placement.health import Health
-from engine.records import ObjectHeaders
+from engine.placement.health import PROBE_EVERY_S, Health
+from engine.records import BackendState, ObjectHeaders
 from tests.integration.engine.deployment.conftest import CONFIG, AheadClock, Open, Site
 from tests.integration.engine.deployment.starts import Starter
 from tests.support.bodies import BytesBody, regions_of
@@ -71,9 +72,10 @@ def test_an_unmounted_disk_is_failed_and_left_alone_while_the_other_serves(
     assert "is the disk mounted?" in problems_of(deployment, "v1")[0]
     assert problems_of(deployment, "v2") == []
     deployment.tick()
-    (alarm,) = [each for each in caplog.records if each.message.startswith("backend.")]
-    assert alarm.message == "backend.failed"
-    assert (alarm.__dict__["backend"], alarm.levelname) == ("v1", "ERROR")
+    alarms = [each for each in caplog.records if each.message.startswith("backend.") and each.levelno > INFO]
+    assert [(each.message, each.__dict__["backend"], each.levelname) for each in alarms] == [
+        ("backend.failed", "v1", "ERROR")
+    ]
 
 
 def test_a_disk_that_returns_serves_after_the_next_start(site: Site, opened: Open) -> None:
@@ -95,6 +97,54 @@ def test_a_disk_that_returns_serves_after_the_next_start(site: Site, opened: Ope
         b"data-%d" % number for number in range(4)
     ]
     assert problems_of(deployment, "v1") == []
+
+
+def test_a_disk_that_is_mounted_again_serves_again_by_itself(site: Site, opened: Open) -> None:
+    clock = AheadClock()
+    deployment = opened(clock=clock)
+    for number in range(4):
+        put(deployment, b"%d" % number, b"data-%d" % number)
+    away = unmount(site, "v1")
+    clock.move(PROBE_EVERY_S)
+    deployment.tick()
+    assert deployment.health.health_of(id_of(deployment, "v1")) is Health.FAILED
+    clock.move(PROBE_EVERY_S)
+    deployment.tick()
+    put(deployment, b"4", b"data-4")
+    assert list(site.volume("v1").iterdir()) == []
+    site.volume("v1").rmdir()
+    away.rename(site.volume("v1"))
+    clock.move(PROBE_EVERY_S)
+
+    deployment.tick()
+    deployment.tick()
+
+    assert deployment.health.health_of(id_of(deployment, "v1")) is Health.HEALTHY
+    assert problems_of(deployment, "v1") == []
+    assert [get(deployment, b"%d" % number) for number in range(5)] == [
+        b"data-%d" % number for number in range(5)
+    ]
+    assert deployment.generation == 1
+
+
+def test_a_disk_of_somebody_else_in_its_place_stays_failed_and_says_so(site: Site, opened: Open) -> None:
+    clock = AheadClock()
+    deployment = opened(clock=clock)
+    unmount(site, "v1")
+    clock.move(PROBE_EVERY_S)
+    deployment.tick()
+    theirs = site.volume("v1") / IDENTITY_NAME
+    theirs.write_text((site.volume("v2") / IDENTITY_NAME).read_text())
+    before = deployment.backends
+    clock.move(PROBE_EVERY_S)
+
+    deployment.tick()
+    deployment.tick()
+
+    assert deployment.health.health_of(id_of(deployment, "v1")) is Health.FAILED
+    assert "names another deployment, backend or node" in problems_of(deployment, "v1")[0]
+    assert list(site.volume("v1").iterdir()) == [theirs]
+    assert deployment.backends is before
 
 
 def test_another_backends_folder_is_noticed(site: Site, opened: Open) -> None:
@@ -124,6 +174,23 @@ def test_a_disk_that_goes_away_later_is_noticed_by_the_next_look(site: Site, ope
     assert "is the disk mounted?" in problems_of(deployment, "v1")[0]
 
 
+def test_of_a_backend_that_was_removed_nothing_has_to_be_there(site: Site, opened: Open) -> None:
+    clock = AheadClock()
+    deployment = opened(clock=clock)
+    backend_id = id_of(deployment, "v1")
+    deployment.store.write(
+        lambda tx: backends.set_state(
+            tx, backend_id, BackendState.REMOVED, reason=None, operation="operations/1"
+        )
+    )
+    unmount(site, "v1")
+    clock.move(PROBE_EVERY_S)
+
+    deployment.tick()
+
+    assert deployment.health.health_of(backend_id) is Health.HEALTHY
+
+
 def test_a_folder_that_cannot_be_looked_into_is_suspected_and_watched(site: Site, opened: Open) -> None:
     opened().close()
     identity = site.volume("v1") / IDENTITY_NAME
@@ -134,7 +201,7 @@ def test_a_folder_that_cannot_be_looked_into_is_suspected_and_watched(site: Site
 
     deployment = opened(clock=clock)
 
-    assert deployment.health.health_of(id_of(deployment, "v1")) is Health.SUSPECTED
+    assert deployment.health.health_of(id_of(deployment, "v1")) is Health.DEGRADED
     assert problems_of(deployment, "v1") != []
     identity.rmdir()
     identity.write_text(text)

@@ -89,7 +89,7 @@ def test_a_copy_found_wanting_is_suspect_and_served_last(
     hurt(rig, bad, 0)
     rig.get("k")
 
-    rig.objects.tick()
+    rig.objects.suspicions.flush()
 
     states = {each.backend_id: each.state for each in rig.find("k").slices[0].locations}
     assert states.pop(bad.backend_id) is LocationState.SUSPECT
@@ -105,7 +105,7 @@ def test_a_backend_that_does_not_answer_makes_no_piece_suspect(make_rig: MakeRig
     silence_backend(rig, served_first(rig, "k"), 0)
     rig.get("k")
 
-    rig.objects.tick()
+    rig.objects.suspicions.flush()
 
     assert {each.state for each in rig.find("k").slices[0].locations} == {LocationState.LIVE}
 

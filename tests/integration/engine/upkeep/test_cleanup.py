@@ -245,6 +245,34 @@ def test_claims_of_a_dead_process_are_taken_up_when_they_are_stale(make_rig: Mak
     assert_all_gone(rig)
 
 
+def test_claims_under_a_lease_are_taken_up_as_soon_as_somebody_else_leads(make_rig: MakeRig) -> None:
+    rig = make_rig(volume_count=1, memory_count=1)
+    discard(rig, 4)
+    rig.clock.pass_grace()
+    first = lead(rig.store, "cleanup")
+    dying = WatchedBackends(rig.backends, die_at(3))
+    with pytest.raises(Killed):
+        run(sweeper(rig, backends=dying, fence=fence_of(first), lease=first))
+
+    second = take_over(rig.store, "cleanup", rig.clock)
+    progress = run(sweeper(rig, fence=fence_of(second), lease=second))
+
+    assert progress.done_count == 4
+    assert_all_gone(rig)
+
+
+def test_a_run_that_begins_anew_under_its_lease_finishes_what_an_interruption_left(make_rig: MakeRig) -> None:
+    rig = make_rig(volume_count=1, memory_count=1)
+    discard(rig, 4)
+    rig.clock.pass_grace()
+    lease = lead(rig.store, "cleanup")
+    with pytest.raises(OutcomeUnknown):
+        run(sweeper(rig, store=InterruptedStore(rig.store, at=1, is_committed=True), lease=lease))
+
+    assert run(sweeper(rig, lease=lease)).done_count == 4
+    assert_all_gone(rig)
+
+
 @pytest.mark.parametrize("is_committed", [False, True])
 @pytest.mark.parametrize("at", range(1, 9))
 def test_an_interruption_at_any_write_is_made_up_for(make_rig: MakeRig, at: int, is_committed: bool) -> None:

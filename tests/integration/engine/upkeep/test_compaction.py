@@ -17,6 +17,7 @@ from engine.records import Location, LocationState, Progress, VolumeState
 from engine.units import BLOCK_BYTES, MIB
 from engine.upkeep.fsck_report import Problem
 from tests.support.deployments import GRACE_US, TestDeployment
+from tests.support.moving import Unpaced
 from tests.support.pieces import payload_of
 from tests.support.volumes import FailingDisk
 
@@ -136,6 +137,19 @@ def test_large_pieces_are_streamed_across(tmp_path: Path) -> None:
     assert VolumeState.GONE in states(deployment)
     assert deployment.fsck().findings == ()
     deployment.close()
+
+
+def test_whatever_moves_was_asked_of_the_pace_before(deployment: TestDeployment) -> None:
+    kept = thin_out(deployment, fill(deployment))
+    pace = Unpaced()
+    compactor = deployment.compactor(pace=pace)
+    moved_bytes = sum(map(len, kept.values()))
+
+    while compactor.work().has_more:
+        assert pace.taken_bytes <= moved_bytes
+
+    assert pace.taken_bytes == moved_bytes
+    assert all_read_back(deployment, kept)
 
 
 def test_a_volume_that_is_mostly_alive_stays(deployment: TestDeployment) -> None:

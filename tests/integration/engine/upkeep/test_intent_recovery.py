@@ -10,7 +10,8 @@ from engine.errors import BackendTimeout, DatabaseUnavailable, EngineError, Leas
 from engine.metadata import cleanup, facts, intents, processes
 from engine.metadata.intents import INTENT_TTL_S, LATE_WRITE_S, Intent
 from engine.metadata.processes import DEAD_AFTER_S
-from engine.objects.intents import BATCH_COUNT, Stray
+from engine.metadata.strays import Stray
+from engine.objects.intents import BATCH_COUNT
 from engine.records import Lease, Progress
 from engine.upkeep.cleanup import UNIT_S_MAX, CleanupSweeper
 from engine.upkeep.intent_recovery import IntentRecovery

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.wire.aws_chunked import AwsChunkedReader
-from dataplane.wire.cors_documents import cors_configuration, parse_rules, read_cors, write_rules
+from dataplane.wire.cors_documents import cors_configuration, read_cors
+from dataplane.wire.notification_documents import notification_configuration, read_notifications
 from dataplane.wire.refusals import SignatureDoesNotMatch
 from dataplane.wire.requests import read_complete, read_delete, read_location, read_versioning
 from dataplane.wire.standing_documents import (
@@ -12,11 +13,13 @@ from dataplane.wire.standing_documents import (
     require_full_block,
     require_no_acceleration,
     require_no_logging,
-    require_no_notifications,
     require_owner_alone,
     require_owner_pays,
 )
-from dataplane.wire.tagging import parse_tags, read_tagging, tagging, write_tags
+from dataplane.wire.tagging import read_tagging, tagging
+from engine.cors import parse_rules, write_rules
+from engine.notifications import rules as notification_rules
+from engine.tags import parse_tags, write_tags
 from tests.support.wire_bodies import BytesBody, read_all
 from tests.unit.dataplane.fuzz.fuzzing import answers_or_refuses, fuzzed, mutated
 
@@ -96,7 +99,6 @@ def test_documents(raw: bytes) -> None:
         require_owner_pays,
         require_no_acceleration,
         require_no_logging,
-        require_no_notifications,
         require_enforced_ownership,
         require_full_block,
     ):
@@ -107,6 +109,12 @@ CORS = (
     b"<CORSConfiguration><CORSRule><ID>r</ID><AllowedOrigin>https://*.example.com</AllowedOrigin>"
     b"<AllowedMethod>PUT</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><MaxAgeSeconds>300</MaxAgeSeconds>"
     b"<ExposeHeader>ETag</ExposeHeader></CORSRule></CORSConfiguration>"
+)
+NOTIFICATION = (
+    b"<NotificationConfiguration><TopicConfiguration><Id>a</Id><Topic>arn:penstock:notify:::hook</Topic>"
+    b"<Event>s3:ObjectCreated:*</Event><Event>s3:ObjectRemoved:Delete</Event><Filter><S3Key><FilterRule>"
+    b"<Name>Prefix</Name><Value>in/</Value></FilterRule></S3Key></Filter></TopicConfiguration>"
+    b"</NotificationConfiguration>"
 )
 TAGGING = (
     b"<Tagging><TagSet><Tag><Key>a</Key><Value>1 + 2</Value></Tag><Tag><Key>b</Key><Value/></Tag></TagSet>"
@@ -122,6 +130,16 @@ def test_a_cors_document_that_is_taken_is_kept_as_it_means(raw: bytes) -> None:
     if rules is not None:
         assert parse_rules(write_rules(rules)) == rules
         assert read_cors(cors_configuration(rules)) == rules
+
+
+@fuzzed
+@given(raw=st.one_of(st.binary(max_size=300), mutated(NOTIFICATION)))
+def test_a_notification_document_that_is_taken_is_kept_as_it_means(raw: bytes) -> None:
+    rules = answers_or_refuses(lambda: read_notifications(raw, {"hook"}))
+
+    if rules is not None:
+        assert notification_rules.parse_rules(notification_rules.write_rules(rules)) == rules
+        assert read_notifications(notification_configuration(rules), {"hook"}) == rules
 
 
 @fuzzed

@@ -11,15 +11,16 @@ from dataplane.wire.bodies import read_promise
 from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies, read_remove_conditions
 from dataplane.wire.copy_source import read_copy_range, read_copy_source
 from dataplane.wire.cors import actual_headers, preflight_headers, read_preflight
-from dataplane.wire.cors_documents import CorsRule
 from dataplane.wire.fields import gather_fields
 from dataplane.wire.forwarded import TrustedProxies, client_network, read_address
 from dataplane.wire.headers import object_response_headers, read_object_headers
 from dataplane.wire.parameters import read_object_size, read_token, read_version_id, read_version_marker
 from dataplane.wire.payload import read_payload
 from dataplane.wire.ranges import parse_range
-from dataplane.wire.tagging import parse_tags, read_tagging_header, write_tags
+from dataplane.wire.tagging import read_tagging_header
 from dataplane.wire.times import parse_amz_date, parse_http_date
+from engine.cors import CorsRule
+from engine.tags import parse_tags, write_tags
 from tests.unit.dataplane.fuzz.fuzzing import answers_or_refuses, fuzzed, header_text
 
 

@@ -1,9 +1,12 @@
 """Calls that wait are set aside and go on where they stopped; those that never wait cost no more than a call."""
 
 import threading
+import weakref
 from collections.abc import Callable
+from functools import partial
 
 import pytest
+from greenlet import getcurrent
 
 from dataplane.server.parking import Parking, Spot
 
@@ -160,3 +163,73 @@ def test_callers_with_a_thread_of_their_own_are_not_set_aside(hub: Hub) -> None:
     thread.join()
 
     assert found == [None, None]
+
+
+def test_who_lets_others_run_goes_on_behind_all_who_could_run(hub: Hub) -> None:
+    order: list[str] = []
+
+    def call(name: str, *, lets_others_run: bool) -> None:
+        spot = spot_of(hub)
+        if lets_others_run:
+            spot.let_others_run()
+        order.append(name)
+
+    assert not hub.parking.run(partial(call, "polite", lets_others_run=True))
+    assert hub.parking.run(partial(call, "other", lets_others_run=False))
+    assert hub.parking.has_due
+
+    hub.parking.let_go_on()
+
+    assert order == ["other", "polite"]
+    assert not hub.parking.has_due
+    assert len(hub.parking) == 0
+
+
+def test_neither_a_wake_nor_the_time_ends_letting_others_run(hub: Hub) -> None:
+    said: list[object] = []
+
+    def call() -> None:
+        spot = spot_of(hub)
+        spot.wake()
+        spot.let_others_run()
+        said.append(spot.park(0.0))
+
+    hub.parking.run(call)
+    hub.turn()
+    hub.parking.expire()
+    assert said == []
+
+    hub.parking.let_go_on()
+
+    assert said == [True], "the wake was for the wait behind it"
+
+
+def test_calls_run_one_after_the_other_share_a_greenlet_and_nothing_else(hub: Hub) -> None:
+    class Held:
+        """Something that a call holds."""
+
+    held = Held()
+    is_held = weakref.ref(held)
+    callers: list[object] = []
+
+    def call(_: Held) -> None:
+        callers.append(getcurrent())
+
+    for _ in range(3):
+        assert hub.parking.run(partial(call, held))
+    del held
+
+    assert callers[0] is callers[1] is callers[2]
+    assert is_held() is None
+
+
+def test_a_call_that_failed_takes_no_other_along(hub: Hub) -> None:
+    def fail() -> None:
+        raise ValueError("before any wait")
+
+    said: list[object] = []
+    with pytest.raises(ValueError, match="before any wait"):
+        hub.parking.run(fail)
+
+    assert hub.parking.run(lambda: said.append("done"))
+    assert (said, len(hub.parking)) == (["done"], 0)

@@ -6,12 +6,11 @@ from hypothesis import strategies as st
 
 from dataplane.wire.refusals import BadRequest, InvalidArgument, InvalidTag, MalformedXml, WireError
 from dataplane.wire.tagging import (
-    BUCKET_TAG_COUNT_MAX,
-    OBJECT_TAG_COUNT_MAX,
     TAGGING_FIELD,
     read_object_tags,
     read_tagging,
 )
+from engine.tags import BUCKET_TAG_COUNT_MAX, OBJECT_TAG_COUNT_MAX
 
 
 def document(*pairs: tuple[str, str]) -> bytes:

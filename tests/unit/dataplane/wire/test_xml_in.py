@@ -64,7 +64,7 @@ def test_what_is_no_document_is_malformed(read: object, root: str, raw: str) -> 
             .encode()
         )
 
-    assert time.process_time() - started_s < 0.1
+    assert time.process_time() - started_s < 1.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 1024
 
 

@@ -178,4 +178,4 @@ def test_the_tail_is_kept() -> None:
     far = backend()
     store(far)
 
-    assert far.read_tail("k1") == TAIL
+    assert far.read_tail("k1", len(PAYLOAD)) == TAIL

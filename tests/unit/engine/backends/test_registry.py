@@ -11,6 +11,7 @@ from engine.backends.volume.descriptors import DescriptorCache
 from engine.errors import BackendUnavailable
 from engine.names import BackendName
 from engine.records import BackendRow, BackendState
+from tests.support.s3_stores import no_key_mac
 from tests.support.volumes import MemoryLedger
 
 
@@ -34,6 +35,7 @@ def make(backend_id: int, name: str, place: Place) -> VolumeBackend | MemoryBack
         deployment_id=b"deployment-----1",
         ledger=MemoryLedger(),
         descriptors=DescriptorCache(),
+        mac=no_key_mac,
     )
     assert isinstance(made, VolumeBackend | MemoryBackend)
     return made

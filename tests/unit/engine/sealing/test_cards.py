@@ -118,7 +118,7 @@ def test_a_version_nobody_wrote_yet_is_refused_even_with_a_good_mac(version: int
 
 
 WRONG = {
-    "a piece beyond the last": replace(PLAIN, piece_index=2),
+    "a piece beyond all numbers": replace(PLAIN, piece_index=0x10000),
     "no pieces at all": replace(PLAIN, piece_index=0, copy_count=0),
     "more bytes stored than there are": replace(PLAIN, stored_bytes=70_001),
     "sealed bytes of the plain size": replace(SEALED, stored_bytes=70_000),

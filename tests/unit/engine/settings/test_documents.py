@@ -23,7 +23,7 @@ identities:
   - {{name: a, account: main, access_key_id: AKIA1, secret_access_key: {SECRET}, role: writer, buckets: [abc]}}
   - {{name: b, account: main, access_key_id: AKIA2, secret_access_key: "${{env:B}}", role: reader}}
   - {{name: d, account: main, access_key_id: AKIA4, secret_access_key: "$${{literal-with-dollars}}", role: reader}}
-admin_tokens: [{{name: t, role: operator, sha256: {"ab" * 32}}}]
+admin_tokens: [{{name: t, role: operator, sha256: {"ab" * 32}, scopes: [X/*], expires: 2027-01-31T00:00:00+01:00}}]
 buckets: [{{name: abc, account: main, scheme: copies(2), seal: none, quota_bytes: "${{QUOTA}}"}}]
 admission: {{wait: 50ms}}
 workers: {{cleanup: {{interval: 5s}}, reaper: {{enabled: false}}}}

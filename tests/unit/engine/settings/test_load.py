@@ -102,19 +102,19 @@ def test_an_empty_section_asks_for_nothing(load: Load) -> None:
     ("line", "path", "what"),
     [
         ("listen: {ui: '127.0.0.1:9002'}", "listen.ui", "listen.ui"),
-        ("routing: weighted", "routing", "routing weighted"),
-        ("routing: cost", "routing", "routing cost"),
-        ("notifications: [{url: x}]", "notifications", "notifications"),
         (
             "storage: {default_scheme: 'erasure(4,2)'}",
             "storage.default_scheme",
             "storage.default_scheme erasure(k,m)",
         ),
         ("storage: {dedup: bucket}", "storage.dedup", "storage.dedup"),
-        ("storage: {snapshots: {}, cache: {path: x}}", "storage.cache", "storage.cache"),
+        (
+            "storage: {snapshots: {}, journal_interval: 3s}",
+            "storage.journal_interval",
+            "storage.journal_interval",
+        ),
         ("workers: {lifecycle: {interval: 1h}}", "workers.lifecycle", "workers.lifecycle"),
-        ("workers: {cleanup: {rate_bytes: 1MiB}}", "workers.cleanup.rate_bytes", None),
-        ("telemetry: {tracing: {endpoint: x}}", "telemetry.tracing", "telemetry.tracing"),
+        ("workers: {mirror: {enabled: true}}", "workers.mirror", None),
         ("debug: {fault_points: [x]}", "debug.fault_points", "debug.fault_points"),
     ],
 )
@@ -127,13 +127,12 @@ def test_what_is_not_built_is_refused_by_name(
     assert message == f"not built yet: {what}" if what else message.startswith("not built yet: ")
 
 
-def test_vault_and_s3_backends_are_not_built_yet(refused: Refused) -> None:
-    text = MINIMAL.replace("provider: file", "provider: vault").replace("kind: volume", "kind: s3")
+def test_vault_is_not_built_yet(refused: Refused) -> None:
+    text = MINIMAL.replace("provider: file", "provider: vault")
 
     messages = [message for _, _, message in refused(text)]
 
     assert "not built yet: keys.provider vault" in messages
-    assert "not built yet: backends[0].kind s3" in messages
 
 
 @pytest.mark.parametrize(

@@ -148,5 +148,57 @@ def test_the_digest_of_a_default_token_is_refused(refused: Refused) -> None:
     )
 
 
+@pytest.mark.parametrize("scopes", ["[]", "[Worker]", '["*"]', "[X/Y/Z]", "['X/Get[A-Z]']", "X/*", "[1]"])
+def test_scopes_are_methods_and_not_none_at_all(refused: Refused, scopes: str) -> None:
+    token = f"{{name: a, role: admin, sha256: {'ab' * 32}, scopes: {scopes}}}"
+
+    ((line, path, _),) = refused(MINIMAL + f"admin_tokens: [{token}]\n")
+
+    assert line == 13
+    assert path.startswith("admin_tokens[0].scopes")
+
+
+CERTIFICATES = "admin_certificates:\n  - {{name: a, role: viewer, {}}}\n"
+
+
+def test_certificates_ask_for_an_authority_of_clients(refused: Refused) -> None:
+    ((line, path, message),) = refused(MINIMAL + CERTIFICATES.format("common_name: monitor"))
+
+    assert (line, path) == (13, "admin_certificates")
+    assert "listen.control_tls.client_ca" in message
+
+
+@pytest.mark.parametrize(
+    ("names", "path"),
+    [
+        ("scopes: [X/*]", "admin_certificates[0]"),
+        ('common_name: monitor, uri: "spiffe://example.org/ops"', "admin_certificates[0]"),
+        ("common_name: monitor, scopes: []", "admin_certificates[0].scopes"),
+        ("uri: ops", "admin_certificates[0].uri"),
+        ("common_name: ''", "admin_certificates[0].common_name"),
+        (
+            "common_name: monitor}\n  - {name: b, role: admin, common_name: monitor",
+            "admin_certificates[1].common_name",
+        ),
+        (
+            "common_name: monitor}\n  - {name: a, role: admin, common_name: other",
+            "admin_certificates[1].name",
+        ),
+    ],
+)
+def test_a_certificate_is_one_owners_by_one_name(refused: Refused, names: str, path: str) -> None:
+    assert path in [found for _, found, _ in refused(MINIMAL + CERTIFICATES.format(names))]
+
+
+@pytest.mark.parametrize("expires", ["2027-01-31", "2027-01-31T00:00:00", "soon", "1800000000", "''"])
+def test_a_token_ends_at_a_moment_with_a_zone(refused: Refused, expires: str) -> None:
+    token = f"{{name: a, role: admin, sha256: {'ab' * 32}, expires: {expires}}}"
+
+    ((line, path, message),) = refused(MINIMAL + f"admin_tokens: [{token}]\n")
+
+    assert (line, path) == (13, "admin_tokens[0].expires")
+    assert "2027-01-31T00:00:00Z" in message
+
+
 def test_bucket_names_follow_s3(refused: Refused) -> None:
     assert refused(MINIMAL + "buckets: [{name: Not_One, account: x}]\n")[0][:2] == (13, "buckets[0].name")

@@ -1,6 +1,7 @@
 """Reads share a bounded number of connections; one that finds none waits for one, and no connection is lost."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_waiting_ends(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in taken:
         readers.give_back(each)
     readers.close()
+
+
+def test_nobody_waits_for_a_store_that_is_closed(database: Path) -> None:
+    readers = Readers(database)
+    readers.close()
+    began_s = time.monotonic()
+
+    with pytest.raises(DatabaseUnavailable):
+        readers.take()
+
+    assert time.monotonic() - began_s < 1.0
 
 
 def test_many_threads_never_hold_one_connection_together(database: Path) -> None:

@@ -1,0 +1,1 @@
+"""How the deployment is and what happens in it, put together for those who watch."""

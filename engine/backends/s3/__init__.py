@@ -1,0 +1,1 @@
+"""Pieces as objects of any S3-compatible store."""

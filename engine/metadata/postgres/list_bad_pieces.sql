@@ -1,0 +1,9 @@
+-- list_bad_pieces: at most :count_max pieces of a backend that reads do not trust, after a storage key, in their order.
+SELECT l.blob_id, l.piece_index, l.backend_id, l.storage_key, l.stored_bytes, l.card_key_id, l.state, l.verified_at_us,
+    b.size_bytes, b.stored_bytes, b.scheme, b.key_id, b.wrapped_dek, b.frame_bytes, b.block_crcs, b.content_hash,
+    b.dedup_domain
+FROM object_locations AS l
+JOIN blobs AS b ON b.blob_id = l.blob_id
+WHERE l.state <> 'live' AND l.backend_id = :backend_id AND l.storage_key > :after
+ORDER BY l.storage_key
+LIMIT :count_max

@@ -1,0 +1,5 @@
+-- How far an instance trusts a backend, as it shows in its view of it.
+
+ALTER TABLE backend_views ADD COLUMN health TEXT COLLATE "C" CHECK (health IN ('healthy', 'degraded', 'suspected', 'failed')); -- how far it is trusted with pieces; null: not said
+
+COMMENT ON COLUMN backend_views.health IS 'how far it is trusted with pieces; null: not said';

@@ -1,0 +1,13 @@
+-- Stores are written to by way of trial, so that one which takes no writes is found out before a client does.
+
+CREATE TABLE backend_canaries (
+    backend_id INTEGER PRIMARY KEY REFERENCES backends (backend_id), -- backend
+    problem TEXT COLLATE "C", -- why it took no piece, or did not give it back as it was; null: it did
+    checked_at_us BIGINT NOT NULL, -- when that was seen
+    expires_at_us BIGINT NOT NULL -- when it says nothing any more, if nobody looks again
+);
+
+COMMENT ON COLUMN backend_canaries.backend_id IS 'backend';
+COMMENT ON COLUMN backend_canaries.problem IS 'why it took no piece, or did not give it back as it was; null: it did';
+COMMENT ON COLUMN backend_canaries.checked_at_us IS 'when that was seen';
+COMMENT ON COLUMN backend_canaries.expires_at_us IS 'when it says nothing any more, if nobody looks again';

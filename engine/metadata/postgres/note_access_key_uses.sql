@@ -1,0 +1,9 @@
+-- note_access_key_uses: access keys by their ids, a JSON array, were used now; those that others noted since :since_us are left.
+-- So are rows that somebody else holds: it notes the same, or the next time does. Repeating it is harmless.
+-- Told by no image of the journal.
+UPDATE access_keys SET last_used_us = :now_us
+WHERE access_key_id IN (
+    SELECT access_key_id FROM access_keys
+    WHERE access_key_id IN (SELECT value FROM json_array_elements_text(:names::json)) AND COALESCE(last_used_us, 0) < :since_us
+    FOR NO KEY UPDATE SKIP LOCKED
+)

@@ -1,0 +1,4 @@
+-- bury_notification: an event that did not arrive at the last try becomes a dead letter. One row changed, or none.
+INSERT INTO notification_dlq (event_id, type, payload, target, attempts, last_error, died_at_us)
+SELECT event_id, type, payload, target, attempts + 1, :error, :now_us FROM notification_outbox WHERE event_id = :event_id
+ON CONFLICT (event_id) DO NOTHING

@@ -1,0 +1,27 @@
+-- What of a backend was used in a month, against its limits. Nothing has written the first shape of backend_usage.
+
+DROP TABLE backend_usage;
+
+CREATE TABLE usage_limits (
+    backend_id INTEGER NOT NULL REFERENCES backends (backend_id), -- backend
+    kind TEXT NOT NULL, -- what is limited: write_requests, read_requests, egress_bytes or ingress_bytes
+    amount INTEGER NOT NULL, -- most of it in a month
+    PRIMARY KEY (backend_id, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE backend_usage (
+    backend_id INTEGER NOT NULL REFERENCES backends (backend_id), -- backend
+    period TEXT NOT NULL, -- month by UTC, YYYY-MM
+    kind TEXT NOT NULL, -- what was used, one of the limited ones or delete_requests
+    taken INTEGER NOT NULL CHECK (taken >= 0), -- used, or leased to processes which may use it
+    PRIMARY KEY (backend_id, period, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_leases (
+    process_id BLOB NOT NULL, -- process that may use it
+    backend_id INTEGER NOT NULL REFERENCES backends (backend_id), -- backend
+    period TEXT NOT NULL, -- month by UTC, YYYY-MM
+    kind TEXT NOT NULL, -- what may be used
+    amount INTEGER NOT NULL CHECK (amount >= 0), -- what was left of it when the process last told; it stands in taken as well
+    PRIMARY KEY (process_id, backend_id, period, kind)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,3 @@
+-- Stores that take no objects beyond a size are not asked to.
+
+ALTER TABLE backend_terms ADD COLUMN object_bytes_max INTEGER; -- most bytes of one object there, a piece with all that stands beside it; null: no limit

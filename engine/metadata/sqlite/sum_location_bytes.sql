@@ -1,2 +1,0 @@
--- sum_location_bytes: one row: what the locations of a backend hold, and how many they are.
-SELECT COALESCE(SUM(stored_bytes), 0), COUNT(*) FROM object_locations WHERE backend_id = :backend_id

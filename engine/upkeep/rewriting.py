@@ -1,0 +1,58 @@
+"""Imported blobs moved by being rewritten, one at a time: what becomes of each is told as moving tells it."""
+
+from engine.backends.copying import SourceFailed
+from engine.errors import (
+    BackendsUnavailable,
+    BelowWriteQuorum,
+    NoSpaceAnywhere,
+    NotEnoughDomains,
+    PieceCorrupt,
+    PieceMissing,
+)
+from engine.metadata.moves import Movable
+from engine.upkeep.long_work import Fence, Pace
+from engine.upkeep.move_parts import MoveParts
+from engine.upkeep.moved_pieces import Moved, Unmoved, Why
+
+
+class Rewriting:
+    """For one thread. Repeating it is harmless: a blob that was rewritten is gone."""
+
+    def __init__(self, parts: MoveParts, *, fence: Fence, pace: Pace) -> None:
+        self._parts = parts
+        self._fence = fence
+        self._pace = pace
+
+    def move(self, movable: Movable) -> Moved:
+        """Its bytes lie on other backends afterwards, as many times as its bucket asks for. Raises LeaseLost."""
+        moved = Moved(seen_count=1)
+        unmoved = self._rewrite(movable)
+        if unmoved is None:
+            moved.moved_count, moved.moved_bytes = 1, movable.blob.size_bytes
+        else:
+            moved.unmoved.append(unmoved)
+        return moved
+
+    def _rewrite(self, movable: Movable) -> Unmoved | None:
+        rewriter = self._parts.rewriter
+        if rewriter is None:
+            return Unmoved(movable=movable, why=Why.IMPORTED)
+        try:
+            is_done = rewriter.rewrite(
+                movable.blob,
+                movable.location,
+                fence=self._fence,
+                before_bytes=self._pace.take,
+                grace_us=self._parts.grace_us,
+            )
+        except SourceFailed as failure:
+            is_gone = isinstance(failure.error, PieceCorrupt | PieceMissing)
+            why = Why.UNREADABLE if is_gone else Why.AWAY
+            return Unmoved(movable=movable, why=why, detail=str(failure))
+        except NotEnoughDomains as error:
+            return Unmoved(movable=movable, why=Why.NO_DOMAIN, detail=str(error))
+        except NoSpaceAnywhere as error:
+            return Unmoved(movable=movable, why=Why.NO_ROOM, detail=str(error))
+        except (BackendsUnavailable, BelowWriteQuorum) as error:
+            return Unmoved(movable=movable, why=Why.AWAY, detail=str(error))
+        return None if is_done else Unmoved(movable=movable, why=Why.LEAVING)

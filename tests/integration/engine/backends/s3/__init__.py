@@ -1,0 +1,1 @@
+"""Tests: integration/engine/backends/s3."""

@@ -1,0 +1,1 @@
+"""The tools that tests rely on do what they say."""

@@ -1,0 +1,1 @@
+"""Tests: unit/controlplane/overview."""

@@ -1,0 +1,1 @@
+"""Tests: unit/engine/backends/s3."""
