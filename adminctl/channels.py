@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,18 +21,39 @@ from adminctl.refusals import Refused
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 UNIX_ADDRESS_BYTES_MAX = 100
 PEM_BYTES_MAX = 1024 * 1024
+LOOK_TIMEOUT_S = 1.0
+LOOK_PAUSE_S = 0.1
 
 _OPTIONS = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.enable_retries", 0)]
 
 
 @contextmanager
-def open_channel(place: Place) -> Iterator[grpc.Channel]:
-    """Raises Refused for files of TLS that cannot be used."""
+def open_channel(place: Place, *, patience_s: float = 0.0) -> Iterator[grpc.Channel]:
+    """Raises Refused for files of TLS that cannot be used. Waits for a listener on this machine, `patience_s` at most."""
     if place.token and place.tls is None and not is_local(place.address):
         told = f"warning: the token goes in the clear to {printable(place.address)}"
         click.echo(f"{told}; use https://HOST:PORT or --ca", err=True)
+    _await_listener(place.address, patience_s)
     with _reachable(place) as address, _channel(address, place.tls) as channel:
         yield channel
+
+
+def _await_listener(address: str, patience_s: float) -> None:
+    """A server that is about to start refuses connections until it listens. Whatever else is wrong, the call tells."""
+    if address.startswith("unix:") or not is_local(address):
+        return
+    host, _, port = address.rpartition(":")
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), LOOK_TIMEOUT_S).close()
+        except ConnectionRefusedError:
+            if time.monotonic() < deadline_s:
+                time.sleep(LOOK_PAUSE_S)
+                continue
+        except (OSError, ValueError):
+            pass
+        return
 
 
 def _channel(address: str, tls: Tls | None) -> grpc.Channel:

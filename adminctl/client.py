@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 DEFAULT_TIMEOUT_S = 10.0
+START_PATIENCE_S = 1.0
+"""`penstock serve` answers S3 clients a moment before its control plane listens, on a busy machine a longer one."""
 API_VERSION = "penstock.admin.v1"
 """What is spoken here; a server tells what it speaks."""
 
@@ -81,11 +83,14 @@ class Connection:
         return (*traced, ("authorization", f"Bearer {self.place.token}")) if self.place.token else traced
 
     @contextmanager
-    def channel(self) -> Iterator[grpc.Channel]:
-        """Raises Refused; that nobody answers is noticed by the first call."""
+    def channel(self, *, patience_s: float = START_PATIENCE_S) -> Iterator[grpc.Channel]:
+        """Raises Refused; that nobody answers is noticed by the first call.
+
+        `patience_s`: how long somebody on this machine may take to begin to listen, within the command's deadline.
+        """
         from adminctl.channels import open_channel
 
-        with open_channel(self.place) as channel:
+        with open_channel(self.place, patience_s=min(patience_s, self.timeout_s)) as channel:
             yield self._trace.traced(channel)
 
     def call(

@@ -86,7 +86,7 @@ def _asked(connection: Connection, noun: str) -> Sequence[str]:
     method = find_method(LISTS[noun])
     request = method.request(json.dumps({"page_size": NAME_COUNT_MAX}))
     try:
-        with connection.channel() as channel:
+        with connection.channel(patience_s=0.0) as channel:
             answer = method.on(channel)(request, timeout=PATIENCE_S, metadata=connection.metadata)
     except grpc.RpcError:
         return []

@@ -85,7 +85,8 @@ class Served:
         return self._process.pid
 
     def start(self, *, wait: bool = True) -> None:
-        """Run `penstock serve` in a process group of its own, and wait until it serves."""
+        """Run `penstock serve` in a process group of its own, and wait until both planes serve."""
+        said_bytes = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [_BIN / "penstock", "serve", "--config", self.config],
@@ -97,6 +98,7 @@ class Served:
             )
         if wait:
             self.wait_ready()
+            self._wait_said(b"penstock: serving ", said_bytes)
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         deadline = time.monotonic() + timeout_s
@@ -111,6 +113,13 @@ class Served:
             except OSError:
                 time.sleep(0.05)
         raise AssertionError(f"not ready within {timeout_s} s:\n{self.log_tail()}")
+
+    def _wait_said(self, line: bytes, since_bytes: int) -> None:
+        """Until `penstock serve` itself says so: the control plane may listen a while after the data plane."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while line not in self.log.read_bytes()[since_bytes:]:
+            assert time.monotonic() < deadline, f"never said {line!r}:\n{self.log_tail()}"
+            time.sleep(0.05)
 
     def speak_tls(self, files: CertificateFiles, ca: Path, *, more: str = "") -> None:
         """Serve S3 over TLS from the next start; `more` keys go to `listen.tls`."""

@@ -171,7 +171,8 @@ def test_an_instance_starts_and_reads_without_its_database(
     server.stop("fast")
     instance.kill_tree()
 
-    instance.start()
+    instance.start(wait=False)
+    instance.wait_ready()
 
     assert_serves_warm(instance)
     assert_refuses_the_rest(instance)
