@@ -29,7 +29,7 @@ _OPTIONS = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.enabl
 
 @contextmanager
 def open_channel(place: Place, *, patience_s: float = 0.0) -> Iterator[grpc.Channel]:
-    """Raises Refused for files of TLS that cannot be used; waits `patience_s` at most for a listener on this machine."""
+    """Raises Refused for files of TLS that cannot be used. Waits `patience_s` at most for a listener here."""
     if place.token and place.tls is None and not is_local(place.address):
         told = f"warning: the token goes in the clear to {printable(place.address)}"
         click.echo(f"{told}; use https://HOST:PORT or --ca", err=True)
