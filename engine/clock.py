@@ -45,6 +45,11 @@ def uuid7() -> bytes:
     return bytes(value)
 
 
+def made_at_us(value: bytes) -> int:
+    """When a UUIDv7 was made, by the clock of who made it: the beginning of its millisecond."""
+    return int.from_bytes(value[:6], "big") * 1000
+
+
 def id_text(value: bytes) -> str:
     """The dashed form of a 16-byte id."""
     return str(uuid.UUID(bytes=value))

@@ -1,7 +1,8 @@
 """Evening out how full backends are, or packing them: pieces move from those with too much to those with too little.
 
 What is to be moved is reckoned anew before every step, from the accounts: writes go on meanwhile. A piece that has no
-other place to go, or is larger than what is to be moved, stays.
+other place to go, or is larger than what is to be moved, stays; so does one that was written after the beginning, or
+clients that write faster than pieces move would keep it busy for ever.
 """
 
 import json
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from engine.backends.registry import volume_in
+from engine.clock import made_at_us
 from engine.errors import BackendError
 from engine.metadata.moves import Movable, list_movable
 from engine.metadata.store import Store
@@ -21,6 +23,11 @@ from engine.upkeep.move_parts import MoveParts
 from engine.upkeep.moved_pieces import BackendRegistry, Why
 from engine.upkeep.moving import UNIT_COUNT_MAX
 from engine.upkeep.targets import SeenBackend, see_backends
+
+NO_END_US = 2**63 - 1
+
+PAGES_AT_ONCE_MAX = 40
+"""Pages of which nothing is moved pass so many a step: faster than clients write new ones."""
 
 REBALANCE_METHOD = "penstock.admin.v1.RebalanceService/RunRebalance"
 
@@ -36,13 +43,17 @@ class RebalanceOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebalanceCursor:
-    """The last storage key seen to on each backend that gave pieces, by its id, and what was moved."""
+    """The last storage key seen to on each backend that gave pieces, by its id, and what was moved.
+
+    `began_at_us` is 0 in one that was written before it was kept: then all pieces count.
+    """
 
     after: Mapping[str, str] = field(default_factory=dict)
     over: tuple[str, ...] = ()
     """Ids of those that have been gone through."""
     moved_count: int = 0
     moved_bytes: int = 0
+    began_at_us: int = 0
 
     def write(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
@@ -83,7 +94,10 @@ class Rebalance:
 
     def step(self, cursor: str | None, /) -> Step:
         """Move the next pieces of the first move that is left."""
-        position = read_rebalance_cursor(cursor)
+        if cursor is None:
+            position = RebalanceCursor(began_at_us=self._parts.clock.now_us())
+        else:
+            position = read_rebalance_cursor(cursor)
         moves = self._moves(position)
         bytes_max = self._order.bytes_max
         left_bytes = None if bytes_max is None else bytes_max - position.moved_bytes
@@ -107,30 +121,35 @@ class Rebalance:
         self, position: RebalanceCursor, source_id: int, targets: Mapping[int, int], wanted_bytes: int
     ) -> Step:
         source = str(source_id)
-        page = self._parts.store.read(
-            partial(
-                list_movable,
-                backend_id=source_id,
-                after=position.after.get(source, ""),
-                count_max=UNIT_COUNT_MAX,
+        after = position.after.get(source, "")
+        taken: list[Movable] = []
+        for _ in range(PAGES_AT_ONCE_MAX):
+            page = self._parts.store.read(
+                partial(list_movable, backend_id=source_id, after=after, count_max=UNIT_COUNT_MAX)
             )
-        )
-        if not page:
-            now = replace(position, over=(*position.over, source))
-            return Step(cursor=now.write(), is_last=False, stage="moving pieces")
-        taken, seen_count = _take(page, wanted_bytes, largest_bytes=max(targets.values()))
+            if not page:
+                now = replace(position, over=(*position.over, source))
+                return Step(cursor=now.write(), is_last=False, stage="moving pieces")
+            taken, seen_count = _take(
+                page,
+                wanted_bytes,
+                largest_bytes=max(targets.values()),
+                newest_at_us=position.began_at_us or NO_END_US,
+            )
+            if seen_count:
+                after = page[seen_count - 1].location.storage_key
+            if taken or seen_count < len(page):
+                break
         moved = self._mover.move(
             taken, self._parts.targets(sources={source_id}, allowed=targets.__contains__)
         )
         if moved.seen_count < len(taken):
             # The unit was over before the last of them: go on behind the last one that was seen to.
-            last = taken[moved.seen_count - 1].location.storage_key
-        else:
-            last = page[seen_count - 1].location.storage_key
+            after = taken[moved.seen_count - 1].location.storage_key
         bad = [each for each in moved.unmoved if each.why is Why.UNREADABLE]
         now = replace(
             position,
-            after={**position.after, source: last},
+            after={**position.after, source: after},
             moved_count=position.moved_count + moved.moved_count,
             moved_bytes=position.moved_bytes + moved.moved_bytes,
         )
@@ -151,16 +170,19 @@ def imbalance(fills: list[Fill]) -> float:
     return max((abs(fraction - target) for fraction in fractions(fills).values()), default=0.0)
 
 
-def _take(page: list[Movable], wanted_bytes: int, *, largest_bytes: int) -> tuple[list[Movable], int]:
+def _take(
+    page: list[Movable], wanted_bytes: int, *, largest_bytes: int, newest_at_us: int
+) -> tuple[list[Movable], int]:
     """The first pieces that make up what is wanted and do not go beyond it, and how many were looked at.
 
-    One that is larger than all of it is passed over, one that only has no room any more waits for the next step.
+    One that is larger than all of it, or newer, is passed over; one that only has no room any more waits for the next
+    step.
     """
     taken: list[Movable] = []
     left_bytes = wanted_bytes
     for index, movable in enumerate(page):
         size_bytes = movable.location.stored_bytes
-        if size_bytes > min(wanted_bytes, largest_bytes):
+        if size_bytes > min(wanted_bytes, largest_bytes) or made_at_us(movable.blob.blob_id) > newest_at_us:
             continue
         if size_bytes > left_bytes:
             return taken, index

@@ -2,6 +2,7 @@
 
 from engine.placement.policy import Routing
 from engine.records import BackendState, Copies
+from engine.upkeep.moving import UNIT_COUNT_MAX
 from engine.upkeep.rebalancing import (
     Rebalance,
     RebalanceCursor,
@@ -17,6 +18,7 @@ from tests.support.objects import ObjectRig
 from tests.support.pieces import payload_of
 
 QUOTA_BYTES = 4_000_000
+WRITER_STEP_COUNT = 15
 
 
 def rebalance(
@@ -71,6 +73,27 @@ def test_what_is_even_is_left_alone(make_rig: MakeRig) -> None:
 
     assert len(steps) == 1
     assert steps[0].result == {"moved_count": 0, "moved_bytes": 0}
+
+
+def test_it_ends_although_somebody_goes_on_writing(make_rig: MakeRig) -> None:
+    rig = make_rig(volume_count=3, backend_quota_bytes=QUOTA_BYTES)
+    contents = {f"key-{number}": payload_of(20_000, seed=number) for number in range(20)}
+    for key, payload in contents.items():
+        rig.put(key, payload)
+    work = rebalance(rig, strategy=Routing.PACK, threshold=0.001)
+
+    step = work.step(None)
+    for number in range(WRITER_STEP_COUNT):
+        if step.is_last:
+            break
+        # More than a step moves, on every volume.
+        for each in range(4 * UNIT_COUNT_MAX):
+            rig.put(f"later-{number}-{each}", b"x" * 2000)
+        step = work.step(step.cursor)
+
+    assert step.is_last
+    assert {key: rig.get(key) for key in contents} == contents
+    assert {each for key in contents for each in backends_of(rig, key)} == {rig.volumes[0].backend_id}
 
 
 def test_copies_stay_apart(make_rig: MakeRig) -> None:
