@@ -64,6 +64,7 @@ STATUSES: dict[type[EngineError], Answer] = {
     errors.LeaseLost: Answer(_C.ABORTED, "LEASE_LOST"),
     errors.BackendError: Answer(_C.UNAVAILABLE, "BACKEND"),
     errors.BackendUnavailable: Answer(_C.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
+    errors.BackendShut: Answer(_C.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
     errors.BackendTimeout: Answer(_C.UNAVAILABLE, "BACKEND_TIMEOUT"),
     errors.BackendLate: Answer(_C.UNAVAILABLE, "BACKEND_TIMEOUT"),
     errors.BackendFull: Answer(_C.RESOURCE_EXHAUSTED, "NO_SPACE"),

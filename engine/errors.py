@@ -364,6 +364,10 @@ class BackendUnavailable(BackendError):
     may_repeat = True
 
 
+class BackendShut(BackendUnavailable):
+    """It failed again and again: it was not even asked, and will be in a while."""
+
+
 class BackendTimeout(BackendError):
     """The call's outcome is unknown: a write may have landed or may land later."""
 

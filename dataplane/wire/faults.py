@@ -66,6 +66,7 @@ FAULTS: dict[type[EngineError], S3Fault] = {
     errors.BlobGone: _SLOW_DOWN,
     errors.BackendError: _SLOW_DOWN,
     errors.BackendUnavailable: _SLOW_DOWN,
+    errors.BackendShut: _SLOW_DOWN,
     errors.BackendTimeout: _SLOW_DOWN,
     errors.BackendLate: _SLOW_DOWN,
     errors.ForeignBackend: _SLOW_DOWN,

@@ -120,10 +120,13 @@ class Backend(Protocol):
     ) -> PieceWriter:
         """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable."""
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
         """Open a piece; raises PieceMissing, BackendUnavailable, and Overloaded at a bound on open files.
 
         Where that would ask a network nothing is asked: a piece that is not there shows at the first read.
+        BackendShut: its store is left alone for now. With `is_last_choice` it is asked all the same by a few at a time.
         """
 
     def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:

@@ -153,7 +153,9 @@ class MemoryBackend:
         self._strike(Call.OPEN_WRITER)
         return _MemoryWriter(self, key, payload_bytes, card_bytes_max)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
         """Open a piece; raises PieceMissing, BackendUnavailable, BackendTimeout."""
         self._strike(Call.OPEN_READER)
         return _MemoryReader(self, storage_key, payload_bytes)

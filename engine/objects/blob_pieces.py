@@ -1,4 +1,8 @@
-"""Which piece of a blob serves next: the best one not found wanting, then the next, then a second look at the rows."""
+"""Which piece of a blob serves next: the best one not found wanting, then the next, then a second look at the rows.
+
+Stores that are left alone by now come behind those that are asked, and before those that were late: they are tried all
+the same, once a read, since one of them may be back.
+"""
 
 from queue import SimpleQueue
 
@@ -8,6 +12,7 @@ from engine.errors import (
     BackendError,
     BackendLate,
     BackendOverLimit,
+    BackendShut,
     BackendsUnavailable,
     CorruptEverywhere,
     EngineError,
@@ -35,6 +40,8 @@ class BlobPieces:
         self._tried: set[str] = set()
         # Left for another copy, not given up: they come last, and are waited for then.
         self._late: set[str] = set()
+        # Not asked yet, since their stores are left alone: they are when no other is left.
+        self._shut: set[str] = set()
         self._errors: list[BackendError] = []
         self._is_told_unverified = False
         self._has_read_again = False
@@ -51,7 +58,7 @@ class BlobPieces:
     @property
     def may_wait(self) -> bool:
         """Whether going on may take a look at the rows, or wait for an answer: nothing for a thread that must not."""
-        return bool(self._errors or self._late) or self._ahead is not None
+        return bool(self._errors or self._late or self._shut) or self._ahead is not None
 
     def current(self) -> PieceReader:
         """The open piece, opened if need be.
@@ -65,14 +72,20 @@ class BlobPieces:
         while self._open is None:
             location = self._next()
             self._tried.add(location.storage_key)
+            is_trial = location.storage_key in self._shut
             try:
                 backend = self._choice.backend_of(location)
-                reader = backend.open_reader(location.storage_key, self._blob.stored_bytes)
+                reader = backend.open_reader(
+                    location.storage_key, self._blob.stored_bytes, is_last_choice=is_trial
+                )
             except BackendError as error:
                 self.blame(location, error)
                 continue
-            # Who is the only one left is waited for.
-            if self._waiting and backend.needs_intents and location.storage_key not in self._late:
+            if is_trial:
+                self._choice.tries_shut(location)
+            # Who is the only one left is waited for, unless it is tried against all experience.
+            may_be_left = is_trial or (bool(self._waiting) and location.storage_key not in self._late)
+            if backend.needs_intents and may_be_left:
                 reader = HedgedReader(self, self._choice.hedges, location, reader, backend=backend.name)
             self._open = (location, reader)
         return self._open[1]
@@ -189,7 +202,9 @@ class BlobPieces:
         self._waiting.insert(0, location)
 
     def blame(self, location: Location, error: BackendError) -> None:
-        if isinstance(error, BackendLate) and location.storage_key not in self._late:
+        if isinstance(error, BackendShut) and location.storage_key not in self._shut:
+            self._put_behind_others(location)
+        elif isinstance(error, BackendLate) and location.storage_key not in self._late | self._shut:
             self._leave_for_last(location)
         else:
             self._errors.append(error)
@@ -212,6 +227,12 @@ class BlobPieces:
         self._late.add(location.storage_key)
         self._tried.discard(location.storage_key)
         self._waiting.append(location)
+
+    def _put_behind_others(self, location: Location) -> None:
+        self._shut.add(location.storage_key)
+        self._tried.discard(location.storage_key)
+        asked_count = sum(each.storage_key not in self._late for each in self._waiting)
+        self._waiting.insert(asked_count, location)
 
     def _next(self) -> Location:
         while True:

@@ -19,6 +19,7 @@ class Degradation(Enum):
     PIECE_SUSPECT = "read.piece_suspect"
     READ_FAILED_OVER = "read.failed_over"
     BACKEND_LATE = "read.backend_late"
+    SHUT_TRIED = "read.shut_tried"
     LOCATIONS_READ_AGAIN = "read.locations_read_again"
     CORRUPT_EVERYWHERE = "read.corrupt_everywhere"
     SUSPICION_DROPPED = "read.suspicion_dropped"

@@ -9,6 +9,7 @@ from engine.errors import (
     BackendError,
     BackendLate,
     BackendOverLimit,
+    BackendShut,
     BackendUnavailable,
     PieceCorrupt,
     PieceMissing,
@@ -115,8 +116,16 @@ class PieceChoice:
         self.degradations.note(Degradation.LOCATIONS_READ_AGAIN, blob_id=blob_id.hex())
         return self._store.read(lambda tx: read_locations(tx, blob_id))
 
+    def tries_shut(self, location: Location) -> None:
+        """Its store is left alone for now, and asked all the same: nothing else is left."""
+        self.degradations.note(
+            Degradation.SHUT_TRIED, blob_id=location.blob_id.hex(), backend_id=location.backend_id
+        )
+
     def failed(self, location: Location, error: BackendError) -> None:
         """A piece did not serve: one that is bad or gone is suspect, whatever else is wrong is the backend's.
+
+        A store that was not even asked has done nothing that could be held against it.
 
         To suspect a piece that was moved or freed meanwhile changes nothing: the mark asks for its storage key.
         """
@@ -127,5 +136,5 @@ class PieceChoice:
             self.hedges.late(location)
         elif isinstance(error, PieceCorrupt | PieceMissing):
             self._suspicions.add(location, type(error).__name__)
-        elif not isinstance(error, BackendOverLimit):
+        elif not isinstance(error, BackendOverLimit | BackendShut):
             self._health.failed(location.backend_id)

@@ -1,5 +1,6 @@
 """A circuit breaker: after some failures calls are refused at once, until a single probe finds that all is well."""
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +28,13 @@ PROBES_FIRST_S = 30.0
 """So long after a pause only a probe is let through: a client's call goes first only where nobody probes."""
 
 LEASE_S = 60.0
-"""A probe that has not ended by then has lost its lease to the next one."""
+"""A probe or a trial that has not ended by then has lost its lease to the next one."""
+
+TRIAL_COUNT_MAX = 4
+"""Calls at once that ask all the same because nothing else is left: no crowd meets a store that is sick."""
+
+TRIAL_PAUSE_S = 0.25
+"""None does so shortly after one that failed: where nothing listens trials end at once, and would follow each other."""
 
 
 class BreakerState(Enum):
@@ -50,12 +57,17 @@ class Breaker:
         self._draw = draw
         self._lock = threading.Lock()
         self._state = BreakerState.CLOSED
-        self._pass = 0
+        # Of states and of trials: no two passes are the same.
+        self._passes = itertools.count()
+        self._pass = next(self._passes)
         self._outcomes: deque[tuple[float, bool]] = deque(maxlen=OUTCOME_COUNT_MAX)
         self._opened_count = 0
         self._closed_at_s = 0.0
         self._retry_at_s = 0.0
         self._lease_until_s = 0.0
+        # When those that are under way lose their lease, by their passes.
+        self._trials: dict[int, float] = {}
+        self._next_trial_at_s = 0.0
 
     @property
     def state(self) -> BreakerState:
@@ -73,26 +85,45 @@ class Breaker:
                 return None
             self._state = BreakerState.HALF_OPEN
             self._lease_until_s = now_s + LEASE_S
-            self._pass += 1
+            self._pass = next(self._passes)
             return self._pass
+
+    def enter_anyway(self, now_s: float) -> int | None:
+        """A pass for a call that has nowhere else to go; null: others are trying already, or have just done so.
+
+        If it goes well the breaker closes. If not, nothing has changed: it is the probes that say how long it is open.
+        """
+        with self._lock:
+            if self._state is BreakerState.CLOSED:
+                return self._pass
+            self._trials = {each: until_s for each, until_s in self._trials.items() if until_s > now_s}
+            if len(self._trials) >= TRIAL_COUNT_MAX or now_s < self._next_trial_at_s:
+                return None
+            trial = next(self._passes)
+            self._trials[trial] = now_s + LEASE_S
+            return trial
 
     def succeeded(self, entered: int, now_s: float) -> None:
         """The call went well: a probe closes the breaker."""
         if self._state is BreakerState.CLOSED and not self._outcomes:
             return
         with self._lock:
+            if entered in self._trials:
+                self._close(now_s)
+                return
             if entered != self._pass:
                 return
             if self._state is BreakerState.CLOSED:
                 self._outcomes.append((now_s, True))
             elif self._state is BreakerState.HALF_OPEN:
-                self._state = BreakerState.CLOSED
-                self._closed_at_s = now_s
-                self._pass += 1
+                self._close(now_s)
 
     def failed(self, entered: int, now_s: float) -> None:
         """The call failed for a reason of the store's own."""
         with self._lock:
+            if self._trials.pop(entered, None) is not None:
+                self._next_trial_at_s = now_s + TRIAL_PAUSE_S
+                return
             if entered != self._pass:
                 return
             if self._state is BreakerState.CLOSED:
@@ -104,9 +135,11 @@ class Breaker:
 
     def left(self, entered: int) -> None:
         """The call ended in a way that says nothing: the next one may probe."""
-        if self._state is not BreakerState.HALF_OPEN:
+        if self._state is BreakerState.CLOSED:
             return
         with self._lock:
+            if self._trials.pop(entered, None) is not None:
+                return
             if entered == self._pass and self._state is BreakerState.HALF_OPEN:
                 self._state = BreakerState.OPEN
 
@@ -134,4 +167,10 @@ class Breaker:
         self._retry_at_s = now_s + pause_s * (1 + JITTER * (2 * self._draw() - 1))
         self._state = BreakerState.OPEN
         self._outcomes.clear()
-        self._pass += 1
+        self._pass = next(self._passes)
+
+    def _close(self, now_s: float) -> None:
+        self._state = BreakerState.CLOSED
+        self._closed_at_s = now_s
+        self._pass = next(self._passes)
+        self._trials.clear()

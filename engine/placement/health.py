@@ -169,6 +169,10 @@ class HealthGate:
             self._watch.asked(now_s)
         return self._watch.breaker.enter(now_s, is_probe=is_probe)
 
+    def enter_anyway(self) -> int | None:
+        """A pass for a call that has nowhere else to go; null: enough others are trying."""
+        return self._watch.breaker.enter_anyway(self._clock.monotonic_s())
+
     def succeeded(self, entered: int, /) -> None:
         now_s = self._clock.monotonic_s()
         self._watch.breaker.succeeded(entered, now_s)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from engine.backends.base import Backend, ListedPage, PieceReader, PieceTail, PieceWriter, StoredPiece
 from engine.backends.layers.layer import Layer
-from engine.errors import BackendTimeout, BackendUnavailable
+from engine.errors import BackendShut, BackendTimeout, BackendUnavailable
 from engine.streams import FileRegion
 
 
@@ -19,6 +19,9 @@ class Gate(Protocol):
 
     def enter(self, *, is_probe: bool) -> int | None:
         """A pass for one call; null: it must not be made."""
+
+    def enter_anyway(self) -> int | None:
+        """A pass for a call that has nowhere else to go; null: enough others are trying."""
 
     def succeeded(self, entered: int, /) -> None:
         """The store did what it was asked."""
@@ -31,9 +34,9 @@ class Gate(Protocol):
 
 
 class BreakingBackend(Layer):
-    """A backend behind a breaker. While that is open, every call raises BackendUnavailable at once.
+    """A backend behind a breaker. While that is open, every call raises BackendShut at once.
 
-    `check_identity` is the probe that may close it.
+    `check_identity` is the probe that may close it, and so may a read that has nowhere else to go.
     """
 
     def __init__(self, inner: Backend, gate: Gate) -> None:
@@ -54,10 +57,12 @@ class BreakingBackend(Layer):
             writer = self.inner.open_writer(payload_bytes, card_bytes_max, storage_key=storage_key)
         return _BreakingWriter(writer, self._gate, entered)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
-        entered = self._enter()
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
+        entered = self._let_in(self._gate.enter_anyway()) if is_last_choice else self._enter()
         with _told(self._gate, entered, ends_well=False):
-            reader = self.inner.open_reader(storage_key, payload_bytes)
+            reader = self.inner.open_reader(storage_key, payload_bytes, is_last_choice=is_last_choice)
         return _BreakingReader(reader, self._gate, entered)
 
     def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:
@@ -98,11 +103,11 @@ class BreakingBackend(Layer):
             yield
 
     def _enter(self, *, is_probe: bool = False) -> int:
-        entered = self._gate.enter(is_probe=is_probe)
+        return self._let_in(self._gate.enter(is_probe=is_probe))
+
+    def _let_in(self, entered: int | None) -> int:
         if entered is None:
-            raise BackendUnavailable(
-                "it failed again and again and is not asked for a while", backend=self.name
-            )
+            raise BackendShut("it failed again and again and is not asked for a while", backend=self.name)
         return entered
 
 

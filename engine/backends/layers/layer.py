@@ -45,8 +45,10 @@ class Layer:
     ) -> PieceWriter:
         return self.inner.open_writer(payload_bytes, card_bytes_max, storage_key=storage_key)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
-        return self.inner.open_reader(storage_key, payload_bytes)
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
+        return self.inner.open_reader(storage_key, payload_bytes, is_last_choice=is_last_choice)
 
     def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:
         return self.inner.read_tail(storage_key, payload_bytes)

@@ -88,8 +88,10 @@ class MeteredBackend(Layer):
             raise
         return _MeteredWriter(writer, self._meter, spent_bytes, spent_at_s)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
-        reader = self.inner.open_reader(storage_key, payload_bytes)
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
+        reader = self.inner.open_reader(storage_key, payload_bytes, is_last_choice=is_last_choice)
         return _MeteredReader(reader, self._meter, self._request_count)
 
     def read_tail(self, storage_key: str, payload_bytes: int, /) -> PieceTail:

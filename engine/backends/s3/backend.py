@@ -117,7 +117,9 @@ class S3Backend:
             mac=self._mac,
         )
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
         """Open a piece; whether it is there shows at the first read."""
         imported = read_imported(storage_key)
         path = self._place.path_of(storage_key) if imported is None else self._path_of(imported)

@@ -177,7 +177,9 @@ class VolumeBackend:
             self._next_stream_volume(volume)
         raise BackendUnavailable("no volume stays open", backend=self._name)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
         """Open a piece.
 
         Raises PieceMissing when its file is not there, ForeignBackend when nothing of ours is: the disk is away.

@@ -44,7 +44,9 @@ class Rotting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
         raise PieceCorrupt("rotten", backend=self._inner.name)
 
 

@@ -53,7 +53,9 @@ class Behind:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def open_reader(self, storage_key: str, payload_bytes: int, /) -> PieceReader:
+    def open_reader(
+        self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False
+    ) -> PieceReader:
         self._network.open_count += 1
         return _Reader(self._inner.open_reader(storage_key, payload_bytes), storage_key, self._network)
 

@@ -10,6 +10,8 @@ from engine.placement.breaker import (
     PAUSE_FIRST_S,
     PAUSE_MAX_S,
     PROBES_FIRST_S,
+    TRIAL_COUNT_MAX,
+    TRIAL_PAUSE_S,
     TRIP_COUNT,
     Breaker,
     BreakerState,
@@ -164,3 +166,58 @@ def test_it_forgets_how_often_it_was_open_once_it_was_closed_for_a_while() -> No
     fail(breaker, now_s + CALM_S)
 
     assert breaker.enter(now_s + CALM_S + PAUSE_FIRST_S, is_probe=True) is not None
+
+
+def test_who_has_nowhere_else_to_go_is_let_through_and_closes_it() -> None:
+    breaker = breaker_with()
+    fail(breaker, 1000)
+    assert breaker.enter(1000, is_probe=False) is None
+
+    entered = breaker.enter_anyway(1000)
+    assert entered is not None
+    breaker.succeeded(entered, 1000)
+
+    assert state_of(breaker) is BreakerState.CLOSED
+    assert breaker.enter(1000, is_probe=False) is not None
+
+
+def test_only_a_few_are_let_through_at_a_time() -> None:
+    breaker = breaker_with()
+    fail(breaker, 1000)
+
+    entered = [breaker.enter_anyway(1000) for _ in range(2 * TRIAL_COUNT_MAX)]
+    assert sum(each is not None for each in entered) == TRIAL_COUNT_MAX
+    assert entered[0] is not None
+    breaker.left(entered[0])
+
+    assert breaker.enter_anyway(1000) is not None
+    assert breaker.enter_anyway(1000) is None
+    # One whose end nobody told of holds no place for ever.
+    assert breaker.enter_anyway(1000 + LEASE_S) is not None
+
+
+def test_such_a_call_that_fails_changes_nothing_but_that_the_next_one_waits_a_little() -> None:
+    breaker = breaker_with()
+    fail(breaker, 1000)
+    entered = breaker.enter_anyway(1000)
+    assert entered is not None
+
+    breaker.failed(entered, 1000)
+
+    assert breaker.enter_anyway(1000) is None
+    assert breaker.enter_anyway(1000 + TRIAL_PAUSE_S) is not None
+    assert breaker.enter(1000 + PAUSE_FIRST_S, is_probe=True) is not None
+
+
+def test_such_a_call_that_ends_after_a_probe_has_closed_it_counts_for_nothing() -> None:
+    breaker = breaker_with()
+    fail(breaker, 1000)
+    trial, probe = breaker.enter_anyway(1001), breaker.enter(1001, is_probe=True)
+    assert trial is not None
+    assert probe is not None
+    breaker.succeeded(probe, 1001)
+
+    for _ in range(TRIP_COUNT):
+        breaker.failed(trial, 1001)
+
+    assert state_of(breaker) is BreakerState.CLOSED

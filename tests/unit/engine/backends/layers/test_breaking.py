@@ -8,7 +8,14 @@ from engine.backends.base import PieceTail
 from engine.backends.layers.breaking import BreakingBackend
 from engine.backends.memory import Call, Fault, MemoryBackend
 from engine.clock import SystemClock
-from engine.errors import BackendError, BackendFull, BackendTimeout, BackendUnavailable, PieceMissing
+from engine.errors import (
+    BackendError,
+    BackendFull,
+    BackendShut,
+    BackendTimeout,
+    BackendUnavailable,
+    PieceMissing,
+)
 from engine.names import BackendName
 from engine.placement.breaker import TRIP_COUNT, BreakerState
 from engine.placement.health import Health, HealthBoard
@@ -105,3 +112,22 @@ def test_what_is_not_the_stores_fault_counts_for_nothing() -> None:
 
     assert rig.state is BreakerState.CLOSED
     assert rig.board.health_of(1) is Health.HEALTHY
+
+
+def test_a_read_that_has_nowhere_else_to_go_asks_all_the_same() -> None:
+    rig = Rig()
+    key = rig.store()
+    rig.memory.faults.add(Call.STORE, Fault.UNAVAILABLE, count=TRIP_COUNT)
+    for _ in range(TRIP_COUNT):
+        with pytest.raises(BackendUnavailable):
+            rig.store()
+    with pytest.raises(BackendShut):
+        rig.backend.open_reader(key, len(PAYLOAD))
+
+    buffer = bytearray(len(PAYLOAD))
+    reader = rig.backend.open_reader(key, len(PAYLOAD), is_last_choice=True)
+    reader.read_into(0, memoryview(buffer))
+    reader.close()
+
+    assert bytes(buffer) == PAYLOAD
+    assert rig.state is BreakerState.CLOSED
