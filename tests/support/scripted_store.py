@@ -34,6 +34,8 @@ class ScriptedStore:
     """Numbers of the steps, from 0, after which the connection is closed without a word."""
     delays_s: dict[int, float] = field(default_factory=dict)
     """How long an answer of that number waits."""
+    drip_s: float = 0.0
+    """Pause behind every byte of an answer; 0: it is sent at once."""
     refuses_at_once: bytes | None = None
     """An answer that is given when the head of a request has come, its body not read."""
 
@@ -93,11 +95,19 @@ class ScriptedStore:
                     return
                 time.sleep(self.delays_s.get(number, 0.0))
                 try:
-                    sock.sendall(step)
+                    self._send(sock, step)
                 except OSError:
                     return
                 if number in self.closes_after:
                     return
+
+    def _send(self, sock: socket.socket, step: bytes) -> None:
+        if not self.drip_s:
+            sock.sendall(step)
+            return
+        for byte in step:
+            sock.sendall(bytes([byte]))
+            time.sleep(self.drip_s)
 
     def _read_request(self, sock: socket.socket, reader: BinaryIO) -> Asked | None:
         line = reader.readline()

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from xml.etree import ElementTree
 
 from engine.backends.s3.connection import BadAnswer, Buffer, Connection, Head, connect
@@ -21,6 +22,12 @@ DRAIN_BYTES_MAX = 64 * KIB
 """What is left of a body up to this is read, so that its connection can be used again."""
 
 DOCUMENT_BYTES_MAX = MIB
+
+DOCUMENT_TIMEOUT_S = 60.0
+"""What is read to be understood as a whole, an error or a listing, is there within this."""
+
+DRAIN_TIMEOUT_S = 1.0
+"""The rest of a body that nobody wants is waited for so long, for the sake of its connection."""
 
 BeforeRequest = Callable[[UsageKind], None]
 """Told of every request before it is sent, by its class; what it raises keeps the request from being sent."""
@@ -70,9 +77,10 @@ class Answer:
             raise NoAnswer(f"the answer is cut short: {_why(error)}", is_late=is_late) from error
 
     def read_all(self, bytes_max: int) -> bytes:
-        """The rest of the body, or what of it lies within the bound."""
+        """The rest of the body, or what of it lies within the bound. Raises NoAnswer as `read_into`."""
         buffer = bytearray(bytes_max if self.left_bytes is None else min(bytes_max, self.left_bytes))
-        return bytes(memoryview(buffer)[: self.read_into(memoryview(buffer))])
+        with self._ending_within(DOCUMENT_TIMEOUT_S):
+            return bytes(memoryview(buffer)[: self.read_into(memoryview(buffer))])
 
     def close(self) -> None:
         """Give the connection back, or drop it where too much is left to read. A second call does nothing."""
@@ -83,7 +91,8 @@ class Answer:
         try:
             if self._head.keeps_alive and (self._left_bytes or 0) <= DRAIN_BYTES_MAX:
                 rest = memoryview(bytearray(DRAIN_BYTES_MAX + 1))
-                is_over = self.read_into(rest) <= DRAIN_BYTES_MAX and self._left_bytes is not None
+                with self._ending_within(DRAIN_TIMEOUT_S):
+                    is_over = self.read_into(rest) <= DRAIN_BYTES_MAX and self._left_bytes is not None
         except NoAnswer:
             pass
         self._connection = None
@@ -97,6 +106,9 @@ class Answer:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.drop(connection)
+
+    def _ending_within(self, within_s: float) -> AbstractContextManager[None]:
+        return nullcontext() if self._connection is None else self._connection.ends_within(within_s)
 
     def _read_plain(self, connection: Connection, buffer: memoryview) -> int:
         left_bytes = self._left_bytes
@@ -116,8 +128,7 @@ class Answer:
                 self._left_bytes = _chunk_size(connection.read_line())
                 if self._left_bytes == 0:
                     self._has_more_chunks = False
-                    while connection.read_line():
-                        pass
+                    connection.pass_trailers()
                     break
             count += self._read_plain(connection, buffer[count:])
             if self._left_bytes == 0 and connection.read_line():

@@ -4,13 +4,21 @@ import io
 import select
 import socket
 import ssl
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.units import KIB
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 CONNECT_TIMEOUT_S = 3.0
-FIRST_BYTE_TIMEOUT_S = 10.0
+HEAD_TIMEOUT_S = 10.0
+"""The head of an answer is there whole within this, those that announce it included: one that drips is no answer."""
+
 IDLE_TIMEOUT_S = 20.0
 """Longest pause in a body, either way: one that flows may take as long as it likes."""
 
@@ -42,7 +50,8 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._reader = io.BufferedReader(socket.SocketIO(sock, "r"), _READ_BUFFER_BYTES)
+        self._incoming = _Incoming(sock)
+        self._reader = io.BufferedReader(self._incoming, _READ_BUFFER_BYTES)
         self.answer_count = 0
         self.idle_since_s = 0.0
 
@@ -56,9 +65,9 @@ class Connection:
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(0))
 
-    def send(self, parts: Sequence[Buffer]) -> None:
-        """Send all of it."""
-        self._sock.settimeout(IDLE_TIMEOUT_S)
+    def send(self, parts: Sequence[Buffer], *, patience_s: float | None = None) -> None:
+        """Send all of it. With `patience_s` no pause in that is longer."""
+        self._sock.settimeout(IDLE_TIMEOUT_S if patience_s is None else min(patience_s, IDLE_TIMEOUT_S))
         for part in _joined(parts):
             view = memoryview(part)
             while view:
@@ -71,16 +80,26 @@ class Connection:
     def read_head(self, *, patience_s: float | None = None) -> Head:
         """The head of the final answer. Raises BadAnswer, and EOFError when the connection ends instead.
 
-        With `patience_s` no wait, for the head or for what follows it, is longer.
+        All of it is there within HEAD_TIMEOUT_S. With `patience_s` no wait, for the head or for what follows it, is
+        longer.
         """
-        self._sock.settimeout(FIRST_BYTE_TIMEOUT_S if patience_s is None else patience_s)
-        while True:
+        with self.ends_within(HEAD_TIMEOUT_S if patience_s is None else patience_s):
             head = self._read_one_head()
-            if head.status >= 200:
-                self.answer_count += 1
-                if patience_s is None:
-                    self._sock.settimeout(IDLE_TIMEOUT_S)
-                return head
+            while head.status < 200:
+                head = self._read_one_head()
+        self.answer_count += 1
+        self._incoming.pause_max_s = IDLE_TIMEOUT_S if patience_s is None else patience_s
+        return head
+
+    @contextmanager
+    def ends_within(self, within_s: float) -> Iterator[None]:
+        """All that is read in the block comes within that time, or TimeoutError is raised."""
+        outer_s, deadline_s = self._incoming.deadline_s, time.monotonic() + within_s
+        self._incoming.deadline_s = deadline_s if outer_s is None else min(outer_s, deadline_s)
+        try:
+            yield
+        finally:
+            self._incoming.deadline_s = outer_s
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill the buffer; less is read only where the connection ends."""
@@ -94,6 +113,14 @@ class Connection:
         if not line.endswith(b"\n"):
             raise BadAnswer("a line without end")
         return line.rstrip(b"\r\n")
+
+    def pass_trailers(self) -> None:
+        """Read what follows the last chunk, which nobody asked for. Raises as `read_line`."""
+        with self.ends_within(HEAD_TIMEOUT_S):
+            for _ in range(HEAD_LINE_COUNT_MAX):
+                if not self.read_line():
+                    return
+        raise BadAnswer("too many trailers")
 
     def close(self) -> None:
         try:
@@ -124,6 +151,28 @@ class Connection:
             headers=headers,
             keeps_alive=version == b"HTTP/1.1" and not closes,
         )
+
+
+class _Incoming(io.RawIOBase):
+    """What comes over a socket. No pause in it is longer than `pause_max_s`, nor lasts beyond `deadline_s`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.pause_max_s = IDLE_TIMEOUT_S
+        self.deadline_s: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        wait_s = self.pause_max_s
+        if self.deadline_s is not None:
+            wait_s = min(wait_s, self.deadline_s - time.monotonic())
+            if wait_s <= 0:
+                raise TimeoutError("it comes too slowly")
+        if self._sock.gettimeout() != wait_s:
+            self._sock.settimeout(wait_s)
+        return self._sock.recv_into(buffer)
 
 
 def connect(address: tuple[str, int], tls: ssl.SSLContext | None, *, timeout_s: float) -> Connection:

@@ -1,6 +1,7 @@
 """What stores say and do on a bad day, and what is made of it: each fact has one name."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -149,6 +150,20 @@ def test_a_late_answer_is_no_failure_of_a_store_that_may_take_longer(scripted: S
     with pytest.raises(BackendLate):
         reader.ask(0, 1000, patience_s=0.1)
 
+    reader.close()
+
+
+def test_a_head_that_drips_is_waited_for_no_longer_than_one_that_does_not_come(scripted: Scripted) -> None:
+    store, backend = scripted(part(PAYLOAD, 0, 1000))
+    # No pause is long, and all of them would take longer than a test has.
+    store.drip_s = 0.1
+    reader = backend.open_reader(KEY, 1000)
+
+    began_s = time.monotonic()
+    with pytest.raises(BackendLate):
+        reader.ask(0, 1000, patience_s=0.3)
+
+    assert time.monotonic() - began_s < 2.0
     reader.close()
 
 
