@@ -375,7 +375,7 @@ class BackendTimeout(BackendError):
 
 
 class BackendLate(BackendError):
-    """No answer began within the time that there was, since another piece serves as well. It may still come."""
+    """It took longer than there was time for, since another store serves as well. A write may land all the same."""
 
     may_repeat = True
 

@@ -111,14 +111,33 @@ class Backend(Protocol):
         """What a piece of that payload and card will occupy: the `stored_bytes` to reserve."""
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
-        """Write a small piece held in memory; its barrier syncs many such pieces at once."""
+        """Write a small piece held in memory; its barrier syncs many such pieces at once.
+
+        With `patience_s` a network is not waited for much longer than that at any point: BackendLate. What was sent may
+        still land, as after a BackendTimeout.
+        """
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
-        """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable."""
+        """Begin a streamed piece of exactly `payload_bytes`. Raises BackendFull, BackendUnavailable.
+
+        `patience_s` holds as it does for `store`, for all that is done with the writer.
+        """
 
     def open_reader(
         self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False

@@ -137,7 +137,13 @@ class MemoryBackend:
         return payload_bytes + _crc_bytes(payload_bytes) + card_bytes + TRAILER_BYTES
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
         """Write a piece under its announced key. Raises BackendFull, BackendUnavailable, BackendTimeout, KeyReused."""
         if len(tail.block_crcs) != _crc_bytes(len(payload)):
@@ -146,7 +152,13 @@ class MemoryBackend:
         return self._land(Call.STORE, key, _Piece(payload=bytes(payload), tail=tail))
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
         """Begin a stream under its announced key. Raises BackendFull, BackendUnavailable, BackendTimeout, KeyReused."""
         key = self._announce(storage_key)

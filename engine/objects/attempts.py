@@ -6,6 +6,7 @@ from engine.backends.base import Backend
 from engine.errors import (
     BackendError,
     BackendFull,
+    BackendLate,
     BackendOverLimit,
     BackendsUnavailable,
     ForeignBackend,
@@ -17,6 +18,13 @@ from engine.objects.degradations import Degradation, Degradations
 from engine.objects.intents import IntentHolder
 from engine.objects.placing import Place, Placer
 from engine.placement.health import HealthBoard
+
+WRITE_PATIENCE_S = 3.0
+"""A store that is silent for so long while a piece could go elsewhere as well is left for that place.
+
+Twice as long as a read waits: an answer to a write comes once the bytes are durable there, one that is left costs its
+bytes once more, and a deletion an hour later. Stores that are well answer within a second.
+"""
 
 TRY_COUNT_MAX = 2
 """Times a backend is tried for one blob. A second try helps: a poisoned volume gives way to another file."""
@@ -109,6 +117,20 @@ class Attempts:
             return place
         raise AssertionError("the second round either returns or raises")
 
+    def patience_s(self, taken_domains: set[str]) -> float | None:
+        """How long stores are waited for whose pieces could go elsewhere as well; null: as long as it takes.
+
+        `taken_domains` are those of all pieces, the ones about to be written as well.
+        """
+        has_others = self._placer.has_place(
+            payload_bytes=self._payload_bytes,
+            card_bytes=self._card_bytes,
+            failed=set(self._tried),
+            full=self._full,
+            taken_domains=taken_domains,
+        )
+        return WRITE_PATIENCE_S if has_others else None
+
     def announce(self, backend: Backend) -> Intent | None:
         """The intent of the next attempt there, remembered as a stray until a blob names it."""
         intent = self._holder.take(backend)
@@ -124,6 +146,9 @@ class Attempts:
             return
         if isinstance(error, ForeignBackend):
             self._health.condemn(backend.backend_id, str(error))
+        elif isinstance(error, BackendLate):
+            self._degradations.note(Degradation.WRITE_LATE, backend=backend.name)
+            self._health.late(backend.backend_id)
         else:
             self._health.failed(backend.backend_id)
         self._tried[backend.backend_id] += 1

@@ -159,8 +159,15 @@ class BlobWriter:
     def _try_store(self, draft: BlobDraft, places: Mapping[int, Place], payload: memoryview) -> bool:
         """Store the pieces of those indexes, on remote stores side by side; whether all stand."""
         intents = {index: draft.attempts.announce(place.backend) for index, place in places.items()}
+        patience_s = None
+        if any(place.backend.needs_intents for place in places.values()):
+            domains = {place.failure_domain for place in places.values()}
+            patience_s = draft.attempts.patience_s(draft.taken_domains() | domains)
         calls = [
-            (place.backend, partial(self._store, place, intents[index], payload, draft.tail(index)))
+            (
+                place.backend,
+                partial(self._store, place, intents[index], payload, draft.tail(index), patience_s),
+            )
             for index, place in places.items()
         ]
         with SideBySide() as side_by_side:
@@ -174,10 +181,15 @@ class BlobWriter:
         return all(not isinstance(outcome, BackendError) for outcome in outcomes)
 
     def _store(
-        self, place: Place, intent: Intent | None, payload: memoryview, tail: PieceTail
+        self,
+        place: Place,
+        intent: Intent | None,
+        payload: memoryview,
+        tail: PieceTail,
+        patience_s: float | None,
     ) -> StoredPiece:
         key = None if intent is None else intent.storage_key
-        return place.backend.store(payload, tail, storage_key=key)
+        return place.backend.store(payload, tail, storage_key=key, patience_s=patience_s)
 
     def _try_copy(self, draft: BlobDraft, index: int, place: Place, readable: Sequence[Standing]) -> bool:
         sources = [*draft.standing(), *((None, standing) for standing in readable)]

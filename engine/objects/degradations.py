@@ -24,6 +24,7 @@ class Degradation(Enum):
     CORRUPT_EVERYWHERE = "read.corrupt_everywhere"
     SUSPICION_DROPPED = "read.suspicion_dropped"
     COPY_REPEATED = "copy.repeated"
+    WRITE_LATE = "write.backend_late"
     PIECES_ABANDONED = "write.pieces_abandoned"
     SERVED_WITHOUT_DATABASE = "read.served_without_database"
     UNVERIFIED = "read.unverified"

@@ -99,8 +99,10 @@ class PieceStreams:
     def _open_all(self, places: Mapping[int, Place]) -> list[int]:
         """Open a writer at each place; the indexes of those that refused."""
         intents = {index: self._attempts.announce(place.backend) for index, place in places.items()}
+        patience_s = self._patience_s(places)
         calls = [
-            (place.backend, partial(self._open, place, intents[index])) for index, place in places.items()
+            (place.backend, partial(self._open, place, intents[index], patience_s))
+            for index, place in places.items()
         ]
         refused = []
         for (index, place), outcome in zip(places.items(), self._side_by_side.run(calls), strict=True):
@@ -111,11 +113,19 @@ class PieceStreams:
                 self._streams[index] = _Stream(place=place, intent=intents[index], writer=outcome)
         return refused
 
-    def _open(self, place: Place, intent: Intent | None) -> PieceWriter:
+    def _patience_s(self, places: Mapping[int, Place]) -> float | None:
+        """A stream that is the only one of its blob is never left: the body cannot be read a second time."""
+        standing = [each.place for each in self._streams.values()]
+        if len(standing) + len(places) < 2 or not any(each.backend.needs_intents for each in places.values()):
+            return None
+        return self._attempts.patience_s({each.failure_domain for each in (*standing, *places.values())})
+
+    def _open(self, place: Place, intent: Intent | None, patience_s: float | None) -> PieceWriter:
         return place.backend.open_writer(
             self._payload_bytes,
             self._card_bytes,
             storage_key=None if intent is None else intent.storage_key,
+            patience_s=patience_s,
         )
 
     def _leave_behind(self, index: int, error: BackendError) -> None:

@@ -12,7 +12,7 @@ from engine.errors import BackendsUnavailable, DatabaseUnavailable, NoSpaceAnywh
 from engine.metadata.backends import list_backends
 from engine.metadata.quota import QuotaTotals, backend_subject, read_quota
 from engine.metadata.store import Store, Tx
-from engine.placement.health import HealthBoard
+from engine.placement.health import Health, HealthBoard
 from engine.placement.policy import Candidate, Routing, candidate_of, choose
 from engine.records import BackendRow
 
@@ -107,6 +107,30 @@ class Placer:
             (backend.occupied_bytes(payload_bytes, card_bytes) for backend in self._backends), default=0
         )
         self._chosen(self._fresh_view(), count=count, size_bytes=size_bytes)
+
+    def has_place(
+        self,
+        *,
+        payload_bytes: int,
+        card_bytes: int,
+        failed: Collection[int],
+        full: Collection[int],
+        taken_domains: Collection[str],
+    ) -> bool:
+        """Whether `choose` would find one for a piece beside those, with a backend that nothing speaks against."""
+        view = self._fresh_view()
+        size_bytes = max(
+            (backend.occupied_bytes(payload_bytes, card_bytes) for backend in self._backends), default=0
+        )
+        return any(
+            each.is_active
+            and each.health is Health.HEALTHY
+            and each.has_room(size_bytes)
+            and each.failure_domain not in taken_domains
+            and each.backend_id not in failed
+            and each.backend_id not in full
+            for each in self._candidates(view, size_bytes)
+        )
 
     def _chosen(
         self,

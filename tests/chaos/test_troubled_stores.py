@@ -26,6 +26,9 @@ SIZES = [5000, 300 * KIB, 2 * MIB + 77]
 CALL_MAX_S = 30.0
 """Bound on one read or write: a store that answers nothing is given up within ten seconds, and then left alone."""
 
+HUNG_WRITE_MAX_S = 9.0
+"""Of a store that hangs a write has enough after some four seconds where there is another place; that one is quick."""
+
 START_MAX_S = 120.0
 WHOLE_WITHIN_S = 120.0
 FAILED_WITHIN_S = 420.0
@@ -134,6 +137,27 @@ def test_any_one_store_may_be_in_any_trouble(
             if key not in first:
                 stores.main.client().delete_object(Bucket="photos", Key=key)
     assert stores.main.fsck()["findings"] == []
+
+
+@pytest.mark.parametrize("store", REMOTE if LONG else REMOTE[:1])
+def test_a_store_that_hangs_holds_a_write_no_longer_than_it_takes_to_know(
+    stores: ThreeStores, store: str
+) -> None:
+    times = Times()
+
+    with Clearing(stores, store, "black-hole") as clearing:
+        bodies = put_all(stores, "hung", 1, times)
+        for round_ in range(1, ROUND_COUNT_MAX):
+            if clearing.struck_count:
+                break
+            bodies |= put_all(stores, f"hung-{round_}", round_, times)
+        read_all(stores, bodies, times)
+
+    assert clearing.struck_count > 0
+    assert times.refused == []
+    assert times.write_s < HUNG_WRITE_MAX_S
+    stores.wait_until_whole(bodies, within_s=WHOLE_WITHIN_S)
+    print(f"{store} hung: writes {times.write_s:.1f} s, reads {times.read_s:.1f} s", flush=True)
 
 
 class Clearing:

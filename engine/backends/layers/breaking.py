@@ -44,17 +44,31 @@ class BreakingBackend(Layer):
         self._gate = gate
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
         with self._passing():
-            return self.inner.store(payload, tail, storage_key=storage_key)
+            return self.inner.store(payload, tail, storage_key=storage_key, patience_s=patience_s)
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
         entered = self._enter()
         with _told(self._gate, entered, ends_well=False):
-            writer = self.inner.open_writer(payload_bytes, card_bytes_max, storage_key=storage_key)
+            writer = self.inner.open_writer(
+                payload_bytes, card_bytes_max, storage_key=storage_key, patience_s=patience_s
+            )
         return _BreakingWriter(writer, self._gate, entered)
 
     def open_reader(

@@ -36,14 +36,28 @@ class Layer:
         return self.inner.occupied_bytes(payload_bytes, card_bytes)
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
-        return self.inner.store(payload, tail, storage_key=storage_key)
+        return self.inner.store(payload, tail, storage_key=storage_key, patience_s=patience_s)
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
-        return self.inner.open_writer(payload_bytes, card_bytes_max, storage_key=storage_key)
+        return self.inner.open_writer(
+            payload_bytes, card_bytes_max, storage_key=storage_key, patience_s=patience_s
+        )
 
     def open_reader(
         self, storage_key: str, payload_bytes: int, /, *, is_last_choice: bool = False

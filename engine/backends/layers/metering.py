@@ -63,25 +63,39 @@ class MeteredBackend(Layer):
         self._was_proved = False
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
         """Also raises BackendOverLimit."""
         spent_at_s = self._spend_write(len(payload), len(tail.card))
         try:
-            return self.inner.store(payload, tail, storage_key=storage_key)
+            return self.inner.store(payload, tail, storage_key=storage_key, patience_s=patience_s)
         except BackendOverLimit:
             unused_bytes = self.inner.occupied_bytes(len(payload), len(tail.card))
             self._meter.give_back({UsageKind.INGRESS_BYTES: unused_bytes}, spent_at_s=spent_at_s)
             raise
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
         """All of its bytes are spent here, so that no stream ends for want of them. Also raises BackendOverLimit."""
         spent_at_s = self._spend_write(payload_bytes, card_bytes_max)
         spent_bytes = self.inner.occupied_bytes(payload_bytes, card_bytes_max)
         try:
-            writer = self.inner.open_writer(payload_bytes, card_bytes_max, storage_key=storage_key)
+            writer = self.inner.open_writer(
+                payload_bytes, card_bytes_max, storage_key=storage_key, patience_s=patience_s
+            )
         except BackendError:
             # No byte of it was sent.
             self._meter.give_back({UsageKind.INGRESS_BYTES: spent_bytes}, spent_at_s=spent_at_s)

@@ -23,7 +23,7 @@ from engine.backends.s3.objects import BucketObjects, delete_unchanged
 from engine.backends.s3.place import S3Place
 from engine.backends.s3.pool import CONNECTION_COUNT_MAX
 from engine.backends.s3.reading import S3PieceReader, read_span
-from engine.backends.s3.sending import send_held
+from engine.backends.s3.sending import send_held, write_patience_s
 from engine.backends.s3.trouble import Refused, told_as_backend_errors
 from engine.backends.s3.writing import S3PieceWriter
 from engine.clock import Clock, SystemClock
@@ -91,23 +91,42 @@ class S3Backend:
         return PieceShape(payload_bytes=payload_bytes, card_room_bytes=card_bytes).object_bytes
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
         """Write a piece under its announced key; it is durable then.
 
-        Raises BackendFull, BackendUnavailable, BackendTimeout, ForeignBackend, PieceMissing.
+        Raises BackendFull, BackendUnavailable, BackendTimeout, BackendLate, ForeignBackend, PieceMissing.
         """
         key = _announced(storage_key)
         shape = _shape(len(payload), len(tail.card))
         written = write_tail(self._mac, key, shape, tail)
-        with told_as_backend_errors(self._name, "writing a piece", changes=True):
-            send_held(self._client, self._place, self._place.path_of(key), [payload, written])
+        patience_s = write_patience_s(patience_s, shape.object_bytes)
+        with told_as_backend_errors(self._name, "writing a piece", changes=True, patience_s=patience_s):
+            send_held(
+                self._client,
+                self._place,
+                self._place.path_of(key),
+                [payload, written],
+                patience_s=patience_s,
+            )
         return StoredPiece(storage_key=key, stored_bytes=shape.object_bytes, barrier=None)
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
-        """Begin a stream under its announced key; raises BackendUnavailable."""
+        """Begin a stream under its announced key; raises BackendUnavailable, BackendLate."""
         return S3PieceWriter(
             self._client,
             self._place,
@@ -115,6 +134,7 @@ class S3Backend:
             storage_key=_announced(storage_key),
             shape=_shape(payload_bytes, card_bytes_max),
             mac=self._mac,
+            patience_s=patience_s,
         )
 
     def open_reader(

@@ -139,9 +139,13 @@ class Answer:
 class Upload:
     """A PUT whose body is sent part by part. `finish` or `abort` ends it. For one thread at a time."""
 
-    def __init__(self, connection: Connection, pool: ConnectionPool) -> None:
+    def __init__(
+        self, connection: Connection, pool: ConnectionPool, *, patience_s: float | None = None
+    ) -> None:
+        """With `patience_s` no wait of it is longer."""
         self._connection: Connection | None = connection
         self._pool = pool
+        self._patience_s = patience_s
 
     def send(self, parts: Sequence[Buffer]) -> None:
         """Send more of the body. Raises NotSent, or Refused when the store has refused it already."""
@@ -151,16 +155,17 @@ class Upload:
         try:
             if connection.answers_early():
                 raise BrokenPipeError("an answer came before the body was sent")
-            connection.send(parts)
+            connection.send(parts, patience_s=self._patience_s)
         except OSError as error:
-            raise self._refusal() or NotSent(f"sending broke off: {_why(error)}") from error
+            is_late = isinstance(error, TimeoutError)
+            raise self._refusal() or NotSent(f"sending broke off: {_why(error)}", is_late=is_late) from error
 
     def finish(self, parts: Sequence[Buffer]) -> Answer:
         """Send the end of the body; the answer, which is good. Raises NotSent, NoAnswer, Refused."""
         self.send(parts)
         connection, self._connection = self._connection, None
         assert connection is not None
-        return _good(_answer(connection, self._pool, method="PUT"))
+        return _good(_answer(connection, self._pool, method="PUT", patience_s=self._patience_s))
 
     def abort(self) -> None:
         """Break it off: a body shorter than was declared is no object. Never raises; a second call does nothing."""
@@ -234,11 +239,14 @@ class S3Client:
                 connection = self.pool.take(fresh=True, patience_s=patience_s)
         return _good(self._send(connection, method, [head, *body], patience_s))
 
-    def begin_upload(self, path: str, *, headers: Pairs, body_bytes: int, payload: str) -> Upload:
-        """Begin a PUT of that many bytes. Raises NoKeys, NotSent."""
+    def begin_upload(
+        self, path: str, *, headers: Pairs, body_bytes: int, payload: str, patience_s: float | None = None
+    ) -> Upload:
+        """Begin a PUT of that many bytes; with `patience_s` no wait of it is longer. Raises NoKeys, NotSent."""
         head = self._head("PUT", path, (), headers, body_bytes=body_bytes, payload=payload)
         self._before_request(UsageKind.WRITE_REQUESTS)
-        upload = Upload(self.pool.take(idle_max_s=FRESH_MAX_S), self.pool)
+        connection = self.pool.take(idle_max_s=FRESH_MAX_S, patience_s=patience_s)
+        upload = Upload(connection, self.pool, patience_s=patience_s)
         upload.send([head])
         return upload
 
@@ -250,11 +258,13 @@ class S3Client:
     ) -> Answer:
         was_reused = connection.is_reused
         try:
-            connection.send(parts)
+            connection.send(parts, patience_s=patience_s)
         except OSError as error:
             is_stale = was_reused and isinstance(error, ConnectionError)
             self.pool.drop(connection)
-            raise (_Stale if is_stale else NotSent)(f"sending broke off: {_why(error)}") from error
+            raise (_Stale if is_stale else NotSent)(
+                f"sending broke off: {_why(error)}", is_late=isinstance(error, TimeoutError)
+            ) from error
         return _answer(connection, self.pool, method=method, was_reused=was_reused, patience_s=patience_s)
 
     def _head(

@@ -12,14 +12,37 @@ from engine.backends.s3.place import S3Place
 from engine.backends.s3.presets import UploadCheck
 from engine.backends.s3.signing import UNSIGNED_PAYLOAD, Pairs
 from engine.backends.s3.trouble import OtherBytesStored
+from engine.units import MIB
 
 _MD5_HEX_CHARS = 32
 
+UNSENT_BYTES_MAX = 4 * MIB
+"""So much of a body may still lie in this machine's buffers when the last of it was handed to the network."""
+
+SLOW_LINE_BYTES_S = MIB
+"""What is waited for on a line as slow as this counts for nothing."""
+
+
+def write_patience_s(patience_s: float | None, object_bytes: int) -> float | None:
+    """How long an object of that size is waited for by who has so much patience with a store itself."""
+    return (
+        None if patience_s is None else patience_s + min(object_bytes, UNSENT_BYTES_MAX) / SLOW_LINE_BYTES_S
+    )
+
 
 def send_held(
-    client: S3Client, place: S3Place, path: str, parts: Sequence[Buffer], *, headers: Pairs = ()
+    client: S3Client,
+    place: S3Place,
+    path: str,
+    parts: Sequence[Buffer],
+    *,
+    headers: Pairs = (),
+    patience_s: float | None = None,
 ) -> None:
-    """PUT bytes that are in memory. Raises trouble; repeating it writes the same bytes again."""
+    """PUT bytes that are in memory. Raises trouble; repeating it writes the same bytes again.
+
+    With `patience_s` no wait in that is longer.
+    """
     checks: list[tuple[str, str]]
     if place.quirks.upload_check is UploadCheck.CRC32C:
         crc = base64.b64encode(crc_of(parts).to_bytes(4, "big")).decode()
@@ -28,7 +51,12 @@ def send_held(
         md5 = md5_of(parts)
         checks, crc = [("content-md5", base64.b64encode(md5).decode())], None
     answer = client.exchange(
-        "PUT", path, headers=[*headers, *checks], body=parts, payload=_payload(place, parts)
+        "PUT",
+        path,
+        headers=[*headers, *checks],
+        body=parts,
+        payload=_payload(place, parts),
+        patience_s=patience_s,
     )
     try:
         check_answer(answer, place, md5=md5, crc32c=crc)

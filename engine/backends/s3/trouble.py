@@ -7,6 +7,7 @@ from engine.backends.s3.credentials import NoKeys
 from engine.errors import (
     BackendError,
     BackendFull,
+    BackendLate,
     BackendTimeout,
     BackendUnavailable,
     ForeignBackend,
@@ -74,12 +75,21 @@ class OtherBytesStored(Trouble):
 
 
 @contextmanager
-def told_as_backend_errors(backend: str, doing: str, *, changes: bool = False) -> Iterator[None]:
-    """Tell trouble as the backend contract does. `changes`: the request is one whose outcome matters when unknown."""
+def told_as_backend_errors(
+    backend: str, doing: str, *, changes: bool = False, patience_s: float | None = None
+) -> Iterator[None]:
+    """Tell trouble as the backend contract does. `changes`: the request is one whose outcome matters when unknown.
+
+    Who had only `patience_s` for each wait is told BackendLate where nothing else was wrong.
+    """
     try:
         yield
     except NoKeys as error:
         raise BackendUnavailable(f"{doing}: no keys to sign with: {error}", backend=backend) from error
+    except (NotSent, NoAnswer) as error:
+        if patience_s is not None and error.is_late:
+            raise BackendLate(f"{doing}: nothing came for {patience_s:.1f} s", backend=backend) from error
+        raise backend_error(error, backend=backend, doing=doing, changes=changes) from error
     except Trouble as error:
         raise backend_error(error, backend=backend, doing=doing, changes=changes) from error
 

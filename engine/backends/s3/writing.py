@@ -13,7 +13,7 @@ from engine.backends.s3.connection import Buffer
 from engine.backends.s3.format import PieceShape, TrailerMac, write_tail
 from engine.backends.s3.place import S3Place
 from engine.backends.s3.presets import UploadCheck
-from engine.backends.s3.sending import check_answer
+from engine.backends.s3.sending import check_answer, write_patience_s
 from engine.backends.s3.signing import UNSIGNED_PAYLOAD, UNSIGNED_TRAILER
 from engine.backends.s3.trouble import told_as_backend_errors
 from engine.errors import BackendUnavailable
@@ -36,25 +36,28 @@ class S3PieceWriter:
         storage_key: str,
         shape: PieceShape,
         mac: TrailerMac,
+        patience_s: float | None = None,
     ) -> None:
-        """Connects, and sends the head of the request. Raises BackendUnavailable."""
+        """Connects, and sends the head of the request. Raises BackendUnavailable, BackendLate."""
         self._place = place
         self._backend = backend
         self._storage_key = storage_key
         self._shape = shape
         self._mac = mac
+        self._patience_s = write_patience_s(patience_s, shape.object_bytes)
         self._left_bytes = shape.payload_bytes
         self._body: _PlainBody | _TrailedBody
         if place.quirks.upload_check is UploadCheck.CRC32C:
             self._body = _TrailedBody(shape.object_bytes)
         else:
             self._body = _PlainBody(shape.object_bytes)
-        with told_as_backend_errors(backend, _DOING):
+        with told_as_backend_errors(backend, _DOING, patience_s=self._patience_s):
             self._upload: Upload | None = client.begin_upload(
                 place.path_of(storage_key),
                 headers=self._body.headers,
                 body_bytes=self._body.size_bytes,
                 payload=self._body.payload,
+                patience_s=self._patience_s,
             )
 
     def write(self, payload: memoryview, /) -> None:
@@ -65,7 +68,7 @@ class S3PieceWriter:
             raise ValueError(f"more than the {self._shape.payload_bytes} payload bytes announced")
         self._left_bytes -= len(payload)
         # Nothing of it is stored before the last byte has come.
-        with told_as_backend_errors(self._backend, _DOING):
+        with told_as_backend_errors(self._backend, _DOING, patience_s=self._patience_s):
             upload.send(self._body.framed(payload))
 
     def finish(self, tail: PieceTail, /) -> StoredPiece:
@@ -75,7 +78,7 @@ class S3PieceWriter:
         if self._left_bytes:
             raise ValueError(f"{self._left_bytes} payload bytes are missing")
         written = write_tail(self._mac, self._storage_key, self._shape, tail)
-        with told_as_backend_errors(self._backend, _DOING, changes=True):
+        with told_as_backend_errors(self._backend, _DOING, changes=True, patience_s=self._patience_s):
             answer = upload.finish([*self._body.framed(written), *self._body.end()])
             try:
                 check_answer(answer, self._place, md5=self._body.md5, crc32c=self._body.crc)

@@ -132,7 +132,13 @@ class VolumeBackend:
         return extent_of(payload_bytes, card_bytes)
 
     def store(
-        self, payload: memoryview, tail: PieceTail, /, *, storage_key: str | None = None
+        self,
+        payload: memoryview,
+        tail: PieceTail,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> StoredPiece:
         """Append a small piece; it is durable after its barrier's sync, which all appends before it share.
 
@@ -161,7 +167,13 @@ class VolumeBackend:
         raise BackendUnavailable("no volume stays open", backend=self._name)
 
     def open_writer(
-        self, payload_bytes: int, card_bytes_max: int, /, *, storage_key: str | None = None
+        self,
+        payload_bytes: int,
+        card_bytes_max: int,
+        /,
+        *,
+        storage_key: str | None = None,
+        patience_s: float | None = None,
     ) -> PieceWriter:
         """Reserve an extent for a stream. Raises BackendFull, BackendUnavailable, ForeignBackend."""
         self._refuse_key(storage_key)

@@ -153,6 +153,21 @@ def test_a_late_answer_is_no_failure_of_a_store_that_may_take_longer(scripted: S
     reader.close()
 
 
+def test_a_write_is_late_for_whoever_has_another_place_for_it(scripted: Scripted) -> None:
+    store, backend = scripted(answer(), answer())
+    store.delays_s |= {0: 1.0, 1: 1.0}
+    tail = tail_of(PAYLOAD)
+
+    with pytest.raises(BackendLate):
+        backend.store(memoryview(PAYLOAD), tail, storage_key=KEY, patience_s=0.1)
+    writer = backend.open_writer(len(PAYLOAD), len(tail.card), storage_key=KEY, patience_s=0.1)
+    writer.write(memoryview(PAYLOAD))
+    with pytest.raises(BackendLate):
+        writer.finish(tail)
+
+    writer.abort()
+
+
 def test_a_head_that_drips_is_waited_for_no_longer_than_one_that_does_not_come(scripted: Scripted) -> None:
     store, backend = scripted(part(PAYLOAD, 0, 1000))
     # No pause is long, and all of them would take longer than a test has.
