@@ -14,7 +14,7 @@ from dataplane.handlers.answers import (
     tell_version_id,
 )
 from dataplane.handlers.ownership import require_own
-from dataplane.handlers.verifying import answer_verified
+from dataplane.handlers.verifying import Verifying
 from dataplane.wire import xml_out
 from dataplane.wire.checksums import checksum_headers
 from dataplane.wire.conditions import ReadConditions, WriteConditions, range_applies, read_remove_conditions
@@ -38,6 +38,7 @@ class ObjectHandlers:
 
     def __init__(self, reader: Reader, writer: Writer, remover: Remover, parts: Parts) -> None:
         self._reader = reader
+        self._verifying = Verifying(reader)
         self._parts = parts
         self._writer = writer
         self._remover = remover
@@ -89,7 +90,7 @@ class ObjectHandlers:
             resp.set_header("Content-Range", f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}")
         resp.content_length = span.stop - span.start
         if not with_body:
-            answer_verified(exchange, resp, self._reader, stored)
+            self._verifying.answer(exchange, resp, stored)
         elif span.stop > span.start:
             # The server drives a region source itself; Falcon only hands it through.
             resp.stream = self._reader.open(stored, span)  # type: ignore[assignment]

@@ -98,7 +98,7 @@ class Reader:
         """As `open`, for a caller that works on the bytes: every region is the very memory that was verified."""
         return self._open(stored, span, BLOCK_BYTES)
 
-    def verify(self, stored: StoredVersion) -> bool:
+    def verify(self, stored: StoredVersion, /) -> bool:
         """Read all of a version, block by verified block, for nobody; false: no good copy of some part is left.
 
         Raises BackendsUnavailable, UsageLimitReached, KeyUnavailable, DatabaseUnavailable when it cannot be read now.
