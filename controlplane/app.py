@@ -86,6 +86,7 @@ from engine.deployment.opening import OpenDeployment, open_deployment
 from engine.deployment.snapshots import Snapshot, cache_folder, month_limits
 from engine.logs import log_to, set_level
 from engine.metadata import leases
+from engine.metadata.costs import StoringRules
 from engine.notifications.tally import DeliveryTally
 from engine.notifications.webhooks import Webhooks
 from engine.placement.policy import Routing
@@ -279,10 +280,7 @@ class ControlPlane:
             BucketServicer(store, starter, pool), server
         )
         usage_service_pb2_grpc.add_UsageServiceServicer_to_server(
-            UsageServicer(
-                store, pool, default_scheme=lambda: self._opened.snapshot.live.storage.default_scheme
-            ),
-            server,
+            UsageServicer(store, pool, rules=self._storing_rules), server
         )
         identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(
             IdentityServicer(store, self._opened.ring, pool), server
@@ -368,6 +366,10 @@ class ControlPlane:
             listen=opened.settings.node.listen,
             region=lambda: opened.snapshot.live.region,
         )
+
+    def _storing_rules(self) -> StoringRules:
+        storage = self._opened.snapshot.live.storage
+        return StoringRules(default_scheme=storage.default_scheme, chunk_bytes=storage.chunk_bytes)
 
     def _backend_states(self) -> BackendStates:
         opened = self._opened

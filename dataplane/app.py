@@ -65,7 +65,13 @@ def build_plane(config: Path, *, version: str) -> Plane:
     telling = ProcessTelling(settings.node.node.state_dir, process="dataplane")
     traces = Traces(partial(telling.teller.tell, Kind.REQUEST))
     read_only = ReadOnlySwitch(partial(_is_read_only, opened))
-    ledger = Ledger(measures=measures, access_log=access_log, traces=traces, now_us=opened.clock.now_us)
+    ledger = Ledger(
+        measures=measures,
+        access_log=access_log,
+        traces=traces,
+        bucket_uses=opened.bucket_uses,
+        now_us=opened.clock.now_us,
+    )
     endpoints = _Endpoints(
         opened, admission=admission, rate_limits=rate_limits, read_only=read_only, ledger=ledger
     )
@@ -83,6 +89,8 @@ def build_plane(config: Path, *, version: str) -> Plane:
         access_log.flush()
 
     def close() -> None:
+        # What the last requests asked of buckets is still told to the database.
+        settle()
         opened.close()
         settle()
         telling.close()

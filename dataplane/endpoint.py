@@ -152,6 +152,7 @@ class Endpoint:
         passage.target = entry.target
         passage.operation = entry.operation.name
         passage.access_key_id = entry.caller.access_key_id
+        passage.account_id = entry.caller.identity.account_id
         self._note_use(passage.access_key_id)
         self._rate_limits.pass_credential(passage.access_key_id)
         if method not in _READS:

@@ -5,7 +5,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dataplane.middleware.access_log import AccessLog
 from dataplane.middleware.admission import Ticket
@@ -13,12 +13,35 @@ from dataplane.middleware.measures import Measures
 from dataplane.middleware.traces import Traces
 from dataplane.wire.target import Target
 from dataplane.wire.times import iso_time
+from dataplane.wire.usage_kinds import CONTENT_OPERATIONS, USAGE_KINDS
+from engine.metadata.bucket_usage import NamedBucket
+from engine.records import UsageKind
 
 ENDED_COUNT_MAX = 50_000
 """Requests that wait to be counted and logged."""
 
+NO_BUCKET = "NoSuchBucket"
+ERRORS_FROM = 400
+
 UNROUTED = "unknown"
 """Operation of a request that was refused before its operation was found."""
+
+
+class BucketUses(Protocol):
+    """Where it is counted what clients ask of buckets; that there is such a bucket is not known yet."""
+
+    def count(
+        self,
+        bucket: NamedBucket,
+        kind: UsageKind,
+        /,
+        *,
+        request_count: int,
+        content_count: int,
+        received_bytes: int,
+        sent_bytes: int,
+    ) -> None:
+        """So many requests of one kind; `content_count` of them stored the content of an object or a part."""
 
 
 class RequestIds:
@@ -40,9 +63,16 @@ class Ledger:
     """
 
     def __init__(
-        self, *, measures: Measures, access_log: AccessLog, traces: Traces, now_us: Callable[[], int]
+        self,
+        *,
+        measures: Measures,
+        access_log: AccessLog,
+        traces: Traces,
+        bucket_uses: BucketUses,
+        now_us: Callable[[], int],
     ) -> None:
         self.now_us = now_us
+        self._bucket_uses = bucket_uses
         self._measures = measures
         self._access_log = access_log
         self._traces = traces
@@ -70,6 +100,9 @@ class Ledger:
                 self._traces.take(_told(ending))
         for operation, endings in by_operation.items():
             self._count(operation, endings)
+            kind = USAGE_KINDS.get(operation)
+            if kind is not None:
+                self._count_buckets(operation, kind, endings)
         self._traces.flush()
 
     def _count(self, operation: str, endings: "list[Ending]") -> None:
@@ -83,6 +116,34 @@ class Ledger:
         sent_bytes = sum(each.sent_bytes for each in endings)
         if sent_bytes:
             measures.bytes_out(sent_bytes)
+
+    def _count_buckets(self, operation: str, kind: UsageKind, endings: "list[Ending]") -> None:
+        is_content = operation in CONTENT_OPERATIONS
+        # By name and account: how many, how many of them stored content, bytes received, bytes sent.
+        asked: dict[tuple[str | None, int], list[int]] = {}
+        for passage, status, received_bytes, sent_bytes, *_ in endings:
+            if passage.code == NO_BUCKET or passage.target is None:
+                continue
+            content_count = 1 if is_content and status < ERRORS_FROM else 0
+            key = (passage.target.bucket, passage.account_id)
+            sums = asked.get(key)
+            if sums is None:
+                asked[key] = [1, content_count, received_bytes, sent_bytes]
+            else:
+                sums[0] += 1
+                sums[1] += content_count
+                sums[2] += received_bytes
+                sums[3] += sent_bytes
+        for (bucket, account_id), sums in asked.items():
+            if bucket is not None:
+                self._bucket_uses.count(
+                    NamedBucket(bucket, account_id),
+                    kind,
+                    request_count=sums[0],
+                    content_count=sums[1],
+                    received_bytes=sums[2],
+                    sent_bytes=sums[3],
+                )
 
     def _log(self, ending: "Ending") -> None:
         passage, target = ending.passage, ending.passage.target
@@ -109,6 +170,7 @@ class Passage:
     __slots__ = (
         "_ledger",
         "access_key_id",
+        "account_id",
         "code",
         "operation",
         "peer",
@@ -127,6 +189,8 @@ class Passage:
         self.operation = UNROUTED
         self.target: Target | None = None
         self.access_key_id = ""
+        # Of whoever signed; there is none of that number.
+        self.account_id = 0
         self.user_agent = ""
         self.code = ""
         self.ticket: Ticket | None = None

@@ -134,6 +134,21 @@ class UsageKind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientUse:
+    """What clients asked of a bucket: requests by kind, bodies of requests as read and of answers as sent.
+
+    `content_request_count`: those of the writing ones that stored the content of an object or a part.
+    """
+
+    write_request_count: int = 0
+    read_request_count: int = 0
+    delete_request_count: int = 0
+    content_request_count: int = 0
+    egress_bytes: int = 0
+    ingress_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendTerms:
     """What the configuration says of a backend for `routing: weighted` and `cost`. Costs are in one currency, any.
 

@@ -58,6 +58,15 @@ HISTORY: Columns = {
     "IN": lambda past: size(past.ingress_bytes),
     "OUT": lambda past: size(past.egress_bytes),
 }
+BUCKETS: Columns = {
+    "BUCKET": lambda usage: f"{usage.bucket} (deleted)" if usage.deleted else usage.bucket,
+    "WRITES": lambda usage: str(usage.write_request_count),
+    "READS": lambda usage: str(usage.read_request_count),
+    "DELETES": lambda usage: str(usage.delete_request_count),
+    "IN": lambda usage: size(usage.ingress_bytes),
+    "OUT": lambda usage: size(usage.egress_bytes),
+    "STORED": lambda usage: size(usage.stored_bytes),
+}
 WIDE_HISTORY: Columns = {
     "DELETES": lambda past: str(past.delete_request_count),
 }
@@ -67,8 +76,8 @@ COSTS: Columns = {
     "NAME": lambda cost: cost.name,
     "STORED": lambda cost: size(cost.stored_bytes),
     "STORING": lambda cost: f"{cost.storage_cost:.4g}",
-    "WRITES": lambda cost: "-" if _is_bucket(cost.name) else str(cost.write_request_count),
-    "WRITING": lambda cost: "-" if _is_bucket(cost.name) else f"{cost.request_cost:.4g}",
+    "WRITES": lambda cost: str(cost.write_request_count),
+    "WRITING": lambda cost: f"{cost.request_cost:.4g}",
 }
 
 
@@ -134,6 +143,20 @@ def list_month(connection: Connection) -> None:
         show_list(connection, stub.ListBackendUsage, pb.ListBackendUsageRequest(), MONTH)
 
 
+@command.command("buckets")
+@click.option("--window", type=SPAN, help="How far back, such as 7d. Default: since the month began, by UTC.")
+@click.pass_obj
+def list_buckets(connection: Connection, window: float | None) -> None:
+    """List what clients asked of buckets over S3: requests by kind, bytes of bodies, and what lies there now.
+
+    WRITES are PUT, POST and listings, READS are GET and HEAD. Each process tells of them once a minute. A bucket that
+    was deleted stays in the list.
+    """
+    request = pb.ListBucketUsageRequest(window=span_of(window) if window is not None else None)
+    with connection.channel() as channel:
+        show_list(connection, pb_grpc.UsageServiceStub(channel).ListBucketUsage, request, BUCKETS)
+
+
 @command.command("history")
 @click.argument("name", required=False)
 @click.option("--by", type=click.Choice(["hour", "day"]), default="day", show_default=True, help="Step.")
@@ -143,7 +166,7 @@ def query_history(connection: Connection, name: str | None, by: str, window: flo
     """Show how much was used and stored, of all backends, of one, or of a bucket as `buckets/NAME`.
 
     Hours and days are those of UTC. Requests and bytes are counted of S3 backends, and of others that have limits. Of
-    buckets only days are recorded, and only what they hold.
+    a bucket they are those of its clients, and hours without a request are left out.
     """
     full_name = name or ""
     request = pb.QueryUsageHistoryRequest(
@@ -162,7 +185,8 @@ def list_costs(connection: Connection) -> None:
     """Show what backends cost by the prices of the configuration, and what part of it falls to each bucket.
 
     STORING is what lies there now, for the time that `cost.per_gib` is of; WRITING is this month's writing requests. A
-    bucket's part goes by its bytes, times the copies that its scheme asks for.
+    bucket's part of the one goes by its bytes, of the other by what its clients stored this month (WRITES), both times
+    the copies that its scheme asks for.
     """
     with connection.channel() as channel:
         stub = pb_grpc.UsageServiceStub(channel)
@@ -187,10 +211,6 @@ def set_quota(connection: Connection, bucket: str, limit: int | None, no_limit: 
         return
     quota = answer.quota
     print_table(("NAME", *FIGURES), [(quota.name, *_cells(quota.usage))])
-
-
-def _is_bucket(name: str) -> bool:
-    return name.startswith("buckets/")
 
 
 def _amount(kind: int, amount: int) -> str:

@@ -11,6 +11,7 @@ from penstock.admin.v1 import usage_service_pb2_grpc as pb_grpc
 from controlplane.fields import read_page, read_page_token, write_page_token
 from controlplane.pool import EnginePool
 from controlplane.rehearsal import write_or_rehearse
+from controlplane.services.bucket_usage import list_page, read_listing
 from controlplane.services.buckets import read_bucket_name, read_limit
 from controlplane.services.usage_forecasts import full_us, month_limits_us
 from controlplane.services.usage_history import query, read_query
@@ -19,12 +20,12 @@ from controlplane.watching import watch
 from engine.errors import OwnedByConfig
 from engine.metadata import bucket_settings, costs, month_usage, quota, usage
 from engine.metadata.bucket_settings import BucketField, BucketSettings, SeenBucket
-from engine.metadata.costs import SeenCost
+from engine.metadata.costs import SeenCost, StoringRules
 from engine.metadata.month_usage import Account, Month, UsedOfMonth
 from engine.metadata.quota import QuotaTotals
 from engine.metadata.store import Store, Tx
 from engine.metadata.usage import SeenQuota
-from engine.records import Scheme, UsageKind
+from engine.records import UsageKind
 
 LOOK_EVERY_S = 1.0
 """How often a watch reads all accounts."""
@@ -39,11 +40,11 @@ _KINDS = {
 
 
 class UsageServicer(pb_grpc.UsageServiceServicer):
-    def __init__(self, store: Store, pool: EnginePool, *, default_scheme: Callable[[], Scheme]) -> None:
-        """`default_scheme` is that of buckets which ask for none, now."""
+    def __init__(self, store: Store, pool: EnginePool, *, rules: Callable[[], StoringRules]) -> None:
+        """`rules` are those that hold now."""
         self._store = store
         self._pool = pool
-        self._default_scheme = default_scheme
+        self._rules = rules
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:
         found = await self._pool.run(self._store.read, usage.read_usage)
@@ -89,6 +90,16 @@ class UsageServicer(pb_grpc.UsageServiceServicer):
             reset_time=timestamp(month.ends_us),
         )
 
+    async def ListBucketUsage(
+        self, request: pb.ListBucketUsageRequest, context: Any
+    ) -> pb.ListBucketUsageResponse:
+        page = await self._pool.run(self._store.read, partial(list_page, asked=read_listing(request)))
+        return pb.ListBucketUsageResponse(
+            usages=page.usages,
+            next_page_token=write_page_token(page.position),
+            since_time=timestamp(page.since_us),
+        )
+
     async def QueryUsageHistory(
         self, request: pb.QueryUsageHistoryRequest, context: Any
     ) -> pb.QueryUsageHistoryResponse:
@@ -99,7 +110,7 @@ class UsageServicer(pb_grpc.UsageServiceServicer):
         page = read_page(request.page_size, read_page_token(request.page_token))
         unit = partial(
             costs.list_costs,
-            default_scheme=self._default_scheme(),
+            rules=self._rules(),
             after=page.after or "",
             count_max=page.size + 1,
         )

@@ -1,6 +1,8 @@
 """Reading and writing QueryUsageHistory: whose history is asked for, and how it is told page by page."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.duration_pb2 import Duration
 from penstock.admin.v1 import usage_service_pb2 as pb
@@ -9,9 +11,8 @@ from controlplane.fields import read_name, read_page_size, read_page_token
 from controlplane.services.named_backends import find_backend
 from controlplane.times import timestamp
 from engine.errors import MalformedField
-from engine.metadata import quota, usage_history
+from engine.metadata import bucket_usage, quota, usage_history
 from engine.metadata.backends import list_backends
-from engine.metadata.buckets import find_bucket
 from engine.metadata.store import Tx
 from engine.metadata.usage_history import Step, UsedInStep
 from engine.records import BackendState, UsageKind
@@ -22,6 +23,7 @@ _STEPS = {
     pb.USAGE_STEP_DAY: Step.DAY,
     pb.USAGE_STEP_HOUR: Step.HOUR,
 }
+ListSteps = Callable[..., Sequence[UsedInStep]]
 _WINDOW_S = {Step.DAY: 30 * DAY_S, Step.HOUR: 2 * DAY_S}
 
 
@@ -41,16 +43,14 @@ def read_query(request: pb.QueryUsageHistoryRequest) -> HistoryQuery:
     if step is None:
         raise MalformedField("step", "a step is an hour or a day")
     is_bucket = request.name.startswith("buckets/")
-    if is_bucket and step is Step.HOUR:
-        raise MalformedField("step", "of buckets only days are recorded")
     if request.name:
         read_name("name", request.name, "buckets" if is_bucket else "backends")
     return HistoryQuery(
         name=request.name,
         step=step,
-        window_us=_read_window(request.window) or _WINDOW_S[step] * 1_000_000,
+        window_us=read_window(request.window) or _WINDOW_S[step] * 1_000_000,
         page_size=read_page_size(request.page_size),
-        after=_read_position(read_page_token(request.page_token)),
+        after=read_position(read_page_token(request.page_token)),
     )
 
 
@@ -58,7 +58,7 @@ def query(tx: Tx, asked: HistoryQuery) -> tuple[list[pb.PastUsage], str | None]:
     """A page, and the position behind it; null at the end. Raises NoSuchResource and NoSuchBucket."""
     since_us = asked.step.start_of(tx.now_us() - asked.window_us)
     shown: list[pb.PastUsage] = []
-    for name, subject in _subjects(tx, asked.name):
+    for name, list_steps in _histories(tx, asked.name):
         from_us = since_us
         if asked.after is not None:
             if name < asked.after[0]:
@@ -66,7 +66,7 @@ def query(tx: Tx, asked: HistoryQuery) -> tuple[list[pb.PastUsage], str | None]:
             if name == asked.after[0]:
                 from_us = max(since_us, asked.after[1] + 1)
         left = asked.page_size - len(shown)
-        found = usage_history.list_steps(tx, subject, asked.step, since_us=from_us, count_max=left + 1)
+        found = list_steps(asked.step, since_us=from_us, count_max=left + 1)
         shown += [_write(name, each) for each in found[:left]]
         if len(found) > left:
             last = shown[-1]
@@ -74,28 +74,33 @@ def query(tx: Tx, asked: HistoryQuery) -> tuple[list[pb.PastUsage], str | None]:
     return shown, None
 
 
-def _subjects(tx: Tx, name: str) -> list[tuple[str, str]]:
-    """Resource names in order, each with whose history that is."""
+def _histories(tx: Tx, name: str) -> list[tuple[str, ListSteps]]:
+    """Resource names in order, each with what lists its history."""
     collection, _, leaf = name.partition("/")
     if collection == "buckets":
-        return [(name, quota.bucket_subject(find_bucket(tx, leaf).bucket_id))]
+        return [(name, partial(bucket_usage.list_steps, tx, bucket_usage.find_counted(tx, leaf)))]
     if collection:
-        return [(name, quota.backend_subject(find_backend(tx, leaf)))]
-    return sorted(
-        (f"backends/{row.name}", quota.backend_subject(row.backend_id))
-        for row in list_backends(tx)
-        if row.state is not BackendState.REMOVED
-    )
+        named = [(name, find_backend(tx, leaf))]
+    else:
+        named = sorted(
+            (f"backends/{row.name}", row.backend_id)
+            for row in list_backends(tx)
+            if row.state is not BackendState.REMOVED
+        )
+    return [
+        (each, partial(usage_history.list_steps, tx, quota.backend_subject(backend_id)))
+        for each, backend_id in named
+    ]
 
 
-def _read_window(window: Duration) -> int:
+def read_window(window: Duration) -> int:
     micros = window.seconds * 1_000_000 + window.nanos // 1000
     if micros < 0:
         raise MalformedField("window", "a window is not negative")
     return min(micros, usage_history.KEEP_DAYS_S * 1_000_000)
 
 
-def _read_position(position: str | None) -> tuple[str, int] | None:
+def read_position(position: str | None) -> tuple[str, int] | None:
     if position is None:
         return None
     name, _, starts_us = position.partition(" ")

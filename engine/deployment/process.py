@@ -7,6 +7,7 @@ from functools import partial
 
 from engine.backends.registry import Backends
 from engine.clock import Clock
+from engine.deployment.bucket_uses import BucketUses
 from engine.deployment.credentials import AccessCredential, Credentials
 from engine.deployment.following import Following, Prepare
 from engine.deployment.heartbeat import Heartbeat
@@ -45,6 +46,7 @@ class OpenDeployment:
         health: HealthBoard,
         credentials: Credentials,
         last_uses: LastUses,
+        bucket_uses: BucketUses,
         clock: Clock,
         following: Following,
         obeying: Obeying,
@@ -63,6 +65,7 @@ class OpenDeployment:
         self.health = health
         self.credentials = credentials
         self.last_uses = last_uses
+        self.bucket_uses = bucket_uses
         self.clock = clock
         self._following = following
         self._obeying = obeying

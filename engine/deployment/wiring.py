@@ -6,6 +6,7 @@ from functools import partial
 
 from engine.clock import Clock, Ids
 from engine.deployment.breaker_resets import BreakerResets
+from engine.deployment.bucket_uses import BucketUses
 from engine.deployment.credentials import Credentials
 from engine.deployment.database_check import DatabaseCheck
 from engine.deployment.following import Commit, Following
@@ -140,9 +141,10 @@ class Wiring:
         )
         if self._known is None:
             also["breaker resets"] = resets.look
-        last_uses = LastUses(store, clock)
+        last_uses, bucket_uses = LastUses(store, clock), BucketUses(store, clock)
         if self._known is None:
             also["last uses"] = last_uses.tick
+            also["bucket uses"] = bucket_uses.tick
         heartbeat = self._heartbeat = Heartbeat(
             store,
             following,
@@ -178,12 +180,13 @@ class Wiring:
             health=self.health,
             credentials=credentials,
             last_uses=last_uses,
+            bucket_uses=bucket_uses,
             clock=clock,
             following=following,
             obeying=obeying,
             precautions=self._precautions,
             heartbeat=heartbeat,
-            closing=self._closing(following, check, last_uses),
+            closing=self._closing(following, check, last_uses, bucket_uses),
         )
 
     def _probe_soon(self) -> None:
@@ -191,7 +194,11 @@ class Wiring:
         self._heartbeat.probe_soon()
 
     def _closing(
-        self, following: Following, check: DatabaseCheck | None, last_uses: LastUses
+        self,
+        following: Following,
+        check: DatabaseCheck | None,
+        last_uses: LastUses,
+        bucket_uses: BucketUses,
     ) -> list[tuple[str, Callable[[], object]]]:
         """Backends settle with the ledger, and all but the last step write to the store."""
         closing: list[tuple[str, Callable[[], object]]] = [("memory", self._precautions.close)]
@@ -206,7 +213,7 @@ class Wiring:
             ("descriptors", self.opener.descriptors.close),
         ]
         if self._known is None:
-            closing.append(("last uses", last_uses.write))
+            closing += [("last uses", last_uses.write), ("bucket uses", bucket_uses.write)]
             stop = partial(processes.stop, process_id=self._facts.process_id)
             closing.append(("process", lambda: self._store.write(stop)))
         closing.append(("store", self._store.close))

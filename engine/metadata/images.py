@@ -438,6 +438,7 @@ OTHER_TABLES: Mapping[str, str] = {
     "usage_leases": "What a process may use goes with the process.",
     "backend_usage": "A count of what happened, no state of any object.",
     "usage_history": "A count of what happened, no state of any object.",
+    "bucket_usage": "A count of what happened, no state of any object.",
     "cleanup_queue": "What was to be deleted is found as a piece without a version.",
     "cleanup_dlq": "What was to be deleted is found as a piece without a version.",
     "retired": "Work that a replay makes itself, for what it displaces.",

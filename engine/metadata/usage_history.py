@@ -92,9 +92,14 @@ def record_buckets(tx: Tx, *, after: str) -> str | None:
 
 def drop_old(tx: Tx) -> int:
     """Forget what is past its time, a bounded number of entries; how many went."""
+    return drop_past(tx, "drop_usage_steps")
+
+
+def drop_past(tx: Tx, statement: str) -> int:
+    """As `drop_old`, with a statement that forgets hours or days before a time."""
     return sum(
         tx.run(
-            "drop_usage_steps",
+            statement,
             {
                 "step": step.value,
                 "before_us": tx.now_us() - keep_s * 1_000_000,

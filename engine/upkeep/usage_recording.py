@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from engine.metadata import usage_history
+from engine.metadata import bucket_usage, usage_history
 from engine.metadata.store import Store, Tx
 from engine.records import Progress
 
@@ -44,4 +44,4 @@ class UsageRecorder:
 
     def _drop_old(self, tx: Tx) -> int:
         self._fence(tx)
-        return usage_history.drop_old(tx)
+        return usage_history.drop_old(tx) + bucket_usage.drop_old(tx)

@@ -13,9 +13,35 @@ from dataplane.middleware.admission import Admission, AdmissionLimits, Flow
 from dataplane.middleware.measures import Measures
 from dataplane.middleware.traces import Traces
 from dataplane.passage import Ledger, Passage, RequestIds
+from dataplane.wire.served_operations import SERVED
 from dataplane.wire.target import parse_target
+from dataplane.wire.usage_kinds import USAGE_KINDS
+from engine.metadata.bucket_usage import NamedBucket
+from engine.records import UsageKind
 
 NOW_US = 1_764_000_000_123_000
+
+
+class FakeUses:
+    """What was counted of buckets: by kind how often, how often with content, bytes received and sent."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[NamedBucket, UsageKind], list[int]] = {}
+
+    def count(
+        self,
+        bucket: NamedBucket,
+        kind: UsageKind,
+        /,
+        *,
+        request_count: int,
+        content_count: int,
+        received_bytes: int,
+        sent_bytes: int,
+    ) -> None:
+        before = self.sums.get((bucket, kind), [0, 0, 0, 0])
+        more = (request_count, content_count, received_bytes, sent_bytes)
+        self.sums[bucket, kind] = [old + new for old, new in zip(before, more, strict=True)]
 
 
 class Book:
@@ -27,10 +53,12 @@ class Book:
         self.access_log = AccessLog(self.written.append)
         self.told: list[bytes] = []
         self.traces = Traces(self.told.extend)
+        self.uses = FakeUses()
         self.ledger = Ledger(
             measures=Measures(self.registry),
             access_log=self.access_log,
             traces=self.traces,
+            bucket_uses=self.uses,
             now_us=lambda: NOW_US,
         )
 
@@ -118,3 +146,61 @@ def test_request_ids_differ_and_look_alike() -> None:
 
     assert len(set(made)) == 1000
     assert all(len(each) == 16 and int(each, 16) >= 0 for each in made)
+
+
+def let_in(book: Book, operation: str, target: bytes) -> Passage:
+    passage = book.passage()
+    passage.operation, passage.target, passage.account_id = operation, parse_target(target), 7
+    return passage
+
+
+def test_what_is_asked_of_a_bucket_is_counted_by_its_kind(book: Book) -> None:
+    for operation, status, received, sent in (
+        ("PutObject", 200, 100, 0),
+        ("UploadPart", 200, 1000, 0),
+        ("PutObject", 507, 10, 300),
+        ("CopyObject", 200, 0, 150),
+        ("ListObjectsV2", 200, 0, 500),
+        ("GetObject", 206, 0, 4096),
+        ("HeadObject", 404, 0, 0),
+        ("DeleteObject", 204, 0, 0),
+        ("DeleteObjects", 200, 200, 250),
+    ):
+        let_in(book, operation, b"/photos/k").ended(status, received, sent, True)
+    let_in(book, "GetObject", b"/films/k").ended(200, 0, 5, False)
+
+    book.ledger.settle()
+
+    photos, films = NamedBucket("photos", 7), NamedBucket("films", 7)
+    assert book.uses.sums == {
+        (photos, UsageKind.WRITE_REQUESTS): [5, 2, 1110, 950],
+        (photos, UsageKind.READ_REQUESTS): [2, 0, 0, 4096],
+        (photos, UsageKind.DELETE_REQUESTS): [2, 0, 200, 250],
+        (films, UsageKind.READ_REQUESTS): [1, 0, 0, 5],
+    }
+
+
+def test_requests_that_were_not_let_in_or_are_of_no_bucket_are_counted_of_none(book: Book) -> None:
+    stranger = book.passage()
+    stranger.target = parse_target(b"/photos/k")
+    stranger.code = "AccessDenied"
+    stranger.ended(403, 0, 300, True)
+    missed = let_in(book, "GetObject", b"/made-up/k")
+    missed.code = "NoSuchBucket"
+    missed.ended(404, 0, 300, True)
+    let_in(book, "ListBuckets", b"/").ended(200, 0, 300, True)
+
+    book.ledger.settle()
+
+    assert book.uses.sums == {}
+
+
+def test_every_operation_of_a_bucket_is_of_one_kind() -> None:
+    kinds = {each.name: USAGE_KINDS.get(each.name) for each in SERVED}
+
+    assert [name for name, kind in kinds.items() if kind is None] == ["ListBuckets"]
+    assert {name for name, kind in kinds.items() if kind is UsageKind.READ_REQUESTS} == {
+        each.name for each in SERVED if each.method in ("GET", "HEAD") and not each.name.startswith("List")
+    }
+    assert kinds["AbortMultipartUpload"] is UsageKind.DELETE_REQUESTS
+    assert kinds["CompleteMultipartUpload"] is UsageKind.WRITE_REQUESTS

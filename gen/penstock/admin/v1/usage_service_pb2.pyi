@@ -437,6 +437,122 @@ class BackendUsage(_message.Message):
 Global___BackendUsage: _TypeAlias = BackendUsage  # noqa: Y015
 
 @_typing.final
+class ListBucketUsageRequest(_message.Message):
+    """Asks what clients asked of buckets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most entries to answer; 0 means 50, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """Token of the page before; empty means the first page."""
+    @_builtins.property
+    def window(self) -> _duration_pb2.Duration:
+        """How far back, from the day that is under way now; 0 means since the month began, by UTC."""
+
+    def __init__(
+        self,
+        *,
+        window: _duration_pb2.Duration | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBucketUsageRequest: _TypeAlias = ListBucketUsageRequest  # noqa: Y015
+
+@_typing.final
+class ListBucketUsageResponse(_message.Message):
+    """Answers ListBucketUsage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def usages(self) -> _containers.RepeatedCompositeFieldContainer[Global___BucketUsage]:
+        """What was asked, bucket by bucket."""
+
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first day began that is counted, by UTC."""
+
+    def __init__(
+        self,
+        *,
+        usages: _abc.Iterable[Global___BucketUsage] | None = ...,
+        next_page_token: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "since_time", b"since_time", "usages", b"usages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBucketUsageResponse: _TypeAlias = ListBucketUsageResponse  # noqa: Y015
+
+@_typing.final
+class BucketUsage(_message.Message):
+    """What clients asked of a bucket. Requests are of the kinds that UsageKind tells of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    WRITE_REQUEST_COUNT_FIELD_NUMBER: _builtins.int
+    READ_REQUEST_COUNT_FIELD_NUMBER: _builtins.int
+    DELETE_REQUEST_COUNT_FIELD_NUMBER: _builtins.int
+    EGRESS_BYTES_FIELD_NUMBER: _builtins.int
+    INGRESS_BYTES_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """The bucket, `buckets/{bucket}`."""
+    write_request_count: _builtins.int
+    """Requests that wrote or listed: PUT, POST and listings."""
+    read_request_count: _builtins.int
+    """Requests that read: GET and HEAD."""
+    delete_request_count: _builtins.int
+    """Requests that deleted, one for all the keys that it names."""
+    egress_bytes: _builtins.int
+    """Bodies of answers, as far as they were sent."""
+    ingress_bytes: _builtins.int
+    """Bodies of requests, as far as they were read. What a copy moves within the deployment is in neither."""
+    stored_bytes: _builtins.int
+    """Logical bytes that lie there now."""
+    deleted: _builtins.bool
+    """Whether it is there no more."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        write_request_count: _builtins.int = ...,
+        read_request_count: _builtins.int = ...,
+        delete_request_count: _builtins.int = ...,
+        egress_bytes: _builtins.int = ...,
+        ingress_bytes: _builtins.int = ...,
+        stored_bytes: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "delete_request_count", b"delete_request_count", "deleted", b"deleted", "egress_bytes", b"egress_bytes", "ingress_bytes", b"ingress_bytes", "read_request_count", b"read_request_count", "stored_bytes", b"stored_bytes", "write_request_count", b"write_request_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BucketUsage: _TypeAlias = BucketUsage  # noqa: Y015
+
+@_typing.final
 class QueryUsageHistoryRequest(_message.Message):
     """Asks how it was."""
 
@@ -531,7 +647,9 @@ class PastUsage(_message.Message):
     ingress_bytes: _builtins.int
     """Bytes written."""
     stored_bytes: _builtins.int
-    """What lay there at the last look in it, bytes that waited for deletion included; of a bucket logical bytes."""
+    """What lay there at the last look in it, bytes that waited for deletion included; of a bucket logical bytes, and by the hour
+    as of the last requests in it.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the hour or day began, by UTC."""
@@ -630,9 +748,14 @@ class Cost(_message.Message):
     its bytes times the copies that its scheme asks for.
     """
     write_request_count: _builtins.int
-    """Writing requests to the backend this month, where an account of them is kept. They are not counted by bucket."""
+    """Writing requests to the backend this month, where an account of them is kept. Of a bucket: requests of clients that stored
+    the content of an object or a part.
+    """
     request_cost: _builtins.float
-    """What these cost."""
+    """What these cost. Of a bucket: its part of what all backends' cost, by these requests, the blobs that their bytes make, and
+    the copies that its scheme asks for; what healing, moves and listings of backends asked is shared out with them. Reading
+    and egress have no price.
+    """
     def __init__(
         self,
         *,

@@ -55,6 +55,11 @@ class UsageServiceStub:
                 request_serializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBackendUsageRequest.SerializeToString,
                 response_deserializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBackendUsageResponse.FromString,
                 _registered_method=True)
+        self.ListBucketUsage = channel.unary_unary(
+                '/penstock.admin.v1.UsageService/ListBucketUsage',
+                request_serializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBucketUsageRequest.SerializeToString,
+                response_deserializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBucketUsageResponse.FromString,
+                _registered_method=True)
         self.QueryUsageHistory = channel.unary_unary(
                 '/penstock.admin.v1.UsageService/QueryUsageHistory',
                 request_serializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.QueryUsageHistoryRequest.SerializeToString,
@@ -111,14 +116,28 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBucketUsage(self, request, context):
+        """Lists what clients asked of buckets over S3, by name: of those of which requests were counted since then. One that was
+        deleted stays in the list under its name, beside one that has the name now.
+
+        Counted are requests that were let in, by a key of the bucket's own account, whatever their answer was. Processes tell of
+        them once a minute, and they count when they are told; one that dies takes up to a minute along.
+
+        Returns INVALID_ARGUMENT for a malformed page token, a negative window or page size.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QueryUsageHistory(self, request, context):
         """Tells how much was used and stored before now, by hour or by day, by name and then from the oldest on.
 
         Hours are kept for 45 days, days for 800. An hour in which nobody looked is missing; what was used in it counts in the
-        next. Of buckets only days are recorded, and only what they hold.
+        next. Of a bucket it is what clients asked of it over S3 as ListBucketUsage counts it, and hours without a request are
+        missing; of a name without a bucket that of the last bucket that had it, while something is kept of it.
 
-        Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for hours of a bucket, a malformed name or
-        page token, a negative window or page size.
+        Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for a malformed name or page token, a negative
+        window or page size.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,6 +184,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.ListBackendUsage,
                     request_deserializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBackendUsageRequest.FromString,
                     response_serializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBackendUsageResponse.SerializeToString,
+            ),
+            'ListBucketUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBucketUsage,
+                    request_deserializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBucketUsageRequest.FromString,
+                    response_serializer=penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBucketUsageResponse.SerializeToString,
             ),
             'QueryUsageHistory': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryUsageHistory,
@@ -291,6 +315,33 @@ class UsageService:
             '/penstock.admin.v1.UsageService/ListBackendUsage',
             penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBackendUsageRequest.SerializeToString,
             penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBackendUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBucketUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penstock.admin.v1.UsageService/ListBucketUsage',
+            penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBucketUsageRequest.SerializeToString,
+            penstock_dot_admin_dot_v1_dot_usage__service__pb2.ListBucketUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

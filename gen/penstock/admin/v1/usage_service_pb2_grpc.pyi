@@ -51,14 +51,24 @@ class UsageServiceStub:
 
     Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
     """
+    ListBucketUsage: _grpc.UnaryUnaryMultiCallable[_usage_service_pb2.ListBucketUsageRequest, _usage_service_pb2.ListBucketUsageResponse]
+    """Lists what clients asked of buckets over S3, by name: of those of which requests were counted since then. One that was
+    deleted stays in the list under its name, beside one that has the name now.
+
+    Counted are requests that were let in, by a key of the bucket's own account, whatever their answer was. Processes tell of
+    them once a minute, and they count when they are told; one that dies takes up to a minute along.
+
+    Returns INVALID_ARGUMENT for a malformed page token, a negative window or page size.
+    """
     QueryUsageHistory: _grpc.UnaryUnaryMultiCallable[_usage_service_pb2.QueryUsageHistoryRequest, _usage_service_pb2.QueryUsageHistoryResponse]
     """Tells how much was used and stored before now, by hour or by day, by name and then from the oldest on.
 
     Hours are kept for 45 days, days for 800. An hour in which nobody looked is missing; what was used in it counts in the
-    next. Of buckets only days are recorded, and only what they hold.
+    next. Of a bucket it is what clients asked of it over S3 as ListBucketUsage counts it, and hours without a request are
+    missing; of a name without a bucket that of the last bucket that had it, while something is kept of it.
 
-    Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for hours of a bucket, a malformed name or
-    page token, a negative window or page size.
+    Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for a malformed name or page token, a negative
+    window or page size.
     """
     ListCosts: _grpc.UnaryUnaryMultiCallable[_usage_service_pb2.ListCostsRequest, _usage_service_pb2.ListCostsResponse]
     """Tells what backends cost by the prices of the configuration, then what part of it falls to each bucket, by name.
@@ -95,14 +105,24 @@ class UsageServiceAsyncStub(UsageServiceStub):
 
     Returns INVALID_ARGUMENT for a malformed page token or a negative page size.
     """
+    ListBucketUsage: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ListBucketUsageRequest, _usage_service_pb2.ListBucketUsageResponse]  # type: ignore[assignment]
+    """Lists what clients asked of buckets over S3, by name: of those of which requests were counted since then. One that was
+    deleted stays in the list under its name, beside one that has the name now.
+
+    Counted are requests that were let in, by a key of the bucket's own account, whatever their answer was. Processes tell of
+    them once a minute, and they count when they are told; one that dies takes up to a minute along.
+
+    Returns INVALID_ARGUMENT for a malformed page token, a negative window or page size.
+    """
     QueryUsageHistory: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.QueryUsageHistoryRequest, _usage_service_pb2.QueryUsageHistoryResponse]  # type: ignore[assignment]
     """Tells how much was used and stored before now, by hour or by day, by name and then from the oldest on.
 
     Hours are kept for 45 days, days for 800. An hour in which nobody looked is missing; what was used in it counts in the
-    next. Of buckets only days are recorded, and only what they hold.
+    next. Of a bucket it is what clients asked of it over S3 as ListBucketUsage counts it, and hours without a request are
+    missing; of a name without a bucket that of the last bucket that had it, while something is kept of it.
 
-    Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for hours of a bucket, a malformed name or
-    page token, a negative window or page size.
+    Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for a malformed name or page token, a negative
+    window or page size.
     """
     ListCosts: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ListCostsRequest, _usage_service_pb2.ListCostsResponse]  # type: ignore[assignment]
     """Tells what backends cost by the prices of the configuration, then what part of it falls to each bucket, by name.
@@ -162,6 +182,21 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListBucketUsage(
+        self,
+        request: _usage_service_pb2.ListBucketUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_service_pb2.ListBucketUsageResponse, _abc.Awaitable[_usage_service_pb2.ListBucketUsageResponse]]:
+        """Lists what clients asked of buckets over S3, by name: of those of which requests were counted since then. One that was
+        deleted stays in the list under its name, beside one that has the name now.
+
+        Counted are requests that were let in, by a key of the bucket's own account, whatever their answer was. Processes tell of
+        them once a minute, and they count when they are told; one that dies takes up to a minute along.
+
+        Returns INVALID_ARGUMENT for a malformed page token, a negative window or page size.
+        """
+
+    @_abc_1.abstractmethod
     def QueryUsageHistory(
         self,
         request: _usage_service_pb2.QueryUsageHistoryRequest,
@@ -170,10 +205,11 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Tells how much was used and stored before now, by hour or by day, by name and then from the oldest on.
 
         Hours are kept for 45 days, days for 800. An hour in which nobody looked is missing; what was used in it counts in the
-        next. Of buckets only days are recorded, and only what they hold.
+        next. Of a bucket it is what clients asked of it over S3 as ListBucketUsage counts it, and hours without a request are
+        missing; of a name without a bucket that of the last bucket that had it, while something is kept of it.
 
-        Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for hours of a bucket, a malformed name or
-        page token, a negative window or page size.
+        Returns NOT_FOUND if there is no such backend or bucket, INVALID_ARGUMENT for a malformed name or page token, a negative
+        window or page size.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,8 @@
+-- sum_content_requests: a row for each scheme that buckets ask for, null for the deployment's and for buckets that are gone: how
+-- often clients stored content in them in the days from a time on, and the bytes that they sent. As many rows are read as
+-- buckets have days.
+SELECT b.scheme, SUM(u.content_request_count)::bigint, SUM(u.ingress_bytes)::bigint
+FROM bucket_usage AS u
+LEFT JOIN buckets AS b ON b.bucket_id = u.bucket_id
+WHERE u.step = 'day' AND u.starts_us >= :since_us
+GROUP BY b.scheme
