@@ -83,7 +83,22 @@ def test_usage_is_told_day_by_day(control: ControlProcess) -> None:
         f"backends/v{number}" for number in (1, 2, 3)
     ]
     assert control.run("usage", "history", "buckets/none").returncode == 4
-    assert control.run("usage", "history", "buckets/none", "--by", "hour").returncode == 2
+    assert control.run("usage", "history", "buckets/none", "--by", "hour").returncode == 4
+
+
+def test_what_was_asked_of_buckets_is_told_in_columns(control: ControlProcess) -> None:
+    control.run("bucket", "create", "films", "--account", "main")
+
+    listed = control.run("usage", "buckets", "--window", "7d")
+    costs = control.run("usage", "cost")
+
+    assert listed.stdout.split() == ["BUCKET", "WRITES", "READS", "DELETES", "IN", "OUT", "STORED"]
+    assert (listed.returncode, listed.stderr) == (0, "(none)\n")
+    assert [line.split() for line in costs.stdout.splitlines() if "films" in line] == [
+        ["buckets/films", "0", "B", "0", "0", "0"]
+    ]
+    assert control.run("usage", "buckets", "--window", "-1d").returncode == 2
+    control.run("bucket", "delete", "films")
 
 
 def test_the_ring_and_what_it_seals_are_shown(control: ControlProcess) -> None:

@@ -20,8 +20,10 @@ from penstock.admin.v1 import (
 from dataplane.wire.cors_documents import read_cors
 from dataplane.wire.tagging import read_tagging
 from engine.cors import write_rules
+from engine.metadata.bucket_usage import NamedBucket
+from engine.metadata.buckets import find_bucket
 from engine.names import bucket_name
-from engine.records import DocumentKind
+from engine.records import DocumentKind, UsageKind
 from engine.tags import BUCKET_TAG_COUNT_MAX, write_tags
 from tests.integration.controlplane.clients import Client
 from tests.support.control import RunningPlane, failure, put_object, write_config
@@ -425,13 +427,60 @@ def test_use_and_what_is_stored_are_told_by_day_and_by_hour(plane: RunningPlane,
     assert [each.stored_bytes for each in bucket.usages] == [100_000]
 
 
+def test_what_clients_asked_of_buckets_is_listed_page_by_page(plane: RunningPlane, client: Client) -> None:
+    listing = usage_service_pb2.ListBucketUsageRequest
+    put_object(plane.opened, "photos", "k", bytes(1000))
+    asked_of(plane, "photos", UsageKind.READ_REQUESTS, sent_bytes=5000)
+    asked_of(plane, "photos", UsageKind.DELETE_REQUESTS)
+    asked_of(plane, "films", content_count=1, received_bytes=700)
+    create(client, bucket("gone"))
+    asked_of(plane, "gone", UsageKind.READ_REQUESTS)
+    client("bucket", bucket_service_pb2.DeleteBucketRequest(name="buckets/gone"))
+
+    listed = client("usage", listing())
+    week = client("usage", listing(window=Duration(seconds=7 * 86_400)))
+    page = client("usage", listing(page_size=2))
+    rest = client("usage", listing(page_size=2, page_token=page.next_page_token))
+    hours = client(
+        "usage",
+        usage_service_pb2.QueryUsageHistoryRequest(
+            name="buckets/gone", step=usage_service_pb2.USAGE_STEP_HOUR
+        ),
+    )
+
+    films, gone, photos = listed.usages
+    assert films == usage_service_pb2.BucketUsage(
+        bucket="buckets/films", write_request_count=1, ingress_bytes=700
+    )
+    assert gone == usage_service_pb2.BucketUsage(bucket="buckets/gone", read_request_count=1, deleted=True)
+    assert photos == usage_service_pb2.BucketUsage(
+        bucket="buckets/photos",
+        read_request_count=1,
+        delete_request_count=1,
+        egress_bytes=5000,
+        stored_bytes=1000,
+    )
+    assert listed.since_time.ToDatetime().day == 1
+    assert 7 * 86_400 <= time.time() - week.since_time.seconds < 8 * 86_400
+    assert len(page.usages) == 2
+    assert [*page.usages, *rest.usages] == list(listed.usages) == list(week.usages)
+    assert not rest.next_page_token
+    assert [each.read_request_count for each in hours.usages] == [1]
+    for request in (
+        listing(page_token="bm8="),
+        listing(page_size=-1),
+        listing(window=Duration(seconds=-1)),
+    ):
+        assert failure(partial(client, "usage", request)).code == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_a_history_of_nothing_is_refused(client: Client) -> None:
     asked = usage_service_pb2.QueryUsageHistoryRequest
     hour = usage_service_pb2.USAGE_STEP_HOUR
     for request, code in (
         (asked(name="backends/none"), grpc.StatusCode.NOT_FOUND),
         (asked(name="buckets/none"), grpc.StatusCode.NOT_FOUND),
-        (asked(name="buckets/photos", step=hour), grpc.StatusCode.INVALID_ARGUMENT),
+        (asked(name="buckets/none", step=hour), grpc.StatusCode.NOT_FOUND),
         (asked(name="photos"), grpc.StatusCode.INVALID_ARGUMENT),
         (asked(page_token="bm8="), grpc.StatusCode.INVALID_ARGUMENT),
         (asked(window=Duration(seconds=-1)), grpc.StatusCode.INVALID_ARGUMENT),
@@ -453,6 +502,10 @@ def test_costs_are_told_of_backends_and_shared_out_among_buckets(tmp_path: Path)
         put_object(plane.opened, "once", "k", bytes(100_000))
         create(client, bucket("twice", scheme="copies(2)"))
         put_object(plane.opened, "twice", "k", bytes(100_000))
+        asked_of(plane, "once", content_count=6)
+        # Sixty-four blobs of 64 MiB came with one of its requests.
+        asked_of(plane, "twice", content_count=1, received_bytes=64 << 26)
+        asked_of(plane, "twice", UsageKind.READ_REQUESTS, received_bytes=0)
         costs = client("usage", usage_service_pb2.ListCostsRequest()).costs
 
     known = {each.name: each for each in costs}
@@ -463,3 +516,31 @@ def test_costs_are_told_of_backends_and_shared_out_among_buckets(tmp_path: Path)
     stored_cost = sum(each.storage_cost for each in costs if each.name.startswith("backends/"))
     assert known["buckets/once"].storage_cost == pytest.approx(stored_cost / 3)
     assert known["buckets/twice"].storage_cost == pytest.approx(stored_cost * 2 / 3)
+    # Six blobs once, and sixty-five twice.
+    assert known["buckets/once"].write_request_count == 6
+    assert known["buckets/twice"].write_request_count == 1
+    written_cost = known["backends/v1"].request_cost
+    assert known["buckets/once"].request_cost == pytest.approx(written_cost * 6 / 136)
+    assert known["buckets/twice"].request_cost == pytest.approx(written_cost * 130 / 136)
+
+
+def asked_of(
+    plane: RunningPlane,
+    name: str,
+    kind: UsageKind = UsageKind.WRITE_REQUESTS,
+    *,
+    content_count: int = 0,
+    received_bytes: int = 0,
+    sent_bytes: int = 0,
+) -> None:
+    """Clients asked a bucket of the account `main`, and it was told."""
+    account_id = plane.opened.store.read(partial(find_bucket, name=name)).account_id
+    plane.opened.bucket_uses.count(
+        NamedBucket(name, account_id),
+        kind,
+        request_count=max(1, content_count),
+        content_count=content_count,
+        received_bytes=received_bytes,
+        sent_bytes=sent_bytes,
+    )
+    plane.opened.bucket_uses.write()

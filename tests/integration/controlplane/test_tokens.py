@@ -9,6 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from penstock.admin.v1 import (
     system_service_pb2,
     system_service_pb2_grpc,
+    usage_service_pb2,
+    usage_service_pb2_grpc,
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
@@ -55,8 +57,16 @@ def test_a_scoped_token_does_what_it_is_for_and_nothing_else(channel: grpc.Chann
     listed = workers.ListWorkers(worker_service_pb2.ListWorkersRequest(), metadata=of(SCOPED), timeout=10)
     refused = failure(lambda: get_version(channel, SCOPED))
 
+    usage = usage_service_pb2_grpc.UsageServiceStub(channel)
+    of_buckets = failure(
+        lambda: usage.ListBucketUsage(
+            usage_service_pb2.ListBucketUsageRequest(), metadata=of(SCOPED), timeout=10
+        )
+    )
+
     assert listed.workers
     assert (refused.code, refused.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE")
+    assert (of_buckets.code, of_buckets.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE")
 
 
 def test_what_a_call_carried_opens_no_other_method(plane: RunningPlane) -> None:
