@@ -26,7 +26,7 @@ from dataplane.wire.hosts import HostedBuckets
 from dataplane.wire.refusals import S3Fault, WireError
 from dataplane.wire.target import parse_target
 from engine.errors import EngineError, InvalidBucketName
-from engine.streams import FileRegion, RegionSource, WouldBlock
+from engine.streams import Region, RegionSource, WouldBlock, region_bytes
 
 STREAM_MEMORY_BYTES = 1024 * 1024
 """What a streamed body is counted as: blocks on their way to several backends."""
@@ -217,18 +217,19 @@ class Endpoint:
 class _Begun:
     """A region source whose first region is at hand: what is wrong with a body shows while an error can be answered."""
 
-    def __init__(self, first: FileRegion | memoryview, source: RegionSource) -> None:
-        self._first: FileRegion | memoryview | None = first
+    def __init__(self, first: Region, source: RegionSource) -> None:
+        self._first: Region | None = first
         self._source = source
         self.close = source.close
+        self.unsent = source.unsent
 
     @property
     def remaining_bytes(self) -> int:
         first = self._first
-        held = 0 if first is None else first.length if isinstance(first, FileRegion) else len(first)
+        held = 0 if first is None else region_bytes(first)
         return held + self._source.remaining_bytes
 
-    def next_region(self, *, nowait: bool = False) -> FileRegion | memoryview | None:
+    def next_region(self, *, nowait: bool = False) -> Region | None:
         first, self._first = self._first, None
         return self._source.next_region(nowait=nowait) if first is None else first
 

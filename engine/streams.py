@@ -1,5 +1,6 @@
 """How bytes cross the engine's border: bodies come in through `BodySource`, regions go out through `RegionSource`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -83,11 +84,40 @@ class OpenEndedBody(BodySource, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRegion:
-    """Bytes of an open file, verified just now; they may go out by sendfile until the next region is asked for."""
+    """Bytes of an open file, which may go out by sendfile until the next region is asked for.
+
+    `is_read`: they were read and verified just now. Others nobody has looked at: to send them may wait for a disk.
+    """
 
     fd: int
     offset: int
     length: int
+    is_read: bool = True
+
+    def is_in_memory(self, sent_bytes: int = 0) -> bool:
+        """Whether what is left of it can be sent without a disk, as far as its first and last byte tell."""
+        for offset in (self.offset + sent_bytes, self.offset + self.length - 1):
+            try:
+                if os.preadv(self.fd, [bytearray(1)], offset, os.RWF_NOWAIT) != 1:
+                    return False
+            except OSError:
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipeRegion:
+    """Bytes in a pipe, unverified: all of them leave by splice before the next region is asked for, or none will."""
+
+    fd: int
+    length: int
+
+
+Region = FileRegion | PipeRegion | memoryview
+
+
+def region_bytes(region: Region) -> int:
+    return len(region) if isinstance(region, memoryview) else region.length
 
 
 class WouldBlock(Exception):
@@ -95,15 +125,20 @@ class WouldBlock(Exception):
 
 
 class RegionSource(Protocol):
-    """A response body: verified regions, in order.
+    """A response body: its regions, in order, verified unless a backend's settings say otherwise.
 
     `next_region` returns None exactly once all `remaining_bytes` went out; a memoryview is valid until the next call.
     With `nowait` it raises `WouldBlock` instead of waiting for a disk or a backend. Any other exception means the
     body cannot go on: the connection is cut, never ended cleanly. `close` is always called, by the server.
+
+    `unsent` takes back the last `left_bytes` of the region given out last, whose file does not give them: `error` is
+    what reading it failed with, null: the file ended. They come again, from elsewhere, or `next_region` says why not.
     """
 
     remaining_bytes: int
 
-    def next_region(self, *, nowait: bool = False) -> FileRegion | memoryview | None: ...
+    def next_region(self, *, nowait: bool = False) -> Region | None: ...
+
+    def unsent(self, left_bytes: int, error: OSError | None, /) -> None: ...
 
     def close(self) -> None: ...

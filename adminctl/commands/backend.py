@@ -33,6 +33,7 @@ WIDE: Columns = {
     "ORPHAN": lambda each: size(each.capacity.orphan_bytes),
     "RESERVED": lambda each: size(each.capacity.reserved_bytes),
     "PIECES": lambda each: str(each.capacity.piece_count),
+    "READS": lambda each: _reads(each),
 }
 
 
@@ -262,6 +263,7 @@ def _show(backend: backend_pb2.Backend) -> None:
             ("reason", backend.state_reason),
             ("operation", backend.operation),
             ("identity ok", yes_no(backend.identity_ok)),
+            ("reads", _reads(backend)),
             ("limit", _limit(backend)),
             ("used", size(capacity.used_bytes)),
             ("orphan", size(capacity.orphan_bytes)),
@@ -275,6 +277,10 @@ def _show(backend: backend_pb2.Backend) -> None:
             ("notice", backend.notice),
         ]
     )
+
+
+def _reads(backend: backend_pb2.Backend) -> str:
+    return "unverified" if backend.unverified_reads else "verified"
 
 
 def _health(health: int) -> str:

@@ -53,13 +53,17 @@ FindBackend = Callable[[int], Backend | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenBackend:
-    """A backend's rows. `is_named`: the configuration in force names it."""
+    """A backend's rows.
+
+    `is_named`: the configuration in force names it; `is_verified`: it does not let blocks leave unchecked.
+    """
 
     row: BackendRow
     standing: BackendStanding
     totals: QuotaTotals | None
     views: list[BackendView]
     is_named: bool
+    is_verified: bool
 
     @property
     def problems(self) -> list[str]:
@@ -100,6 +104,7 @@ def see_all_backends(tx: Tx) -> list[SeenBackend]:
                 totals=read_quota(tx, backend_subject(row.backend_id)),
                 views=[] if was_removed else list_views(tx, row.backend_id, since_us=since_us),
                 is_named=row.name in named,
+                is_verified=named.get(row.name, True),
             )
         )
     return seen
@@ -134,6 +139,7 @@ def write_backend(seen: SeenBackend, find: FindBackend) -> backend_pb2.Backend:
         read_only=row.state is BackendState.READ_ONLY,
         notice=TAKE_OUT if row.state is BackendState.REMOVED and seen.is_named else "",
         health=max((_HEALTHS[each.health] for each in seen.views), default=_HEALTHS[None]),
+        unverified_reads=not seen.is_verified,
     )
 
 
@@ -195,8 +201,12 @@ def _disk_free_bytes(backend: Backend | None) -> int | None:
         return None
 
 
-def _named(tx: Tx) -> frozenset[str]:
+def _named(tx: Tx) -> dict[str, bool]:
+    """The backends of the configuration in force by name, with whether reads of them are verified."""
     newest = generations.current(tx)
     if newest is None:
-        return frozenset()
-    return frozenset(each["name"] for each in json.loads(newest.document)["backends"])
+        return {}
+    return {
+        each["name"]: each.get("verify_reads") is not False
+        for each in json.loads(newest.document)["backends"]
+    }

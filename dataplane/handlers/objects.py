@@ -93,7 +93,8 @@ class ObjectHandlers:
             self._verifying.answer(exchange, resp, stored)
         elif span.stop > span.start:
             # The server drives a region source itself; Falcon only hands it through.
-            resp.stream = self._reader.open(stored, span)  # type: ignore[assignment]
+            may_pipe = exchange.environ["wsgi.url_scheme"] == "http"
+            resp.stream = self._reader.open(stored, span, may_pipe=may_pipe)  # type: ignore[assignment]
 
     def put_object(self, exchange: Exchange, resp: Response) -> None:
         """The answer comes after bytes and metadata are durable."""

@@ -1,5 +1,6 @@
 """Responses on their way out: a head, then bytes or regions, as far as the socket takes them."""
 
+import errno
 import os
 import socket
 import time
@@ -9,10 +10,17 @@ from enum import Enum
 from typing import Any
 
 from dataplane.server.tls import AnySocket, TlsSocket
-from engine.streams import FileRegion, RegionSource, WouldBlock
+from engine.streams import FileRegion, PipeRegion, RegionSource, WouldBlock, region_bytes
 
 _NO_BODY_STATUSES = ("1", "204", "304")
 _OWN_HEADERS = frozenset(("connection", "date", "keep-alive", "server", "transfer-encoding"))
+
+_FILE_ERRNOS = frozenset(
+    (errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.EBADMSG, errno.EUCLEAN, errno.ESTALE)
+)
+"""What a file says that cannot be read, and a socket that cannot be sent to never."""
+
+_SPLICE_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Sent(Enum):
@@ -61,6 +69,8 @@ class Response:
         "_iterable",
         "_left_bytes",
         "_pending",
+        "_pipe",
+        "_pipe_left_bytes",
         "_sent_bytes",
         "_source",
         "_status",
@@ -79,6 +89,8 @@ class Response:
         self._pending: list[memoryview] = []
         self._file: FileRegion | None = None
         self._file_sent = 0
+        self._pipe: PipeRegion | None = None
+        self._pipe_left_bytes = 0
         self._source: RegionSource | None = None
         self._iterable: Iterable[bytes] | None = None
         self._left_bytes = 0
@@ -177,17 +189,22 @@ class Response:
 
         Before anything was sent, what the source raises can still be answered. Raises WouldBlock with `nowait`.
         """
+        if self._file is not None or self._pipe is not None:
+            # The one before has not left yet.
+            return True
         if self._left_bytes == 0:
             return False
         assert self._source is not None
         region = self._source.next_region(nowait=nowait)
-        if isinstance(region, FileRegion):
-            size = region.length
-            self._file, self._file_sent = region, 0
-        elif region is None:
+        if region is None:
             raise BodyCut("the body ended before its announced length")
+        size = region_bytes(region)
+        if isinstance(region, FileRegion):
+            self._file, self._file_sent = region, 0
+        elif isinstance(region, PipeRegion):
+            self._pipe, self._pipe_left_bytes = region, size
+            self.sends_files = False
         else:
-            size = len(region)
             self._pending.append(region)
             self.sends_files = False
         if not 0 < size <= self._left_bytes:
@@ -204,9 +221,11 @@ class Response:
         count = 0
         while True:
             try:
-                self._send_pending(sock)
+                self._send_pending(sock, nowait=nowait)
             except BlockingIOError:
                 return Sent.SOCKET_FULL
+            except WouldBlock:
+                return Sent.NEEDS_THREAD
             if self._left_bytes == 0:
                 return Sent.DONE
             if nowait and not self.sends_files:
@@ -227,35 +246,73 @@ class Response:
         self._source = None
         self._pending = []
         self._file = None
+        self._pipe = None
         close = getattr(iterable, "close", None)
         if close is not None:
             close()
 
-    def _send_pending(self, sock: AnySocket) -> None:
-        """Return once everything prepared so far is with the kernel; raises BlockingIOError when it takes no more."""
-        pending, file = self._pending, self._file
+    def _send_pending(self, sock: AnySocket, *, nowait: bool) -> None:
+        """Return once everything prepared so far is with the kernel; raises BlockingIOError when it takes no more.
+
+        With `nowait` WouldBlock when a disk might have to be waited for.
+        """
+        pending, file, pipe = self._pending, self._file, self._pipe
+        flags = 0 if file is None and pipe is None else socket.MSG_MORE
         while pending:
-            if len(pending) == 1:
-                count = sock.send(pending[0], socket.MSG_MORE if file is not None else 0)
-            else:
-                count = sock.sendmsg(pending)
+            count = sock.send(pending[0], flags) if len(pending) == 1 else sock.sendmsg(pending)
             self._sent_bytes += count
             while pending and count >= len(pending[0]):
                 count -= len(pending.pop(0))
             if count:
                 pending[0] = pending[0][count:]
-        if file is None:
-            return
+        if file is not None:
+            self._send_file(sock, file, nowait=nowait)
+        elif pipe is not None:
+            self._send_pipe(sock, pipe)
+
+    def _send_file(self, sock: AnySocket, file: FileRegion, *, nowait: bool) -> None:
         out, sent = sock.fileno(), self._file_sent
+        if nowait and not file.is_read and not file.is_in_memory(sent):
+            raise WouldBlock
         while sent < file.length:
             at, left_bytes = file.offset + sent, file.length - sent
-            if isinstance(sock, TlsSocket):
-                count = sock.send_file(file.fd, at, left_bytes)
-            else:
-                count = os.sendfile(out, file.fd, at, left_bytes)
+            try:
+                if isinstance(sock, TlsSocket):
+                    count = sock.send_file(file.fd, at, left_bytes)
+                else:
+                    count = os.sendfile(out, file.fd, at, left_bytes)
+            except OSError as error:
+                if error.errno not in _FILE_ERRNOS:
+                    raise
+                self._leave_file(sock, left_bytes, error)
+                return
             if count == 0:
-                raise BodyCut("a file ended before its region did")
+                self._leave_file(sock, left_bytes, None)
+                return
             self._sent_bytes += count
             sent += count
             self._file_sent = sent
         self._file = None
+
+    def _leave_file(self, sock: AnySocket, left_bytes: int, error: OSError | None) -> None:
+        """The file does not give the rest of its region: the source says where else it is."""
+        assert self._source is not None
+        self._file = None
+        self._left_bytes += left_bytes
+        if isinstance(sock, TlsSocket):
+            held = sock.take_held()
+            if held:
+                self._pending.append(memoryview(held))
+                self._sent_bytes -= len(held)
+        self._source.unsent(left_bytes, error)
+
+    def _send_pipe(self, sock: AnySocket, pipe: PipeRegion) -> None:
+        assert not isinstance(sock, TlsSocket), "what is encrypted passes through memory"
+        out = sock.fileno()
+        while self._pipe_left_bytes:
+            count = os.splice(pipe.fd, out, self._pipe_left_bytes, flags=_SPLICE_FLAGS)
+            if count == 0:
+                raise BodyCut("a pipe ended before its region did")
+            self._sent_bytes += count
+            self._pipe_left_bytes -= count
+        self._pipe = None

@@ -117,10 +117,12 @@ class TlsSocket:
         begin = len(held)
         view[:begin] = held
         size = os.preadv(fd, [view[begin : begin + min(count, FILE_BLOCK_BYTES - begin)]], offset)
+        if size == 0:
+            return 0
         end, sent = begin + size, 0
         try:
             # A call sends one record, and reading the file for each would cost as much as the record.
-            while size and sent < end:
+            while sent < end:
                 sent += self.send(view[sent:end])
         except BlockingIOError:
             self._held = held[sent:]
@@ -129,6 +131,11 @@ class TlsSocket:
         else:
             self._held = b""
         return max(0, sent - begin)
+
+    def take_held(self) -> bytes:
+        """What waits for the bytes of a file, which do not come; it is sent again, before others."""
+        held, self._held = self._held, b""
+        return held
 
     def shutdown(self, how: int, /) -> None:
         """Tell the client that no more comes, or, for both ways and from any thread, cut the connection."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.names import BackendName
-from engine.streams import FileRegion
+from engine.pipes import Pipe
+from engine.streams import FileRegion, Region
 
 
 class Barrier(Protocol):
@@ -79,14 +80,23 @@ class PieceReader(Protocol):
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         """Whether those bytes can be read without a new question to a network; always true where there is none."""
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
-        """Ask for bytes that are read next; done when the answer begins.
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
+        """Ask for bytes that are read next; done when the answer begins. `is_all`: nothing behind them will be read.
 
         Raises BackendLate when it does not within the patience, and what `read_into` raises.
         """
 
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> Region | None:
+        """Payload bytes as the store has them, nobody having looked at them: at least one of those asked for.
+
+        Null: they have to be read. All of `length` is asked for, and nothing behind it; a network may put what comes
+        into `pipe`, which is empty. Valid until the next call. Raises what `read_into` raises.
+        """
+
     def region(self, offset: int, length: int, /) -> FileRegion | None:
-        """The same bytes as a file region, unverified; null where they are in no local file."""
+        """Bytes that were read just now as a region of their file; null where they are in no local file."""
 
     def close(self) -> None: ...
 

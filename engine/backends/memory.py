@@ -398,8 +398,11 @@ class _MemoryReader:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return True
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         """Nothing to ask: the bytes are here."""
+
+    def take(self, offset: int, length: int, /, *, pipe: object = None, nowait: bool = False) -> None:
+        """Its bytes are read."""
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         return None

@@ -166,8 +166,11 @@ class CachedBlob:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return True
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         """Nothing to ask: the file is here."""
+
+    def take(self, offset: int, length: int, /, *, pipe: object = None, nowait: bool = False) -> None:
+        """What is kept is verified whenever it is read."""
 
     def region(self, offset: int, length: int, /) -> FileRegion:
         return FileRegion(fd=self._fd, offset=offset, length=length)

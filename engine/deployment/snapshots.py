@@ -1,7 +1,7 @@
 """What a generation makes of a process: its settings, its backends and the use cases over them, never changed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from engine.objects.storage_policy import StoragePolicy
 from engine.placement.policy import Routing
 from engine.records import Sealing, UsageKind
 from engine.settings import LiveSettings, live_from_document
+from engine.settings.storage import BackendSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,11 @@ def month_limits(snapshot: Snapshot) -> Mapping[int, Mapping[UsageKind, int]]:
     return {each.backend_id: limits.get(each.name, {}) for each in snapshot.opened.backends}
 
 
-def _hedged(live: LiveSettings, opened: OpenBackends) -> frozenset[int]:
-    """The backends that are asked for bytes that another one is late with."""
-    names = {each.name for each in live.backends if each.is_hedged}
+def _of_which(
+    live: LiveSettings, opened: OpenBackends, is_meant: Callable[[BackendSettings], bool]
+) -> frozenset[int]:
+    """The backends whose settings say so."""
+    names = {each.name for each in live.backends if is_meant(each)}
     return frozenset(each.backend_id for each in opened.backends if each.name in names)
 
 
@@ -85,7 +88,8 @@ class SnapshotMaker:
             seals_cards=seals_cards,
             memory=self._precautions.memory_for(live),
             cache=self._cache(live),
-            hedged=_hedged(live, opened),
+            hedged=_of_which(live, opened, lambda each: each.is_hedged),
+            unverified=_of_which(live, opened, lambda each: not each.verify_reads),
             shared=lambda tx: shared_backends(tx, generation),
             notification_targets=frozenset(each.name for each in live.notifications),
         )

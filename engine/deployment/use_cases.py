@@ -35,6 +35,7 @@ from engine.objects.storage_policy import StoragePolicy
 from engine.objects.suspicions import Suspicions
 from engine.objects.tagging import Tagger
 from engine.objects.write import Writer
+from engine.pipes import PipePool
 from engine.placement.health import HealthBoard
 from engine.placement.policy import Routing
 from engine.sealing.keyring import KeyRing
@@ -57,6 +58,7 @@ class Standing:
     allowances: Allowances
     hedges: Hedges
     cache_counts: CacheCounts = field(default_factory=CacheCounts)
+    pipes: PipePool = field(default_factory=PipePool)
 
     def tick(self) -> None:
         """Renew intents, mark suspects, tell what was used; called every few seconds, raises what a write raises."""
@@ -130,12 +132,14 @@ def build_use_cases(
     memory: Memory | None = None,
     cache: BlobCache | None = None,
     hedged: Collection[int] = (),
+    unverified: Collection[int] = (),
     shared: Callable[[Tx], Collection[str] | None] = lambda _: None,
     notification_targets: Collection[str] = (),
 ) -> UseCases:
     """Wire everything. `seals_cards`: something of the deployment is sealed, so cards are as well.
 
-    `hedged` are the backends that may be asked for bytes that another is late with. `shared` names the backends that
+    `hedged` are the backends that may be asked for bytes that another is late with, `unverified` those whose blocks go
+    to clients unchecked. `shared` names the backends that
     every process can read; null: all of them.
     """
     store, health, degradations = standing.store, standing.health, standing.degradations
@@ -177,6 +181,8 @@ def build_use_cases(
         cache=cache,
         read_rank=standing.allowances.read_rank,
         reserver=ReadReserver(standing.allowances),
+        unverified=unverified,
+        pipes=standing.pipes,
     )
     completer = Completer(store, part_size_min_bytes=part_size_min_bytes)
     multipart = Multipart(store=store, policy=policy, bodies=bodies, completer=completer, ids=standing.ids)

@@ -4,6 +4,7 @@ Stores that are left alone by now come behind those that are asked, and before t
 the same, once a read, since one of them may be back.
 """
 
+from collections.abc import Collection
 from queue import SimpleQueue
 
 from engine.backends.base import PieceReader
@@ -14,6 +15,7 @@ from engine.errors import (
     BackendOverLimit,
     BackendShut,
     BackendsUnavailable,
+    BackendUnavailable,
     CorruptEverywhere,
     EngineError,
     PieceCorrupt,
@@ -24,6 +26,7 @@ from engine.objects.degradations import Degradation
 from engine.objects.hedged_reader import HedgedReader
 from engine.objects.hedging import Question
 from engine.objects.piece_choice import PieceChoice
+from engine.objects.stored_parts import stored_part
 from engine.records import Location, StoredSlice
 
 ASK_PATIENCE_S = 10.0
@@ -33,9 +36,11 @@ ASK_PATIENCE_S = 10.0
 class BlobPieces:
     """The pieces of one blob: `current` serves until `failed` is told otherwise."""
 
-    def __init__(self, choice: PieceChoice, stored: StoredSlice) -> None:
+    def __init__(self, choice: PieceChoice, stored: StoredSlice, *, unverified: Collection[int] = ()) -> None:
+        """Blocks of a plain blob that lie on backends in `unverified` leave unchecked."""
         self._choice = choice
         self._blob = stored.blob
+        self._unverified = () if stored.blob.is_sealed else unverified
         self._waiting = choice.in_order(stored.blob.blob_id, tuple(stored.locations))
         self._tried: set[str] = set()
         # Left for another copy, not given up: they come last, and are waited for then.
@@ -59,6 +64,16 @@ class BlobPieces:
     def may_wait(self) -> bool:
         """Whether going on may take a look at the rows, or wait for an answer: nothing for a thread that must not."""
         return bool(self._errors or self._late or self._shut) or self._ahead is not None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether what the current piece serves is checked before it leaves."""
+        return self._open is None or self._open[0].backend_id not in self._unverified
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the current piece lies across a network."""
+        return self._open is not None and self._choice.is_far(self._open[0].backend_id)
 
     def current(self) -> PieceReader:
         """The open piece, opened if need be.
@@ -103,8 +118,18 @@ class BlobPieces:
 
     def found_corrupt(self, what: str) -> None:
         """The current piece's bytes do not verify."""
-        backend = "cache" if self._open is None else str(self._open[0].backend_id)
-        self.failed(PieceCorrupt(what, backend=backend))
+        self.failed(PieceCorrupt(what, backend=self._where))
+
+    def lost(self, error: OSError | None) -> None:
+        """The current piece's file has not given bytes that it has: reading failed, or, with null, it ended."""
+        if error is None:
+            self.found_corrupt("the file ends within the piece")
+        else:
+            self.failed(BackendUnavailable(f"reading failed: {error.strerror}", backend=self._where))
+
+    @property
+    def _where(self) -> str:
+        return "cache" if self._open is None else str(self._open[0].backend_id)
 
     def verified(self, offset: int, payload: memoryview) -> None:
         """Stored bytes from `offset` on were found good, which a cache may want."""
@@ -116,13 +141,14 @@ class BlobPieces:
             self._fill.verified(offset, payload)
 
     def unverified(self) -> None:
-        """Stored bytes go out that nothing could be held against; told once a blob that is read."""
+        """Stored bytes go out that nothing is held against, or could be; told once a blob that is read."""
         if not self._is_told_unverified:
             self._is_told_unverified = True
-            self._choice.degradations.note(Degradation.UNVERIFIED, blob_id=self._blob.blob_id.hex())
+            kind = Degradation.VERIFICATION_OFF if self._blob.has_checksums else Degradation.UNVERIFIED
+            self._choice.degradations.note(kind, blob_id=self._blob.blob_id.hex())
 
-    def ask_ahead(self, offset: int, size_bytes: int) -> None:
-        """Ask a store across a network for bytes that are read soon, and wait for nothing. Raises nothing."""
+    def ask_ahead(self, offset: int, length: int) -> None:
+        """Ask a store across a network for what is read of the blob soon, and wait for nothing. Raises nothing."""
         if (
             self._cached is not None
             or not self._waiting
@@ -135,19 +161,26 @@ class BlobPieces:
             # Whoever reads will be told.
             return
         assert self._open is not None
-        question = Question(*self._open)
+        question = Question(*self._open, is_all=not self.is_verified)
         ended: SimpleQueue[Question] = SimpleQueue()
-        if self._choice.hedges.put_ahead(question, offset, size_bytes, ended):
+        start, stop = self._part(offset, length)
+        if self._choice.hedges.put_ahead(question, start, stop - start, ended):
             self._ahead = (question, ended)
 
-    def ask(self, offset: int, size_bytes: int) -> None:
-        """Ask for all that will be read, from whichever piece serves. Raises what `current` raises."""
+    def ask(self, offset: int, length: int) -> None:
+        """Ask for all that will be read of the blob, from whichever piece serves. Raises what `current` raises."""
         while True:
             try:
-                self.current().ask(offset, size_bytes, patience_s=ASK_PATIENCE_S)
+                piece = self.current()
+                start, stop = self._part(offset, length)
+                piece.ask(start, stop - start, patience_s=ASK_PATIENCE_S, is_all=not self.is_verified)
                 return
             except BackendError as error:
                 self.failed(error)
+
+    def _part(self, offset: int, length: int) -> tuple[int, int]:
+        """Of the current piece: to check blocks takes all of them."""
+        return stored_part(self._blob, offset, length) if self.is_verified else (offset, offset + length)
 
     def _take_answer(self) -> None:
         """Wait for what was asked ahead: it ends by its patience."""

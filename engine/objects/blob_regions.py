@@ -10,7 +10,7 @@ from engine.records import Blob
 from engine.sealing.envelope import Envelope, open_blob
 from engine.sealing.frames import SEALED_FRAME_BYTES, FrameOpener, frames_touched, stored_span
 from engine.sealing.keyring import KeyRing
-from engine.streams import FileRegion, WouldBlock
+from engine.streams import FileRegion, Region, WouldBlock
 from engine.units import BLOCK_BYTES, FRAME_BYTES, KIB
 
 COPIED_BYTES_MAX = 64 * KIB
@@ -22,19 +22,10 @@ _FRAMES_AT_ONCE = BLOCK_BYTES // FRAME_BYTES
 class BlobRegions(Protocol):
     """What serves the bytes of one blob."""
 
-    def region(self, offset: int, limit: int, /, *, nowait: bool) -> FileRegion | memoryview:
-        """Verified plaintext from `offset` on, at least one byte and at most `limit`; valid until the next call."""
+    def region(self, offset: int, limit: int, /, *, nowait: bool) -> Region:
+        """Plaintext from `offset` on, at least one byte and at most `limit`; valid until the next call."""
 
     def close(self) -> None: ...
-
-
-def stored_part(blob: Blob, offset: int, length: int) -> tuple[int, int]:
-    """Where the stored bytes begin and end that are read for a part of a blob."""
-    if blob.is_sealed:
-        return stored_span(frames_touched(offset, offset + length), blob.size_bytes)
-    start = offset - offset % BLOCK_BYTES
-    stop = -(-(offset + length) // BLOCK_BYTES) * BLOCK_BYTES
-    return start, min(stop, blob.stored_bytes)
 
 
 class PlainBlob:

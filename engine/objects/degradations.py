@@ -28,11 +28,12 @@ class Degradation(Enum):
     PIECES_ABANDONED = "write.pieces_abandoned"
     SERVED_WITHOUT_DATABASE = "read.served_without_database"
     UNVERIFIED = "read.unverified"
+    VERIFICATION_OFF = "read.verification_off"
 
 
 _ALARMS = frozenset({Degradation.CORRUPT_EVERYWHERE})
 
-_USUAL = frozenset({Degradation.UNVERIFIED})
+_USUAL = frozenset({Degradation.UNVERIFIED, Degradation.VERIFICATION_OFF})
 """What an operator has chosen: counted, and no warning."""
 
 

@@ -6,8 +6,9 @@ from typing import Protocol
 from engine.backends.base import PieceReader
 from engine.errors import BackendError, BackendLate
 from engine.objects.hedging import Hedges, Question
+from engine.pipes import Pipe
 from engine.records import Location
-from engine.streams import FileRegion
+from engine.streams import FileRegion, Region
 
 
 class OtherCopies(Protocol):
@@ -51,17 +52,31 @@ class HedgedReader:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return self._open().is_under_way(offset, size_bytes)
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> Region | None:
+        """Also null when another copy is the current one by now: who asks says whether its bytes may leave as they are.
+
+        Also raises BackendLate, of the copy that is current then.
+        """
+        before = self._location
+        if not nowait and not self._open().is_under_way(offset, length):
+            self.ask(offset, length, patience_s=self._hedges.patience_s, is_all=True)
+            if self._location is not before:
+                return None
+        return self._open().take(offset, length, pipe=pipe, nowait=nowait)
+
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         """Ask for the bytes; whoever answers first is read from now on."""
         ended: SimpleQueue[Question] = SimpleQueue()
-        first = Question(self._location, self._open())
+        first = Question(self._location, self._open(), is_all=is_all)
         if not self._copies.has_rival() or not self._hedges.put(first, offset, size_bytes, ended):
-            self._open().ask(offset, size_bytes, patience_s=patience_s)
+            self._open().ask(offset, size_bytes, patience_s=patience_s, is_all=is_all)
             return
         self._reader = None
         after_s = self._hedges.after_s(self._location.backend_id)
         if _next_of(ended, after_s) is None:
-            rival = self._rival()
+            rival = self._rival(is_all=is_all)
             if rival is not None:
                 self._race(first, rival, offset, size_bytes, ended)
                 return
@@ -81,7 +96,7 @@ class HedgedReader:
         assert self._reader is not None, "a copy that was left is not read again"
         return self._reader
 
-    def _rival(self) -> Question | None:
+    def _rival(self, *, is_all: bool) -> Question | None:
         hedges = self._hedges
         if not hedges.budget.take():
             hedges.counts.refused_count += 1
@@ -90,7 +105,7 @@ class HedgedReader:
         if opened is None:
             hedges.budget.give_back()
             return None
-        return Question(*opened)
+        return Question(*opened, is_all=is_all)
 
     def _race(
         self,

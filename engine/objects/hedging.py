@@ -101,9 +101,11 @@ class HedgeBudget:
 class Question:
     """Bytes of one piece that a thread of its own asks for. Its owner takes the reader back at the end, or gives up."""
 
-    def __init__(self, location: Location, reader: PieceReader) -> None:
+    def __init__(self, location: Location, reader: PieceReader, *, is_all: bool = False) -> None:
+        """`is_all`: nothing behind the bytes that are asked for will be read."""
         self.location = location
         self.reader = reader
+        self._is_all = is_all
         self.error: BaseException | None = None
         self._lock = threading.Lock()
         self._is_over = False
@@ -119,7 +121,7 @@ class Question:
 
     def put(self, offset: int, size_bytes: int, patience_s: float) -> None:
         try:
-            self.reader.ask(offset, size_bytes, patience_s=patience_s)
+            self.reader.ask(offset, size_bytes, patience_s=patience_s, is_all=self._is_all)
         except BaseException as error:  # told to the one who waits
             self.error = error
 

@@ -1,14 +1,19 @@
-"""The bytes of a span of an object, region after verified region, from whatever blobs and pieces hold them."""
+"""The bytes of a span of an object, region after region, from whatever blobs and pieces hold them."""
+
+from collections.abc import Collection
 
 from engine.objects.blob_pieces import BlobPieces
-from engine.objects.blob_regions import BlobRegions, PlainBlob, SealedBlob, stored_part
+from engine.objects.blob_regions import BlobRegions, PlainBlob, SealedBlob
 from engine.objects.buffers import BlockPool
 from engine.objects.piece_choice import PieceChoice
 from engine.objects.reserving import Part, Reservation, Reserver
 from engine.objects.slice_pages import SlicePages
+from engine.objects.stored_parts import stored_part
+from engine.objects.unverified_blob import UnverifiedBlob
+from engine.pipes import PipePool
 from engine.records import StoredSlice
 from engine.sealing.keyring import KeyRing
-from engine.streams import FileRegion, WouldBlock
+from engine.streams import Region, WouldBlock, region_bytes
 from engine.units import MIB
 
 AHEAD_BYTES = 4 * MIB
@@ -29,8 +34,13 @@ class ObjectRegions:
         stop: int,
         copied_bytes_max: int,
         reserver: Reserver | None = None,
+        unverified: Collection[int] = (),
+        pipes: PipePool | None = None,
     ) -> None:
-        """With `reserver` what the body takes of limited backends is set aside before its first byte."""
+        """With `reserver` what the body takes of limited backends is set aside before its first byte.
+
+        Plain blocks that lie on backends in `unverified` leave unchecked, with `pipes` through these where they can.
+        """
         self.remaining_bytes = stop - start
         self._slices = slices
         self._choice = choice
@@ -39,13 +49,16 @@ class ObjectRegions:
         self._copied_bytes_max = copied_bytes_max
         self._position = start
         self._reserver = reserver
+        self._unverified = unverified
+        self._pipes = pipes
         self._reservation: Reservation | None = None
         self._slice: StoredSlice | None = None
         self._blob: BlobRegions | None = None
+        self._pieces: BlobPieces | None = None
         self._ahead: tuple[StoredSlice, BlobPieces] | None = None
 
-    def next_region(self, *, nowait: bool = False) -> FileRegion | memoryview | None:
-        """The next verified bytes, at most a block of them; a failed piece is replaced at the very byte it failed."""
+    def next_region(self, *, nowait: bool = False) -> Region | None:
+        """The next bytes, mostly a block of them; a failed piece is replaced at the very byte it failed."""
         if self.remaining_bytes == 0:
             self.close()
             return None
@@ -71,10 +84,17 @@ class ObjectRegions:
                 stored.segment.start_offset + stored.segment.length, self.remaining_bytes - left_bytes
             )
         region = blob.region(stored.segment.blob_offset + within, limit, nowait=nowait)
-        size_bytes = region.length if isinstance(region, FileRegion) else len(region)
+        size_bytes = region_bytes(region)
         self._position += size_bytes
         self.remaining_bytes -= size_bytes
         return region
+
+    def unsent(self, left_bytes: int, error: OSError | None, /) -> None:
+        """The piece that should have given them is left for another one, at that byte."""
+        assert self._pieces is not None
+        self._position -= left_bytes
+        self.remaining_bytes += left_bytes
+        self._pieces.lost(error)
 
     def close(self) -> None:
         """Give back descriptors, buffers and what was set aside; a second call does nothing."""
@@ -95,16 +115,19 @@ class ObjectRegions:
         if self._reservation is None:
             self._reservation = Reservation(reserver, self._choice)
             wanted = self._slices.known_from(self._position, self._position + self.remaining_bytes)
-            parts: list[Part] = [(each, self._wanted_of(each)[1]) for each in wanted]
-            self._reservation.take(parts)
+            self._reservation.take([self._reserved_part(each) for each in wanted])
 
-    def _wanted_of(self, stored: StoredSlice) -> tuple[int, int]:
-        """Where what is wanted of a slice begins among the blob's stored bytes, and how long it is."""
+    def _reserved_part(self, stored: StoredSlice) -> Part:
+        """With the most that whichever copy serves is asked for."""
+        start, stop = stored_part(stored.blob, *self._wanted_part(stored))
+        return stored, stop - start
+
+    def _wanted_part(self, stored: StoredSlice) -> tuple[int, int]:
+        """Where what is wanted of a slice begins in its blob, and how long it is."""
         segment = stored.segment
         first = max(0, self._position - segment.start_offset)
         last = min(segment.length, self._position + self.remaining_bytes - segment.start_offset)
-        start, stop = stored_part(stored.blob, segment.blob_offset + first, last - first)
-        return start, stop - start
+        return segment.blob_offset + first, last - first
 
     def _ask_ahead(self, position: int, wanted_bytes: int) -> None:
         if self._ahead is not None:
@@ -112,11 +135,9 @@ class ObjectRegions:
         stored = self._slices.find(position)
         if stored is None:
             return
-        pieces = BlobPieces(self._choice, stored)
+        pieces = BlobPieces(self._choice, stored, unverified=self._unverified)
         self._ahead = (stored, pieces)
-        length = min(wanted_bytes, stored.segment.length)
-        start, stop = stored_part(stored.blob, stored.segment.blob_offset, length)
-        pieces.ask_ahead(start, stop - start)
+        pieces.ask_ahead(stored.segment.blob_offset, min(wanted_bytes, stored.segment.length))
 
     def _enter(self, stored: StoredSlice) -> BlobRegions:
         self._leave()
@@ -126,13 +147,17 @@ class ObjectRegions:
         else:
             if ahead is not None:
                 ahead[1].close()
-            pieces = BlobPieces(self._choice, stored)
-        self._slice = stored
+            pieces = BlobPieces(self._choice, stored, unverified=self._unverified)
+        self._slice, self._pieces = stored, pieces
         if self._reservation is not None and self._reservation.release(stored):
-            start, size_bytes = self._wanted_of(stored)
-            pieces.ask(start, size_bytes)
-        if stored.blob.is_sealed:
-            self._blob = SealedBlob(stored.blob, pieces, self._ring)
-        else:
-            self._blob = PlainBlob(stored.blob, pieces, self._pool, copied_bytes_max=self._copied_bytes_max)
+            pieces.ask(*self._wanted_part(stored))
+        self._blob = self._regions_of(stored, pieces)
         return self._blob
+
+    def _regions_of(self, stored: StoredSlice, pieces: BlobPieces) -> BlobRegions:
+        if stored.blob.is_sealed:
+            return SealedBlob(stored.blob, pieces, self._ring)
+        plain = PlainBlob(stored.blob, pieces, self._pool, copied_bytes_max=self._copied_bytes_max)
+        if self._unverified and any(each.backend_id in self._unverified for each in stored.locations):
+            return UnverifiedBlob(pieces, plain, self._pool, self._pipes)
+        return plain

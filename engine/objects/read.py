@@ -19,6 +19,7 @@ from engine.objects.piece_choice import PieceChoice
 from engine.objects.reserving import Reserver
 from engine.objects.slice_pages import SlicePages
 from engine.objects.suspicions import Suspicions
+from engine.pipes import PipePool
 from engine.placement.health import HealthBoard
 from engine.records import StoredVersion
 from engine.sealing.keyring import KeyRing
@@ -53,8 +54,13 @@ class Reader:
         cache: BlobCache | None = None,
         read_rank: Callable[[int], int] = lambda backend_id: 0,
         reserver: Reserver | None = None,
+        unverified: Collection[int] = (),
+        pipes: PipePool | None = None,
     ) -> None:
+        """Plain blocks that lie on backends in `unverified` go to clients unchecked, some of them through `pipes`."""
         self._reserver = reserver
+        self._unverified = unverified
+        self._pipes = pipes
         self._store = store
         self._choice = PieceChoice(
             store=store,
@@ -86,13 +92,20 @@ class Reader:
         except DatabaseUnavailable as error:
             return self._memory.find(bucket, key, error)
 
-    def open(self, stored: StoredVersion, span: Span) -> RegionSource:
+    def open(self, stored: StoredVersion, span: Span, *, may_pipe: bool = False) -> RegionSource:
         """The bytes of a span, which lies within the version; nothing is read before the first region is asked for.
 
+        With `may_pipe` regions may be in pipes, for a client that they can be spliced to.
         A region source raises BackendsUnavailable, CorruptEverywhere, UsageLimitReached, KeyUnavailable or
         DatabaseUnavailable when the body cannot go on.
         """
-        return self._open(stored, span, COPIED_BYTES_MAX)
+        return self._open(
+            stored,
+            span,
+            COPIED_BYTES_MAX,
+            unverified=self._unverified,
+            pipes=self._pipes if may_pipe else None,
+        )
 
     def open_in_memory(self, stored: StoredVersion, span: Span) -> RegionSource:
         """As `open`, for a caller that works on the bytes: every region is the very memory that was verified."""
@@ -113,7 +126,15 @@ class Reader:
             source.close()
         return True
 
-    def _open(self, stored: StoredVersion, span: Span, copied_bytes_max: int) -> RegionSource:
+    def _open(
+        self,
+        stored: StoredVersion,
+        span: Span,
+        copied_bytes_max: int,
+        *,
+        unverified: Collection[int] = (),
+        pipes: PipePool | None = None,
+    ) -> RegionSource:
         if not 0 <= span.start <= span.stop <= stored.version.size_bytes:
             raise ValueError(f"{span} does not lie within {stored.version.size_bytes} bytes")
         # A body of one block is spent whole before its first byte.
@@ -127,4 +148,6 @@ class Reader:
             stop=span.stop,
             copied_bytes_max=copied_bytes_max,
             reserver=reserver if reserver is not None and reserver.is_needed else None,
+            unverified=unverified,
+            pipes=pipes,
         )

@@ -1,6 +1,6 @@
 """An object on its way out, taken in again as a body: what a streamed copy reads from."""
 
-from engine.streams import Checksum, DigestPlan, ExpectedDigests, FileRegion, RegionSource
+from engine.streams import Checksum, DigestPlan, ExpectedDigests, RegionSource
 
 
 class RegionBody:
@@ -20,7 +20,7 @@ class RegionBody:
             region = self._regions.next_region()
             if region is None:
                 return 0
-            assert not isinstance(region, FileRegion), "regions to copy are in memory"
+            assert isinstance(region, memoryview), "regions to copy are in memory"
             self._rest = region
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]

@@ -16,7 +16,6 @@ from engine.settings.quantities import (
     SchemeText,
     SealingText,
     Seconds,
-    not_built,
     one_of,
     refuse,
 )
@@ -46,12 +45,6 @@ def _whole_blocks(chunk_bytes: Any) -> Any:
     if isinstance(chunk_bytes, int) and chunk_bytes % BLOCK_BYTES:
         refuse("expected a multiple of 256KiB")
     return chunk_bytes
-
-
-def _verified(value: Any) -> Any:
-    if value is False:
-        not_built("false")
-    return value
 
 
 class CacheSettings(Section):
@@ -216,8 +209,12 @@ class BackendSettings(Section):
     quota_bytes: Bytes | None = None
     """Most bytes to store there. Default: what the disk holds; an S3 backend has no limit then."""
 
-    verify_reads: Annotated[Flag, BeforeValidator(_verified)] = True
-    """Whether every block is checked before it leaves."""
+    verify_reads: Flag = True
+    """Whether every block is checked before it leaves.
+
+    `false`: clients get the bytes of unsealed blobs as they lie there, damaged ones too; everything else verifies (see
+    the page on unverified reads).
+    """
 
     hedge: Flag | None = None
     """Whether it is asked for bytes that another copy is late with. Default: unless reads of it have a limit.

@@ -4,7 +4,15 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 
-from engine.streams import ChecksumAlgorithm, DigestPlan, ExpectedDigests, FileRegion, RegionSource
+from engine.streams import (
+    ChecksumAlgorithm,
+    DigestPlan,
+    ExpectedDigests,
+    FileRegion,
+    PipeRegion,
+    Region,
+    RegionSource,
+)
 
 
 class BytesBody:
@@ -70,6 +78,15 @@ class GeneratedBody:
         return ExpectedDigests()
 
 
+def bytes_of(region: Region) -> bytes:
+    """What a server would send; a pipe is empty then."""
+    if isinstance(region, FileRegion):
+        return os.pread(region.fd, region.length, region.offset)
+    if isinstance(region, PipeRegion):
+        return os.read(region.fd, region.length)
+    return bytes(region)
+
+
 def regions_of(source: RegionSource, *, nowait: bool = False) -> Iterator[bytes]:
     """The regions of a response body as a server would send them; closed at the end."""
     try:
@@ -77,9 +94,6 @@ def regions_of(source: RegionSource, *, nowait: bool = False) -> Iterator[bytes]
             region = source.next_region(nowait=nowait)
             if region is None:
                 return
-            if isinstance(region, FileRegion):
-                yield os.pread(region.fd, region.length, region.offset)
-            else:
-                yield bytes(region)
+            yield bytes_of(region)
     finally:
         source.close()

@@ -80,6 +80,8 @@ class Shape:
     part_size_min_bytes: int = 1
     volume_size_max_bytes: int = VOLUME_SIZE_MAX_BYTES
     fill_bytes: int = 0
+    verify_reads: bool = True
+    """Of all backends."""
     cache_bytes: int | None = None
     """Of a cache of blobs in the rig's folder; null: there is none."""
 
@@ -419,6 +421,7 @@ class ObjectRig:
             part_size_min_bytes=self.shape.part_size_min_bytes,
             cache=self.cache,
             hedged=frozenset(each.backend_id for each in made),
+            unverified=frozenset(() if self.shape.verify_reads else (each.backend_id for each in made)),
         )
 
     def _make_cache(self, counts: CacheCounts) -> BlobCache | None:

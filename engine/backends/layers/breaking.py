@@ -11,7 +11,8 @@ from typing import Protocol
 from engine.backends.base import Backend, ListedPage, PieceReader, PieceTail, PieceWriter, StoredPiece
 from engine.backends.layers.layer import Layer
 from engine.errors import BackendShut, BackendTimeout, BackendUnavailable
-from engine.streams import FileRegion
+from engine.pipes import Pipe
+from engine.streams import FileRegion, Region
 
 
 class Gate(Protocol):
@@ -160,10 +161,16 @@ class _BreakingReader:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return self._inner.is_under_way(offset, size_bytes)
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         # One that is late has not failed: whoever asked it had less patience than it may need.
         with _told(self._gate, self._entered):
-            self._inner.ask(offset, size_bytes, patience_s=patience_s)
+            self._inner.ask(offset, size_bytes, patience_s=patience_s, is_all=is_all)
+
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> Region | None:
+        with _told(self._gate, self._entered):
+            return self._inner.take(offset, length, pipe=pipe, nowait=nowait)
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         return self._inner.region(offset, length)

@@ -11,8 +11,9 @@ from typing import Protocol
 from engine.backends.base import Backend, ListedPage, PieceReader, PieceTail, PieceWriter, StoredPiece
 from engine.backends.layers.layer import Layer
 from engine.errors import BackendError, BackendOverLimit
+from engine.pipes import Pipe
 from engine.records import UsageKind
-from engine.streams import FileRegion, WouldBlock
+from engine.streams import FileRegion, Region, WouldBlock, region_bytes
 from engine.units import KIB, MIB
 
 IDENTITY_BYTES = KIB
@@ -225,9 +226,13 @@ class _MeteredReader:
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
         """Also raises BackendOverLimit: the bytes are spent before they are asked for."""
         stop = offset + len(buffer)
-        if not nowait and offset == self._asked_start and stop <= self._asked_stop:
+        if offset == self._asked_start and stop <= self._asked_stop:
             self._asked_start = stop
-            self._inner.read_into(offset, buffer)
+            try:
+                self._inner.read_into(offset, buffer, nowait=nowait)
+            except WouldBlock:
+                self._asked_start = offset
+                raise
             self._next_offset = stop
             return
         amounts = self._reading(offset, len(buffer))
@@ -245,18 +250,43 @@ class _MeteredReader:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return self._inner.is_under_way(offset, size_bytes)
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         """Also raises BackendOverLimit: all of it is spent. What is not read in the end is given back."""
         self._give_back()
         amounts = self._reading(offset, size_bytes)
         spent_at_s = self._meter.spend(amounts)
         try:
-            self._inner.ask(offset, size_bytes, patience_s=patience_s)
+            self._inner.ask(offset, size_bytes, patience_s=patience_s, is_all=is_all)
         except BackendOverLimit:
             self._meter.give_back(amounts, spent_at_s=spent_at_s)
             raise
         self._asked_start, self._asked_stop = offset, offset + size_bytes
         self._asked_at_s = spent_at_s
+
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> Region | None:
+        """Also raises BackendOverLimit: the first call for bytes that were not asked for spends all of them."""
+        if offset == self._asked_start and offset + length <= self._asked_stop:
+            region = self._inner.take(offset, length, pipe=pipe, nowait=nowait)
+        else:
+            region = self._take_first(offset, length, pipe, nowait=nowait)
+        if region is not None:
+            self._next_offset = self._asked_start = offset + region_bytes(region)
+        return region
+
+    def _take_first(self, offset: int, length: int, pipe: Pipe | None, *, nowait: bool) -> Region | None:
+        self._give_back()
+        amounts = self._reading(offset, length)
+        spent_at_s = self._meter.spend(amounts, nowait=nowait)
+        try:
+            region = self._inner.take(offset, length, pipe=pipe, nowait=nowait)
+        except (WouldBlock, BackendOverLimit):
+            self._meter.give_back(amounts, spent_at_s=spent_at_s)
+            raise
+        self._asked_start, self._asked_stop = offset, offset + length
+        self._asked_at_s = spent_at_s
+        return region
 
     def _reading(self, offset: int, size_bytes: int) -> dict[UsageKind, int]:
         amounts = {UsageKind.EGRESS_BYTES: size_bytes}

@@ -12,7 +12,9 @@ from engine.backends.s3.pool import CONNECTION_COUNT_MAX, FRESH_MAX_S, Connectio
 from engine.backends.s3.signing import EMPTY_SHA256, Pairs, Signer, written_query
 from engine.backends.s3.trouble import NoAnswer, NotSent, Refused
 from engine.clock import Clock
+from engine.pipes import Pipe
 from engine.records import UsageKind
+from engine.streams import PipeRegion, region_bytes
 from engine.units import KIB, MIB
 
 ERROR_BYTES_MAX = 64 * KIB
@@ -75,6 +77,26 @@ class Answer:
         except (OSError, EOFError, BadAnswer) as error:
             is_late = isinstance(error, TimeoutError)
             raise NoAnswer(f"the answer is cut short: {_why(error)}", is_late=is_late) from error
+
+    def take(self, bytes_max: int, pipe: Pipe) -> PipeRegion | memoryview | None:
+        """What comes next of the body, at least a byte, unread by anybody; null where it has to be read.
+
+        Raises NoAnswer when the body is cut short, but not before all that came of it was taken.
+        """
+        connection, left_bytes = self._connection, self.left_bytes
+        if connection is None:
+            raise NoAnswer("the answer was given up")
+        if left_bytes is None or not connection.can_splice:
+            return None
+        if left_bytes == 0:
+            raise NoAnswer("the answer is shorter than it said")
+        try:
+            region = connection.take(min(bytes_max, left_bytes), pipe)
+        except (OSError, EOFError) as error:
+            is_late = isinstance(error, TimeoutError)
+            raise NoAnswer(f"the answer is cut short: {_why(error)}", is_late=is_late) from error
+        self._left_bytes = left_bytes - region_bytes(region)
+        return region
 
     def read_all(self, bytes_max: int) -> bytes:
         """The rest of the body, or what of it lies within the bound. Raises NoAnswer as `read_into`."""

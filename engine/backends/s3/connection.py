@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.pipes import Pipe
+from engine.streams import PipeRegion
 from engine.units import KIB
 
 if TYPE_CHECKING:
@@ -105,6 +107,31 @@ class Connection:
         """Fill the buffer; less is read only where the connection ends."""
         return self._reader.readinto(buffer)
 
+    @property
+    def can_splice(self) -> bool:
+        """Whether the kernel can move its bytes: those of TLS are decrypted here."""
+        return not isinstance(self._sock, ssl.SSLSocket)
+
+    def take(self, bytes_max: int, pipe: Pipe) -> PipeRegion | memoryview:
+        """Bytes as they come, at least one: what came along with a head first, then through the pipe.
+
+        Raises EOFError when the connection ends instead.
+        """
+        held = self._take_buffered(bytes_max)
+        if held:
+            return memoryview(held)
+        count = pipe.fill_from(self._sock.fileno(), bytes_max, timeout_s=self._incoming.wait_s)
+        if count == 0:
+            raise EOFError("the connection ended")
+        return PipeRegion(fd=pipe.read_fd, length=count)
+
+    def _take_buffered(self, bytes_max: int) -> bytes:
+        self._incoming.is_held = True
+        try:
+            return self._reader.read1(bytes_max)
+        finally:
+            self._incoming.is_held = False
+
     def read_line(self) -> bytes:
         """A line without its end. Raises BadAnswer for one that is too long, EOFError."""
         line = self._reader.readline(HEAD_LINE_BYTES_MAX)
@@ -154,22 +181,34 @@ class Connection:
 
 
 class _Incoming(io.RawIOBase):
-    """What comes over a socket. No pause in it is longer than `pause_max_s`, nor lasts beyond `deadline_s`."""
+    """What comes over a socket. No pause in it is longer than `pause_max_s`, nor lasts beyond `deadline_s`.
+
+    While it `is_held` nothing comes.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.pause_max_s = IDLE_TIMEOUT_S
         self.deadline_s: float | None = None
+        self.is_held = False
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        wait_s = self.pause_max_s
-        if self.deadline_s is not None:
-            wait_s = min(wait_s, self.deadline_s - time.monotonic())
-            if wait_s <= 0:
-                raise TimeoutError("it comes too slowly")
+    @property
+    def wait_s(self) -> float:
+        """How long the next bytes may take. Raises TimeoutError past the deadline."""
+        if self.deadline_s is None:
+            return self.pause_max_s
+        wait_s = min(self.pause_max_s, self.deadline_s - time.monotonic())
+        if wait_s <= 0:
+            raise TimeoutError("it comes too slowly")
+        return wait_s
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+        if self.is_held:
+            return None
+        wait_s = self.wait_s
         if self._sock.gettimeout() != wait_s:
             self._sock.settimeout(wait_s)
         return self._sock.recv_into(buffer)

@@ -1,6 +1,7 @@
 """An open piece in a store: reads that follow each other go on with one answer, others ask for a range of their own."""
 
 from collections.abc import Callable
+from functools import partial
 
 from engine.backends.s3.client import Answer, S3Client
 from engine.backends.s3.objects import etag_of
@@ -8,8 +9,9 @@ from engine.backends.s3.pool import ConnectionPool
 from engine.backends.s3.trouble import NoAnswer, NotSent, Refused, told_as_backend_errors
 from engine.errors import BackendLate, BackendUnavailable, PieceCorrupt, PieceMissing
 from engine.names import BackendName
-from engine.streams import FileRegion, WouldBlock
-from engine.units import MIB
+from engine.pipes import Pipe
+from engine.streams import FileRegion, Region, WouldBlock, region_bytes
+from engine.units import BLOCK_BYTES, MIB
 
 WHOLE_BYTES_MAX = MIB
 """A piece up to this size is asked for up to its end at once; of a longer one that much, until more is read."""
@@ -45,6 +47,8 @@ class S3PieceReader:
         self._stream: _Stream | None = None
         # Where the last read ended; a read that begins there goes on with it.
         self._position = -1
+        # Where an answer broke off, and its rest was asked for again.
+        self._broken_at = -BLOCK_BYTES
 
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
         self._check_span(offset, len(buffer))
@@ -52,13 +56,16 @@ class S3PieceReader:
             return
         if nowait:
             raise WouldBlock
-        try:
-            with told_as_backend_errors(self._backend, _DOING):
-                self._read(offset, buffer)
-        except PieceMissing:
-            self._check_store()
-            raise
-        self._position = offset + len(buffer)
+        self._move(offset, len(buffer), partial(_fill, buffer=buffer))
+
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> Region | None:
+        """What comes next; null without a pipe, over TLS, and where the store does not say how long its answer is."""
+        self._check_span(offset, length)
+        if nowait:
+            raise WouldBlock
+        return self._move(offset, length, partial(_taken, length=length, pipe=pipe), is_all=True)
 
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         """While it is, the connection is given up to nobody."""
@@ -69,14 +76,14 @@ class S3PieceReader:
             self._stream = None
         return self._stream is not None
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         self._check_span(offset, size_bytes)
         if self.is_under_way(offset, size_bytes):
             return
         self.close()
         try:
             with told_as_backend_errors(self._backend, _DOING):
-                stream = self._ask(offset, size_bytes, patience_s)
+                stream = self._ask(offset, size_bytes, patience_s, is_all=is_all)
         except PieceMissing:
             self._check_store()
             raise
@@ -92,40 +99,53 @@ class S3PieceReader:
         if stream is not None and stream.resume():
             stream.answer.close()
 
-    def _read(self, offset: int, buffer: memoryview) -> None:
+    def _move(self, offset: int, length: int, move: "Move", *, is_all: bool = False) -> Region | None:
+        """What `move` makes of the answer that holds those bytes."""
+        try:
+            with told_as_backend_errors(self._backend, _DOING):
+                region = self._moved(offset, length, move, is_all=is_all)
+        except PieceMissing:
+            self._check_store()
+            raise
+        if region is not None:
+            self._position = offset + region_bytes(region)
+        return region
+
+    def _moved(self, offset: int, length: int, move: "Move", *, is_all: bool) -> Region | None:
         stream, self._stream = self._stream, None
         patience_s = None
         if stream is not None and stream.resume():
-            if stream.holds(offset, len(buffer)):
+            if stream.holds(offset, length):
                 try:
-                    self._read_from(stream, buffer)
-                    return
+                    return self._moved_from(stream, move)
                 except NoAnswer as error:
                     patience_s = stream.patience_s
                     if error.is_late and patience_s is not None:
                         raise self._late(patience_s) from error
-                    # What was cut short is asked for again, once, from the same byte.
+                    if 0 <= offset - self._broken_at < BLOCK_BYTES:
+                        raise
+                    # What was cut short is asked for again from the same byte, once within a block.
+                    self._broken_at = offset
             else:
                 stream.answer.close()
-        self._read_from(self._ask(offset, len(buffer), patience_s), buffer)
+        return self._moved_from(self._ask(offset, length, patience_s, is_all=is_all), move)
 
-    def _read_from(self, stream: "_Stream", buffer: memoryview) -> None:
+    def _moved_from(self, stream: "_Stream", move: "Move") -> Region | None:
         try:
-            count = stream.answer.read_into(buffer)
-            if count != len(buffer):
-                raise NoAnswer("the answer is shorter than it said")
+            region = move(stream.answer)
         except BaseException:
             stream.answer.give_up()
             raise
-        stream.position += count
+        stream.position += 0 if region is None else region_bytes(region)
         if stream.position == stream.stop:
             stream.answer.close()
         else:
             stream.pause()
             self._stream = stream
+        return region
 
-    def _ask(self, offset: int, length: int, patience_s: float | None) -> "_Stream":
-        stop = offset + self._window(offset, length)
+    def _ask(self, offset: int, length: int, patience_s: float | None, *, is_all: bool) -> "_Stream":
+        stop = offset + (length if is_all else self._window(offset, length))
         headers = [("range", f"bytes={offset}-{stop - 1}")]
         if self._etag is not None:
             headers.append(("if-match", f'"{self._etag}"'))
@@ -173,6 +193,20 @@ class S3PieceReader:
 
     def _too_short(self) -> PieceCorrupt:
         return PieceCorrupt(f"{self._storage_key} is shorter than its payload", backend=self._backend)
+
+
+Move = Callable[[Answer], Region | None]
+"""Takes bytes out of an answer: the region that they make, null where none was taken."""
+
+
+def _fill(answer: Answer, *, buffer: memoryview) -> memoryview:
+    if answer.read_into(buffer) != len(buffer):
+        raise NoAnswer("the answer is shorter than it said")
+    return buffer
+
+
+def _taken(answer: Answer, *, length: int, pipe: Pipe | None) -> Region | None:
+    return None if pipe is None else answer.take(length, pipe)
 
 
 class _Stream:

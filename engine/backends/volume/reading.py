@@ -6,7 +6,15 @@ import os
 from engine.backends.volume.descriptors import Descriptor, DescriptorCache
 from engine.errors import BackendUnavailable, PieceCorrupt
 from engine.names import BackendName
+from engine.pipes import Pipe
 from engine.streams import FileRegion, WouldBlock
+from engine.units import KIB, MIB
+
+TAKEN_BYTES_MIN = 32 * KIB
+"""Less is read into memory also where nobody checks it: a small answer leaves in one call."""
+
+TAKEN_BYTES_MAX = MIB
+"""A region of a file that nobody reads ahead of its sending."""
 
 # What RWF_NOWAIT answers when the bytes are not in memory, or when the file system cannot tell.
 _NOT_NOW = (errno.EAGAIN, errno.EOPNOTSUPP)
@@ -60,8 +68,32 @@ class VolumePieceReader:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return True
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         """Nothing to ask: the file is here."""
+
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> FileRegion | None:
+        """Where those bytes lie, or null for few; that the disk gives them shows when they are sent.
+
+        Raises PieceCorrupt where the file ends before them, BackendUnavailable, WouldBlock with nowait.
+        """
+        if length <= TAKEN_BYTES_MIN:
+            return None
+        length = min(length, TAKEN_BYTES_MAX)
+        self._check_span(offset, length)
+        region = FileRegion(fd=self._descriptor.fd, offset=self._start + offset, length=length, is_read=False)
+        if nowait:
+            if not region.is_in_memory():
+                raise WouldBlock
+            return region
+        try:
+            file_bytes = os.fstat(region.fd).st_size
+        except OSError as error:
+            raise BackendUnavailable(f"reading failed: {error.strerror}", backend=self._backend) from error
+        if file_bytes < region.offset + length:
+            raise PieceCorrupt("the file ends within the piece", backend=self._backend)
+        return region
 
     def region(self, offset: int, length: int, /) -> FileRegion:
         """Where those payload bytes lie; the descriptor stays open until the reader is closed."""

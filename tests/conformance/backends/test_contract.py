@@ -7,9 +7,11 @@ import pytest
 
 from engine.backends.base import Backend, PieceTail
 from engine.errors import BackendUnavailable, PieceCorrupt, PieceMissing
+from engine.pipes import Pipe
 from engine.streams import WouldBlock
 from engine.units import BLOCK_BYTES, KIB
 from tests.conformance.backends.conftest import Rig
+from tests.support.bodies import bytes_of
 from tests.support.pieces import crcs_of, payload_of, read_all, settle, tail_of
 
 SIZES = [0, 1, 63, 64, 4095, 4096, 4097, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 777]
@@ -170,6 +172,27 @@ def test_a_region_names_the_same_bytes(rig: Rig) -> None:
             os.pread(region.fd, region.length, region.offset) == payload[BLOCK_BYTES - 10 : BLOCK_BYTES + 40]
         )
     reader.close()
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (10, 5 * BLOCK_BYTES + 7), (BLOCK_BYTES + 1, 300 * KIB)])
+def test_bytes_taken_unseen_are_the_same(rig: Rig, start: int, stop: int) -> None:
+    payload = payload_of(5 * BLOCK_BYTES + 7)
+    piece = rig.stream(payload, tail_of(payload))
+    reader = rig.backend.open_reader(piece.storage_key, len(payload))
+    pipe, taken = Pipe(), bytearray()
+
+    while start + len(taken) < stop:
+        at = start + len(taken)
+        region = reader.take(at, stop - at, pipe=pipe)
+        if region is None:
+            region = memoryview(bytearray(min(stop - at, BLOCK_BYTES)))
+            reader.read_into(at, region)
+        taken += bytes_of(region)
+        assert pipe.is_empty
+
+    assert taken == payload[start:stop]
+    reader.close()
+    pipe.close()
 
 
 def test_a_missing_piece_says_so(rig: Rig) -> None:

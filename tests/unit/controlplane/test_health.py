@@ -43,6 +43,7 @@ def backend(
         totals=None,
         views=[BackendView(instance_id=bytes(16), problem=problem, seen_at_us=1) for problem in problems],
         is_named=True,
+        is_verified=True,
     )
 
 

@@ -110,6 +110,7 @@ class Backend(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    UNVERIFIED_READS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, `backends/{backend}`."""
     kind: _builtins.str
@@ -134,6 +135,8 @@ class Backend(_message.Message):
     """What is to be done about it, for people, such as taking it out of the configuration file; empty when nothing is."""
     health: Global___BackendHealth.ValueType
     """How far the instance that trusts it least trusts it; unspecified when none looked at it lately."""
+    unverified_reads: _builtins.bool
+    """Whether blocks of unsealed blobs go to clients without being checked (`verify_reads: false` in the configuration)."""
     @_builtins.property
     def capacity(self) -> Global___BackendCapacity:
         """How full it is."""
@@ -169,10 +172,11 @@ class Backend(_message.Message):
         read_only: _builtins.bool = ...,
         notice: _builtins.str = ...,
         health: Global___BackendHealth.ValueType = ...,
+        unverified_reads: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "last_probe_time", b"last_probe_time", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "failure_domain", b"failure_domain", "health", b"health", "identity_ok", b"identity_ok", "kind", b"kind", "last_probe_time", b"last_probe_time", "name", b"name", "node", b"node", "notice", b"notice", "operation", b"operation", "problem", b"problem", "read_only", b"read_only", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "views", b"views"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "failure_domain", b"failure_domain", "health", b"health", "identity_ok", b"identity_ok", "kind", b"kind", "last_probe_time", b"last_probe_time", "name", b"name", "node", b"node", "notice", b"notice", "operation", b"operation", "problem", b"problem", "read_only", b"read_only", "state", b"state", "state_reason", b"state_reason", "state_time", b"state_time", "unverified_reads", b"unverified_reads", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

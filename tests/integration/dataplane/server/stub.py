@@ -53,8 +53,12 @@ class Regions:
         ends_at: int | None = None,
         blocks: bool = False,
         failure: Exception | None = None,
+        is_spare: bool = False,
     ) -> None:
+        """`is_spare`: what the file does not give is in memory as well."""
         self.remaining_bytes = size_bytes
+        self.unsent_errors: list[OSError | None] = []
+        self._is_spare = is_spare
         self.close_count = 0
         self.blocked_count = 0
         self._at = 0
@@ -79,6 +83,14 @@ class Regions:
         if self._file is not None:
             return FileRegion(fd=self._file.fileno(), offset=offset, length=length)
         return memoryview(PATTERN)[offset : offset + length]
+
+    def unsent(self, left_bytes: int, error: OSError | None, /) -> None:
+        self.unsent_errors.append(error)
+        if not self._is_spare:
+            raise RuntimeError("there is no other copy")
+        self._at -= left_bytes
+        self.remaining_bytes += left_bytes
+        self._file = None
 
     def close(self) -> None:
         self.close_count += 1
@@ -226,6 +238,7 @@ class StubApplication:
             ends_at=int(options["ends"]) if "ends" in options else None,
             blocks="blocks" in options,
             failure=OSError(errno.EIO, "the disk is gone") if "disk" in options else None,
+            is_spare="spare" in options,
         )
 
     def on_long(self, environ: dict[str, Any], options: dict[str, str]) -> tuple[int, Any]:

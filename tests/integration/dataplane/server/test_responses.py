@@ -148,6 +148,21 @@ def test_a_file_shorter_than_its_region_is_cut(server: Running) -> None:
 
 
 @pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("file_bytes", [0, 1, 100_000, 300_000])
+def test_what_a_file_does_not_give_comes_from_elsewhere(server: Running, lane: str, file_bytes: int) -> None:
+    with open(server.application.file.name, "r+b") as file:
+        file.truncate(file_bytes)
+    client = server.client()
+
+    answer = client.get(f"/regions?size={SIZE}&spare=1&lane={lane}")
+
+    assert answer.body == pattern(SIZE)
+    assert server.application.sources[0].unsent_errors == [None]
+    assert server.application.ending().sent_body_bytes == SIZE
+    assert client.get("/hello").body == b"hello "
+
+
+@pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_that_goes_away_is_noticed(server: Running, lane: str, kind: str) -> None:
     client = server.client(receive_buffer_bytes=4096)

@@ -70,7 +70,7 @@ class _Reader:
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return offset == self._next and offset + size_bytes <= self._stop
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         if not self.is_under_way(offset, size_bytes):
             self._network.note(self._storage_key, offset, size_bytes)
             self._next, self._stop = offset, offset + size_bytes
@@ -78,6 +78,9 @@ class _Reader:
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
         self._inner.read_into(offset, buffer, nowait=nowait)
         self._next = offset + len(buffer)
+
+    def take(self, offset: int, length: int, /, *, pipe: object = None, nowait: bool = False) -> None:
+        """Its bytes are read."""
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         return None

@@ -21,6 +21,7 @@ from engine.objects.hedging import (
     HedgeBudget,
     Hedges,
 )
+from engine.pipes import Pipe
 from engine.placement.health import Health, HealthBoard
 from engine.records import Location, LocationState
 from engine.streams import FileRegion
@@ -61,7 +62,7 @@ class Store(PieceReader):
     def is_under_way(self, offset: int, size_bytes: int, /) -> bool:
         return self._is_local or offset == self._next_offset
 
-    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float) -> None:
+    def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         self.asked_count += 1
         if not self.answers.wait(patience_s):
             raise BackendLate("nothing came", backend="x")
@@ -73,6 +74,13 @@ class Store(PieceReader):
         assert self.is_under_way(offset, len(buffer))
         buffer[:] = self._fill * len(buffer)
         self._next_offset = offset + len(buffer)
+
+    def take(
+        self, offset: int, length: int, /, *, pipe: Pipe | None = None, nowait: bool = False
+    ) -> memoryview:
+        taken = memoryview(bytearray(length))
+        self.read_into(offset, taken)
+        return taken
 
     def region(self, offset: int, length: int, /) -> FileRegion | None:
         return None
@@ -146,6 +154,29 @@ def test_a_store_that_answers_in_time_is_the_only_one_asked(hedges: Hedges) -> N
     assert (first.asked_count, other.asked_count) == (1, 0)
     reader.close()
     assert first.is_closed.is_set()
+
+
+def test_bytes_are_taken_from_a_store_that_answers_in_time(hedges: Hedges) -> None:
+    first, other = Store(b"1"), Store(b"2")
+    reader = reader_of(hedges, first, OneOther(other))
+
+    assert [reader.take(at, SIZE) for at in (0, SIZE)] == [memoryview(b"1" * SIZE)] * 2
+
+    assert (first.asked_count, other.asked_count) == (1, 0)
+    reader.close()
+
+
+def test_nothing_is_taken_from_a_copy_that_has_just_taken_over(hedges: Hedges) -> None:
+    """Whether its bytes may leave unseen is asked again first."""
+    first, other = Store(b"1", hangs=True), Store(b"2")
+    reader = reader_of(hedges, first, OneOther(other))
+
+    assert reader.take(0, SIZE) is None
+
+    assert reader.take(0, SIZE) == memoryview(b"2" * SIZE)
+    assert other.asked_count == 1
+    assert first.is_closed.wait(5)
+    reader.close()
 
 
 @pytest.mark.parametrize("is_local", [False, True])

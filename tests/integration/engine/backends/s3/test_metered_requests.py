@@ -11,8 +11,11 @@ import pytest
 from engine.backends.layers.metering import MeteredBackend
 from engine.backends.s3.backend import S3Backend
 from engine.errors import BackendOverLimit
+from engine.pipes import Pipe
 from engine.records import UsageKind
+from engine.streams import region_bytes
 from engine.units import BLOCK_BYTES, MIB
+from tests.support.bodies import bytes_of
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Latency, Request
 from tests.support.pieces import payload_of, tail_of
@@ -121,6 +124,56 @@ def test_what_is_counted_is_what_arrives(store: Store) -> None:
     assert requests_of(store.meter) == dict(store.arrived)
     assert store.meter.used[UsageKind.EGRESS_BYTES] >= 3 * MIB + 2 * BLOCK_BYTES
     assert store.meter.used[UsageKind.READ_REQUESTS] >= 5
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 100), (100, 400_000), (MIB + 5, 3 * MIB)])
+@pytest.mark.parametrize("is_piped", [True, False])
+def test_what_is_taken_unseen_is_counted_as_it_is_asked_for(
+    store: Store, start: int, stop: int, is_piped: bool
+) -> None:
+    payload = payload_of(3 * MIB)
+    tail = tail_of(payload)
+    writer = store.backend.open_writer(len(payload), len(tail.card), storage_key="pieces/00/1")
+    writer.write(memoryview(payload))
+    writer.finish(tail)
+    used = store.meter.used[UsageKind.EGRESS_BYTES]
+    reader = store.backend.open_reader("pieces/00/1", len(payload))
+    pipe = Pipe() if is_piped else None
+
+    at, taken = start, bytearray()
+    while at < stop:
+        region = reader.take(at, stop - at, pipe=pipe)
+        if region is None:
+            region = memoryview(bytearray(min(stop - at, BLOCK_BYTES)))
+            reader.read_into(at, region)
+        assert store.meter.used[UsageKind.EGRESS_BYTES] - used == stop - start
+        taken += bytes_of(region)
+        at = start + len(taken)
+    reader.close()
+
+    assert taken == payload[start:stop]
+    assert store.meter.used[UsageKind.EGRESS_BYTES] - used == stop - start
+    assert requests_of(store.meter) == dict(store.arrived)
+    if pipe is not None:
+        pipe.close()
+
+
+def test_what_was_not_taken_is_given_back(store: Store) -> None:
+    payload = payload_of(3 * MIB)
+    tail = tail_of(payload)
+    writer = store.backend.open_writer(len(payload), len(tail.card), storage_key="pieces/00/1")
+    writer.write(memoryview(payload))
+    writer.finish(tail)
+    used = store.meter.used[UsageKind.EGRESS_BYTES]
+    reader = store.backend.open_reader("pieces/00/1", len(payload))
+    pipe = Pipe()
+
+    region = reader.take(0, len(payload), pipe=pipe)
+    reader.close()
+
+    assert region is not None
+    assert store.meter.used[UsageKind.EGRESS_BYTES] - used == region_bytes(region)
+    pipe.close()
 
 
 def test_past_a_limit_nothing_is_sent_and_no_bytes_are_counted(store: Store) -> None:
