@@ -16,7 +16,8 @@ from functools import partial
 from typing import Protocol
 
 from engine.backends.copying import SourceFailed
-from engine.backends.s3.objects import FoundObject, ListedObject, NotReadable, ObjectsPage
+from engine.backends.s3.listing import Entry
+from engine.backends.s3.objects import FoundObject, NotReadable, ObjectsPage
 from engine.clock import Ids
 from engine.errors import (
     BackendError,
@@ -219,7 +220,7 @@ class BucketSync:
             return "counting"
         return "copying" if self._is_copying else "taking over"
 
-    def _unit(self, listed: Sequence[ListedObject]) -> Sequence[ListedObject]:
+    def _unit(self, listed: Sequence[Entry]) -> Sequence[Entry]:
         """As many of the first as one step may move."""
         if not self._is_copying:
             return listed
@@ -236,7 +237,7 @@ class BucketSync:
         told = (f"waiting: {error}",) if position.wait_count == 0 else ()
         return Step(cursor=now.write(), is_last=False, stage="waiting", warnings=told)
 
-    def _take(self, listed: Sequence[ListedObject], page: _Page) -> None:
+    def _take(self, listed: Sequence[Entry], page: _Page) -> None:
         named = self._named(listed, page)
         stands = self._store.read(partial(self._stands, keys=[key for key, _ in named]))
         free = []
@@ -279,7 +280,7 @@ class BucketSync:
                 page.stands[outcome] += 1
                 page.imported_bytes += each.size_bytes if outcome is Stand.FREE else 0
 
-    def _named(self, listed: Sequence[ListedObject], page: _Page) -> list[tuple[ObjectKey, ListedObject]]:
+    def _named(self, listed: Sequence[Entry], page: _Page) -> list[tuple[ObjectKey, Entry]]:
         """Those that could be objects here, under their names."""
         named = []
         for each in listed:
@@ -303,7 +304,7 @@ class BucketSync:
         order.bucket.require(tx)
         return [stand_of(tx, order.bucket, key, backend_ids=order.backend_ids) for key in keys]
 
-    def _seen(self, free: Sequence[tuple[ObjectKey, ListedObject]], page: _Page) -> list[Importable]:
+    def _seen(self, free: Sequence[tuple[ObjectKey, Entry]], page: _Page) -> list[Importable]:
         """Those that are there still, as they are now."""
         if not free:
             return []
@@ -366,9 +367,9 @@ class BucketSync:
         )
 
 
-def _problem_of(each: ListedObject | FoundObject) -> str | None:
+def _problem_of(each: Entry | FoundObject) -> str | None:
     """Why it cannot be taken over, for people; null when it can."""
-    if isinstance(each, ListedObject) and each.storage_class in _COLD_CLASSES:
+    if isinstance(each, Entry) and each.storage_class in _COLD_CLASSES:
         return f"it lies in {each.storage_class} and cannot be read"
     if not each.etag or each.etag.startswith("W/"):
         return "its store names no ETag that reads could be guarded by"

@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote
-from xml.etree import ElementTree
 
 from engine.backends.s3.client import S3Client, texts_of
 from engine.backends.s3.connection import BadAnswer
 from engine.backends.s3.identity import IDENTITY_NAME
+from engine.backends.s3.listing import Entry, ask_listing
 from engine.backends.s3.place import S3Place
 from engine.backends.s3.trouble import NoAnswer, Refused, told_as_backend_errors
 from engine.errors import PieceMissing
 from engine.names import BackendName
 from engine.records import ObjectHeaders
-from engine.units import KIB, MIB
+from engine.units import KIB
 
-PAGE_COUNT_MAX = 1000
-"""Keys asked for in one listing."""
-
-_LISTING_BYTES_MAX = 4 * MIB
 _TAGGING_BYTES_MAX = 64 * KIB
 _SYSTEM_HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _USER_PREFIX = "x-amz-meta-"
@@ -32,20 +27,10 @@ _IDENTITY = re.compile(rf"(.*/)?{re.escape(IDENTITY_NAME)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedObject:
-    """An object as a listing tells of it. `storage_class` is empty where it tells none."""
-
-    key: str
-    size_bytes: int
-    etag: str
-    storage_class: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectsPage:
     """Some objects in the order of their keys; `has_more` when there are others behind them."""
 
-    objects: Sequence[ListedObject]
+    objects: Sequence[Entry]
     has_more: bool
 
 
@@ -89,24 +74,13 @@ class BucketObjects:
 
     def list(self, *, prefix: str, after: str, count_max: int) -> ObjectsPage:
         """Objects behind a key; raises BackendUnavailable, ForeignBackend when there is no such bucket."""
-        query = [("encoding-type", "url"), ("list-type", "2"), ("max-keys", str(count_max))]
-        query += [("prefix", prefix)] if prefix else []
-        query += [("start-after", after)] if after else []
         with told_as_backend_errors(self._backend, "listing"):
-            answer = self._client.exchange("GET", self._place.bucket_path or "/", query=query)
-            try:
-                document = answer.read_all(_LISTING_BYTES_MAX)
-            finally:
-                answer.close()
-            try:
-                page = _read_page(document)
-            except (BadAnswer, ValueError) as error:
-                raise NoAnswer(f"the listing cannot be read: {error}") from error
-            keys = [after, *(each.key for each in page.objects)]
+            listing = ask_listing(self._client, self._place, prefix=prefix, after=after, count_max=count_max)
+            keys = [after, *(each.key for each in listing.entries)]
             if any(later.encode() <= one.encode() for one, later in itertools.pairwise(keys)):
                 # Whoever goes on behind the last key would never see what comes before it.
                 raise NoAnswer("it lists keys in an order of its own")
-        return page
+        return ObjectsPage(objects=listing.entries, has_more=listing.is_truncated)
 
     def find(self, key: str) -> FoundObject | None:
         """An object with its metadata and tags; null when there is none. Raises NotReadable, BackendUnavailable."""
@@ -172,48 +146,6 @@ def delete_unchanged(client: S3Client, path: str, etag: str) -> bool:
 def etag_of(headers: Mapping[str, str]) -> str:
     """The ETag of an answer without its quotes; empty where there is none."""
     return headers.get("etag", "").strip('"')
-
-
-def _read_page(document: bytes) -> ObjectsPage:
-    if b"<!DOCTYPE" in document:
-        raise BadAnswer("a document with declarations of its own")
-    try:
-        root = ElementTree.fromstring(document)
-    except ElementTree.ParseError as error:
-        raise BadAnswer("not XML, or too long") from error
-    found: list[ListedObject] = []
-    has_more = is_encoded = False
-    for element in root:
-        name, text = _name(element), (element.text or "").strip()
-        if name == "IsTruncated":
-            has_more = text == "true"
-        elif name == "EncodingType":
-            is_encoded = text == "url"
-        elif name == "Contents":
-            told = {_name(each): each.text or "" for each in element}
-            found.append(
-                ListedObject(
-                    key=told.get("Key", ""),
-                    size_bytes=int(told.get("Size", "0")),
-                    etag=told.get("ETag", "").strip('"'),
-                    storage_class=told.get("StorageClass", ""),
-                )
-            )
-    if is_encoded:
-        found = [
-            ListedObject(
-                key=unquote(each.key.replace("+", " "), errors="strict"),
-                size_bytes=each.size_bytes,
-                etag=each.etag,
-                storage_class=each.storage_class,
-            )
-            for each in found
-        ]
-    return ObjectsPage(objects=found, has_more=has_more)
-
-
-def _name(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
 
 
 def _found(key: str, headers: Mapping[str, str], tags: Mapping[str, str]) -> FoundObject:

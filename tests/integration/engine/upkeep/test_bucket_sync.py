@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.s3.objects import FoundObject, ListedObject, NotReadable, ObjectsPage
+from engine.backends.s3.listing import Entry
+from engine.backends.s3.objects import FoundObject, NotReadable, ObjectsPage
 from engine.clock import uuid7
 from engine.errors import (
     BackendInState,
@@ -50,7 +51,13 @@ class FakeObjects:
         self._call()
         keys = [key for key in sorted(self.sizes) if key.startswith(prefix) and key > after]
         listed = [
-            ListedObject(key=key, size_bytes=self.sizes[key], etag=f"e{self.sizes[key]}", storage_class="")
+            Entry(
+                key=key,
+                size_bytes=self.sizes[key],
+                etag=f"e{self.sizes[key]}",
+                storage_class="",
+                changed_at_us=None,
+            )
             for key in keys[:count_max]
         ]
         return ObjectsPage(objects=listed, has_more=len(keys) > count_max)

@@ -2,11 +2,15 @@
 
 import pytest
 
-from engine.backends.base import ListedObject
+from engine.backends.base import ListedObject, ListedPage
 from engine.backends.s3.connection import BadAnswer
-from engine.backends.s3.listing import read_page
+from engine.backends.s3.listing import Entry, page_of, read_listing
 
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+
+
+def read_page(document: bytes, key_prefix: str) -> ListedPage:
+    return page_of(read_listing(document), key_prefix)
 
 
 def document(*contents: str, more: str = "", xmlns: str = XMLNS) -> bytes:
@@ -46,6 +50,20 @@ def test_a_listing_that_goes_on_says_where() -> None:
         read_page(document(entry("a"), more=goes_on), "")
 
 
+def test_all_that_a_listing_tells_of_an_object_is_read() -> None:
+    told = entry("k%2B1") + "<StorageClass>GLACIER</StorageClass>"
+
+    assert read_listing(document(told)).entries == (
+        Entry(
+            key="k%2B1",
+            size_bytes=5,
+            etag="e",
+            storage_class="GLACIER",
+            changed_at_us=1_767_323_045_678_000,
+        ),
+    )
+
+
 def test_a_time_that_is_not_understood_is_none() -> None:
     assert read_page(document(entry("a", at="yesterday")), "").objects[0].changed_at_us is None
 
@@ -59,6 +77,7 @@ def test_a_time_that_is_not_understood_is_none() -> None:
         document(entry("a", size="many")),
         document(entry("a", size="-1")),
         document("<Size>5</Size>"),
+        document(entry("%FF"), more="<EncodingType>url</EncodingType>"),
         document(entry("a"))[:-10],
     ],
 )
