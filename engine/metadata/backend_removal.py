@@ -15,7 +15,10 @@ FORGET_COUNT = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """Rows of a drained backend. `due_us` is when the last reader of its bytes may be gone; null: they are."""
+    """Rows of a drained backend. `due_us` is when the last reader of its bytes may be gone; null: they are.
+
+    `next_try_us` is when the next of the keys that wait may be deleted; null: none waits.
+    """
 
     holds_pieces: bool
     waiting_count: int
@@ -24,11 +27,12 @@ class Leftovers:
     intent_count: int
     volume_count: int
     due_us: int | None
+    next_try_us: int | None
 
 
 def find_leftovers(tx: Tx, backend_id: int) -> Leftovers:
     named: dict[str, SqlValue] = {"backend_id": backend_id}
-    waiting_count, waiting_bytes, newest_us = tx.row("read_cleanup_of_backend", named)
+    waiting_count, waiting_bytes, newest_us, next_try_us = tx.row("read_cleanup_of_backend", named)
     (dead_count,) = tx.row("count_dead_of_backend", named)
     (intent_count,) = tx.row("count_intents_of_backend", named)
     volumes = list_volumes(tx, backend_id)
@@ -43,6 +47,7 @@ def find_leftovers(tx: Tx, backend_id: int) -> Leftovers:
         intent_count=cast(int, intent_count),
         volume_count=len(volumes),
         due_us=due_us if due_us is not None and due_us > tx.now_us() else None,
+        next_try_us=cast("int | None", next_try_us),
     )
 
 

@@ -29,7 +29,10 @@ from engine.upkeep.removal_plan import FOREIGN_COUNT_MAX, foreign_names, is_temp
 
 WAIT_S = 1.0
 WAIT_COUNT_MAX = 600
-"""So many waits in a row for a file that somebody holds, or for a backend out of reach; then the removal has failed."""
+"""So many waits in a row for a file that somebody holds, or for a backend out of reach; then the removal has failed.
+
+What the cleanup has yet to delete is waited for as long as it takes: that has an end, and is told.
+"""
 
 CANCELLED = "its removal was cancelled"
 
@@ -37,7 +40,7 @@ CANCELLED = "its removal was cancelled"
 class Stage(Enum):
     """What a removal is at; a stage is gone through whole before the next."""
 
-    READERS = "waiting for readers"
+    READERS = "waiting for readers and late writes"
     FILES = "deleting files"
     ROWS = "forgetting"
     IDENTITY = "giving the folder up"
@@ -114,14 +117,33 @@ class Removal:
     # --- the stages ---
 
     def _wait_for_readers(self, position: RemovalCursor) -> Step:
-        """Bytes that a drain has just left may still be read until their grace is over."""
+        """Bytes that a drain has just left may still be read for a grace, and writes given up may still land."""
         leftovers = self._store.write(self._look)
         if leftovers.due_us is None and leftovers.intent_count == 0:
             return _next(position, Stage.FILES)
         self._rest(WAIT_S)
-        until = _clock(leftovers.due_us) if leftovers.due_us is not None else "announced writes are settled"
-        return Step(
-            cursor=position.write(), is_last=False, stage=Stage.READERS.value, current_item=f"until {until}"
+        if leftovers.due_us is None:
+            told = f"until {leftovers.intent_count} announced writes are settled"
+        else:
+            told = f"until {_clock(leftovers.due_us)}, {_waiting(leftovers)}"
+        return Step(cursor=position.write(), is_last=False, stage=Stage.READERS.value, current_item=told)
+
+    def _wait_for_deletions(self, position: RemovalCursor, leftovers: Leftovers) -> Step:
+        """The cleanup ends with every key, be it as a dead letter after its last try."""
+        self._rest(WAIT_S)
+        told = _waiting(leftovers)
+        if leftovers.next_try_us is not None:
+            told += f", the next at {_clock(leftovers.next_try_us)}"
+        return Step(cursor=position.write(), is_last=False, stage="waiting for deletions", current_item=told)
+
+    def _deleted_all(self, position: RemovalCursor, leftovers: Leftovers) -> Step:
+        step = _next(position, Stage.ROWS)
+        if not leftovers.dead_count:
+            return step
+        return replace(
+            step,
+            failed_count=leftovers.dead_count,
+            warnings=(f"{leftovers.dead_count} pieces could not be deleted, and stay there",),
         )
 
     def _delete_file(self, position: RemovalCursor) -> Step:
@@ -132,8 +154,8 @@ class Removal:
             # Its pieces went with their cleanup rows; those that are left are waited for.
             leftovers = self._store.write(self._look)
             if leftovers.waiting_count:
-                return self._wait(position, f"{leftovers.waiting_count} pieces are still to be deleted")
-            return _next(position, Stage.ROWS)
+                return self._wait_for_deletions(position, leftovers)
+            return self._deleted_all(position, leftovers)
         # The volume's own look, which no layer spares: files are deleted on the strength of it.
         backend.check_identity()
         file = next((each for each in self._files() if each.volume_id.hex() > position.after), None)
@@ -299,6 +321,10 @@ def _drop_temporaries(backend: VolumeBackend) -> None:
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise backend_fault(error, backend=backend.name, doing="the directory does not answer") from error
+
+
+def _waiting(leftovers: Leftovers) -> str:
+    return f"{leftovers.waiting_count} pieces wait to be deleted"
 
 
 def _clock(at_us: int) -> str:
