@@ -23,6 +23,7 @@ def integrity_parts(opened: OpenDeployment) -> IntegrityParts:
         routing=Routing(snapshot.live.routing),
         clock=opened.clock,
         grace_us=int(snapshot.live.storage.read_grace_s * 1_000_000),
+        rewriter=snapshot.use.rewriter,
     )
 
 

@@ -1,4 +1,7 @@
-"""Healing blobs: bad copies made anew where that can be done, and what is missing still added beside them."""
+"""Healing blobs: bad copies made anew where that can be done, and what is missing still added beside them.
+
+An imported blob that lacks copies by its bucket's scheme is rewritten instead (`engine.upkeep.imported_healing`).
+"""
 
 import logging
 from collections.abc import Sequence
@@ -11,10 +14,11 @@ from engine.metadata.redundancy import good_domains
 from engine.metadata.repairs import Repair, RepairKind, RepairState, ask_repair
 from engine.metadata.store import Tx
 from engine.placement.redundancy import missing_count
-from engine.records import LocationState
+from engine.records import Blob, LocationState
 from engine.units import MIB
 from engine.upkeep.adding import CopyAdder
 from engine.upkeep.away import HealPolicy, Presence, read_presence
+from engine.upkeep.imported_healing import ImportedHealer, Rewritten
 from engine.upkeep.integrity_parts import IntegrityParts
 from engine.upkeep.long_work import Fence, Pace
 from engine.upkeep.moved_cards import MovedCards
@@ -62,6 +66,7 @@ class BlobHealer:
         self._fence = fence
         self._pace = pace
         self._inspector = parts.inspector(fence, pace)
+        self._imported = ImportedHealer(parts.store, parts.rewriting(fence, pace), policy)
         copier = PieceCopier(
             parts.backends, announcer=parts.announcer, cards=MovedCards(parts.ring, parts.clock), pace=pace
         )
@@ -83,6 +88,11 @@ class BlobHealer:
                 break
             healed.seen_count += 1
             pieces = self._cured(repair.blob_id, presence, healed)
+            rewritten = self._imported.heal(pieces, presence)
+            if rewritten is not None:
+                taken_bytes += pieces[0].blob.stored_bytes
+                self._note_rewritten(repair, pieces[0].blob, rewritten, healed)
+                continue
             if not pieces or not _lacks(pieces, presence):
                 settled.append(repair.blob_id)
                 continue
@@ -93,6 +103,21 @@ class BlobHealer:
         if wanted:
             self._add(wanted, presence, healed)
         return healed
+
+    def _note_rewritten(self, repair: Repair, blob: Blob, rewritten: Rewritten, healed: Healed) -> None:
+        problem = rewritten.problem
+        if problem is None:
+            healed.added_count += rewritten.copy_count
+            healed.copied_bytes += rewritten.copy_count * blob.stored_bytes
+            self._store.write(lambda tx: self._drop(tx, [repair.blob_id]))
+            return
+
+        def postpone(tx: Tx) -> None:
+            self._fence(tx)
+            repairs.postpone(tx, RepairKind.HEAL, repair, problem)
+
+        healed.stuck[repair.blob_id] = problem
+        self._store.write(postpone)
 
     def _begin(self, tx: Tx, chosen: Sequence[Repair]) -> None:
         self._fence(tx)

@@ -81,7 +81,7 @@ class Drain:
         self._fence = fence
         self._rest = rest
         self._mover = parts.mover(fence=fence, pace=pace, reason="drained")
-        self._rewriting = Rewriting(parts, fence=fence, pace=pace)
+        self._rewriting = Rewriting(parts.rewriter, grace_us=parts.grace_us, fence=fence, pace=pace)
 
     def measure(self) -> Extent:
         totals = self._store.read(partial(read_quota, subject=backend_subject(self._backend_id)))

@@ -15,18 +15,22 @@ from engine.upkeep.fsck_cards import RingCards
 from engine.upkeep.healing import PieceHealer
 from engine.upkeep.long_work import Fence, Pace
 from engine.upkeep.moved_cards import MovedCards
-from engine.upkeep.moved_pieces import Announcer
+from engine.upkeep.moved_pieces import Announcer, Rewriter
 from engine.upkeep.piece_check import Depth, PieceChecker
 from engine.upkeep.piece_inspection import PieceInspector
 from engine.upkeep.reconciling import Reconciliation, Ways
 from engine.upkeep.resolving import Repair, Resolver
+from engine.upkeep.rewriting import Rewriting
 from engine.upkeep.store_census import StoreCensus
 from engine.upkeep.volume_census import VolumeCensus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegrityParts:
-    """Made anew for each run. `grace_us` is how long readers of replaced pieces may still come."""
+    """Made anew for each run. `grace_us` is how long readers of replaced pieces may still come.
+
+    Without `rewriter` imported blobs stay where they are.
+    """
 
     store: Store
     backends: Backends
@@ -36,6 +40,7 @@ class IntegrityParts:
     routing: Routing
     clock: Clock
     grace_us: int
+    rewriter: Rewriter | None = None
 
     @property
     def volumes(self) -> list[VolumeBackend]:
@@ -63,6 +68,10 @@ class IntegrityParts:
             clock=self.clock,
             grace_us=self.grace_us,
         )
+
+    def rewriting(self, fence: Fence, pace: Pace) -> Rewriting:
+        """Of imported blobs."""
+        return Rewriting(self.rewriter, grace_us=self.grace_us, fence=fence, pace=pace)
 
     def inspector(self, fence: Fence, pace: Pace) -> PieceInspector:
         """One that heals what it finds bad."""

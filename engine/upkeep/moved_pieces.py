@@ -71,7 +71,9 @@ class Why(Enum):
     NO_DOMAIN = "no active backend is left in a failure domain without a piece of its blob"
     NO_ROOM = "no backend has room for it"
     AWAY = "a backend is out of reach"
-    IMPORTED = "it was imported, and its bytes are not known: only draining its backend rewrites it"
+    IMPORTED = (
+        "it was imported, and its bytes are not known: draining its backend or healing the object rewrites it"
+    )
     LEAVING = "no version is it any more, and it waits for the reaper"
 
     @property

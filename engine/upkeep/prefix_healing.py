@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from engine.errors import NoSuchBucket
+from engine.imported import is_imported
 from engine.metadata.bucket_settings import OwnBucket
+from engine.metadata.buckets import find_bucket
 from engine.metadata.listing import successor
 from engine.metadata.pieces import BlobPosition, StandingPiece, list_bucket_blobs, list_pieces_of
 from engine.metadata.redundancy import good_domains
 from engine.metadata.store import Store, Tx
-from engine.records import LocationState
+from engine.records import LocationState, Scheme
 from engine.units import MIB
 from engine.upkeep.away import HealPolicy, Presence, read_presence
 from engine.upkeep.blob_mending import BlobMender
@@ -158,12 +160,13 @@ def preview_healing(
     damage, seen = Damage(), set[bytes]()
     after = BlobPosition(key=prefix)
 
-    def unit(tx: Tx) -> "tuple[list[_Slice], Presence]":
+    def unit(tx: Tx) -> "tuple[list[_Slice], Presence, Scheme]":
         bucket.require(tx)
-        return _page(tx, bucket.bucket_id, prefix, after=after), read_presence(tx, policy)
+        scheme = find_bucket(tx, bucket.name).scheme or policy.default_scheme
+        return _page(tx, bucket.bucket_id, prefix, after=after), read_presence(tx, policy), scheme
 
     while True:
-        page, presence = store.read(unit)
+        page, presence, scheme = store.read(unit)
         if not page:
             return damage
         if damage.slice_count >= count_max:
@@ -174,7 +177,7 @@ def preview_healing(
         for _, pieces in page:
             if pieces and pieces[0].location.blob_id not in seen:
                 seen.add(pieces[0].location.blob_id)
-                _judge(pieces, presence, damage)
+                _judge(pieces, presence, scheme, damage)
 
 
 _Slice = tuple[BlobPosition, Sequence[StandingPiece]]
@@ -195,9 +198,11 @@ def _position(prefix: bytes, after: Sequence[Any] | None) -> BlobPosition:
     return BlobPosition(key=bytes.fromhex(key), version_seq=version_seq, ordinal=ordinal)
 
 
-def _judge(pieces: Sequence[StandingPiece], presence: Presence, damage: Damage) -> None:
+def _judge(pieces: Sequence[StandingPiece], presence: Presence, scheme: Scheme, damage: Damage) -> None:
+    """`scheme` is the bucket's: what was imported is rewritten for it, what is ours keeps its own."""
     standing = [(each.location.backend_id, each.location.state) for each in pieces]
-    wanted_count = pieces[0].blob.scheme.count
+    has_imported = any(is_imported(each.location.storage_key) for each in pieces)
+    wanted_count = (scheme if has_imported else pieces[0].blob.scheme).count
     good_count = len(good_domains(standing, presence.domains, presence.away))
     present_count = sum(backend_id not in presence.away for backend_id, _ in standing)
     damage.lacking_count += good_count < wanted_count

@@ -11,15 +11,16 @@ from engine.errors import (
 )
 from engine.metadata.moves import Movable
 from engine.upkeep.long_work import Fence, Pace
-from engine.upkeep.move_parts import MoveParts
-from engine.upkeep.moved_pieces import Moved, Unmoved, Why
+from engine.upkeep.moved_pieces import Moved, Rewriter, Unmoved, Why
 
 
 class Rewriting:
     """For one thread. Repeating it is harmless: a blob that was rewritten is gone."""
 
-    def __init__(self, parts: MoveParts, *, fence: Fence, pace: Pace) -> None:
-        self._parts = parts
+    def __init__(self, rewriter: Rewriter | None, *, grace_us: int, fence: Fence, pace: Pace) -> None:
+        """Without `rewriter` they stay. `grace_us` is how long readers of old pieces may still come."""
+        self._rewriter = rewriter
+        self._grace_us = grace_us
         self._fence = fence
         self._pace = pace
 
@@ -34,16 +35,15 @@ class Rewriting:
         return moved
 
     def _rewrite(self, movable: Movable) -> Unmoved | None:
-        rewriter = self._parts.rewriter
-        if rewriter is None:
+        if self._rewriter is None:
             return Unmoved(movable=movable, why=Why.IMPORTED)
         try:
-            is_done = rewriter.rewrite(
+            is_done = self._rewriter.rewrite(
                 movable.blob,
                 movable.location,
                 fence=self._fence,
                 before_bytes=self._pace.take,
-                grace_us=self._parts.grace_us,
+                grace_us=self._grace_us,
             )
         except SourceFailed as failure:
             is_gone = isinstance(failure.error, PieceCorrupt | PieceMissing)

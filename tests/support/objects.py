@@ -329,6 +329,7 @@ class ObjectRig:
             routing=self.shape.routing,
             clock=self.clock,
             grace_us=GRACE_US,
+            rewriter=self.objects.rewriter,
         )
 
     def fsck(self) -> FsckReport:
