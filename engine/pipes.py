@@ -3,10 +3,11 @@
 import fcntl
 import os
 import select
+import socket
 import termios
 import threading
 
-from engine.units import MIB
+from engine.units import KIB, MIB
 
 PIPE_BYTES = MIB
 """What a pipe holds. Through smaller ones bytes pass in so many steps that memory is the cheaper way."""
@@ -19,6 +20,10 @@ A user's pipes may hold 64 MiB together, and then get no more room, unless the m
 
 KEPT_COUNT_MAX = 8
 """Empty pipes kept for the next taker."""
+
+GATHERED_BYTES = 512 * KIB
+GATHERING_MS = 5
+"""For so long it is waited for that much, when nothing is there: fewer and larger steps."""
 
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
@@ -43,7 +48,7 @@ class Pipe:
         fcntl.ioctl(self.read_fd, termios.FIONREAD, count)
         return not any(count)
 
-    def fill_from(self, fd: int, bytes_max: int, *, timeout_s: float | None) -> int:
+    def fill_from(self, sock: socket.socket, bytes_max: int, *, timeout_s: float | None) -> int:
         """Move what has come over a socket into the empty pipe, waiting for the first byte; 0 at the socket's end.
 
         Raises TimeoutError, and OSError for whatever the network does; the pipe is empty then.
@@ -51,9 +56,9 @@ class Pipe:
         assert self.is_empty, "what was in the pipe has gone out"
         while True:
             try:
-                return os.splice(fd, self._write_fd, bytes_max, flags=_FLAGS)
+                return os.splice(sock.fileno(), self._write_fd, bytes_max, flags=_FLAGS)
             except BlockingIOError:
-                _wait_readable(fd, timeout_s)
+                _wait_readable(sock, bytes_max, timeout_s)
 
     def close(self) -> None:
         os.close(self.read_fd)
@@ -101,8 +106,15 @@ class PipePool:
         pipe.close()
 
 
-def _wait_readable(fd: int, timeout_s: float | None) -> None:
+def _wait_readable(sock: socket.socket, bytes_max: int, timeout_s: float | None) -> None:
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
+    poll.register(sock, select.POLLIN)
+    # For a moment it counts as readable only once much has come: a step for every packet costs more than memory does.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(bytes_max, GATHERED_BYTES))
+    try:
+        if poll.poll(GATHERING_MS):
+            return
+    finally:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
     if not poll.poll(None if timeout_s is None else timeout_s * 1000):
         raise TimeoutError("nothing came in time")

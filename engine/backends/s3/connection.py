@@ -120,7 +120,7 @@ class Connection:
         held = self._take_buffered(bytes_max)
         if held:
             return memoryview(held)
-        count = pipe.fill_from(self._sock.fileno(), bytes_max, timeout_s=self._incoming.wait_s)
+        count = pipe.fill_from(self._sock, bytes_max, timeout_s=self._incoming.wait_s)
         if count == 0:
             raise EOFError("the connection ended")
         return PipeRegion(fd=pipe.read_fd, length=count)

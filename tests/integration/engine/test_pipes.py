@@ -31,7 +31,7 @@ def test_what_comes_over_a_socket_goes_through(pair: Pair) -> None:
     pipe = Pipe()
     far.sendall(b"x" * 1000)
 
-    count = pipe.fill_from(near.fileno(), 600, timeout_s=5.0)
+    count = pipe.fill_from(near, 600, timeout_s=5.0)
 
     assert not pipe.is_empty
     assert os.read(pipe.read_fd, PIPE_BYTES) == b"x" * count
@@ -46,14 +46,14 @@ def test_the_first_byte_is_waited_for_and_an_end_is_told(pair: Pair) -> None:
     timer = threading.Timer(0.05, far.sendall, [b"late"])
     timer.start()
 
-    assert pipe.fill_from(near.fileno(), 100, timeout_s=5.0) == 4
+    assert pipe.fill_from(near, 100, timeout_s=5.0) == 4
 
     timer.join()
     os.read(pipe.read_fd, 100)
     with pytest.raises(TimeoutError):
-        pipe.fill_from(near.fileno(), 100, timeout_s=0.01)
+        pipe.fill_from(near, 100, timeout_s=0.01)
     far.close()
-    assert pipe.fill_from(near.fileno(), 100, timeout_s=5.0) == 0
+    assert pipe.fill_from(near, 100, timeout_s=5.0) == 0
     pipe.close()
 
 
@@ -79,7 +79,7 @@ def test_a_pipe_with_bytes_in_it_is_closed(pair: Pair) -> None:
     pipe = pool.take()
     assert pipe is not None
     far.sendall(b"somebody's")
-    assert pipe.fill_from(near.fileno(), 100, timeout_s=5.0) > 0
+    assert pipe.fill_from(near, 100, timeout_s=5.0) > 0
 
     pool.give_back(pipe)
 
