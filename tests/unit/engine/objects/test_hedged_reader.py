@@ -27,7 +27,7 @@ from engine.records import Location, LocationState
 from engine.streams import FileRegion
 
 NEAR, FAR = 1, 2
-AFTER_S, PATIENCE_S = 0.05, 0.4
+AFTER_S, PATIENCE_S = 0.05, 0.8
 SIZE = 4
 
 
@@ -50,6 +50,8 @@ class Store(PieceReader):
         self, fill: bytes, *, hangs: bool = False, error: BackendError | None = None, is_local: bool = False
     ) -> None:
         self.answers = threading.Event()
+        self.is_asked = threading.Event()
+        self.has_answered = threading.Event()
         self.is_closed = threading.Event()
         self.asked_count = 0
         self._fill = fill
@@ -64,10 +66,14 @@ class Store(PieceReader):
 
     def ask(self, offset: int, size_bytes: int, /, *, patience_s: float, is_all: bool = False) -> None:
         self.asked_count += 1
-        if not self.answers.wait(patience_s):
-            raise BackendLate("nothing came", backend="x")
-        if self._error is not None:
-            raise self._error
+        self.is_asked.set()
+        try:
+            if not self.answers.wait(patience_s):
+                raise BackendLate("nothing came", backend="x")
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.has_answered.set()
         self._next_offset = offset
 
     def read_into(self, offset: int, buffer: memoryview, /, *, nowait: bool = False) -> None:
@@ -88,6 +94,17 @@ class Store(PieceReader):
     def close(self) -> None:
         assert not self.is_closed.is_set()
         self.is_closed.set()
+
+
+def set_after(before: threading.Event, then: threading.Event) -> None:
+    """Set one event a moment after another, in a thread of its own."""
+
+    def wait_and_set() -> None:
+        before.wait(10)
+        time.sleep(AFTER_S)
+        then.set()
+
+    threading.Thread(target=wait_and_set, daemon=True).start()
 
 
 class OneOther:
@@ -205,7 +222,7 @@ def test_the_first_one_is_read_when_it_is_ready_first_after_all(hedges: Hedges, 
     first, other = Store(b"1", hangs=True), Store(b"2", hangs=True)
     copies = OneOther(other)
     reader = reader_of(hedges, first, copies)
-    threading.Timer(3 * AFTER_S, first.answers.set).start()
+    set_after(other.is_asked, first.answers)
 
     assert read(reader) == b"1" * SIZE
 
@@ -222,7 +239,7 @@ def test_a_second_one_that_fails_leaves_the_first_one(hedges: Hedges) -> None:
     first, other = Store(b"1", hangs=True), Store(b"2", error=error)
     copies = OneOther(other)
     reader = reader_of(hedges, first, copies)
-    threading.Timer(3 * AFTER_S, first.answers.set).start()
+    set_after(other.is_closed, first.answers)
 
     assert read(reader) == b"1" * SIZE
 
@@ -235,8 +252,8 @@ def test_a_first_one_that_fails_late_leaves_the_second_one(hedges: Hedges) -> No
     first, other = Store(b"1", hangs=True, error=error), Store(b"2", hangs=True)
     copies = OneOther(other)
     reader = reader_of(hedges, first, copies)
-    threading.Timer(2 * AFTER_S, first.answers.set).start()
-    threading.Timer(4 * AFTER_S, other.answers.set).start()
+    set_after(other.is_asked, first.answers)
+    set_after(first.has_answered, other.answers)
 
     assert read(reader) == b"2" * SIZE
 
