@@ -5,6 +5,9 @@ from dataclasses import dataclass
 REST_PER_WORK_MAX = 16.0
 """Seconds of rest for a second of work beside a data plane that is full. Work never stops: pieces are to be healed."""
 
+REST_PER_WORK_BUSY = 2.0
+"""Beside so many requests at a time or more, however far from being full: over PostgreSQL work costs its server too."""
+
 WORK_S_MAX = 1.0
 """More than this between two looks was not all work."""
 
@@ -38,7 +41,8 @@ class Courtesy:
 
 
 def rest_per_work(load: Load) -> float:
-    """As long as was worked beside one request at a time or more, and longer the closer requests are to being shed."""
+    """As long as was worked beside one request at a time, twice as long beside more, and longer near to shedding."""
     if load.has_shed:
         return REST_PER_WORK_MAX
-    return min(1.0, load.concurrency) + (REST_PER_WORK_MAX - 1.0) * min(1.0, load.fullness)
+    busy = min(REST_PER_WORK_BUSY, load.concurrency)
+    return busy + (REST_PER_WORK_MAX - busy) * min(1.0, load.fullness)

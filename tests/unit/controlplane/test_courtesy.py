@@ -66,6 +66,7 @@ def test_the_more_is_asked_the_longer_it_rests_and_never_for_ever() -> None:
         load(0.0),
         load(0.2),
         load(1.0),
+        load(2.0),
         load(5.0, 0.1),
         load(50.0, 0.9),
         load(90.0, 1.0),
@@ -75,7 +76,7 @@ def test_the_more_is_asked_the_longer_it_rests_and_never_for_ever() -> None:
     ratios = [rest_per_work(each) for each in loads]
 
     assert all(one <= other for one, other in pairwise(ratios))
-    assert ratios[:3] == [0.0, 0.2, 1.0]
+    assert ratios[:4] == [0.0, 0.2, 1.0, 2.0]
     assert ratios[-1] == ratios[-2] == rest_per_work(load(has_shed=True)) == REST_PER_WORK_MAX
 
 

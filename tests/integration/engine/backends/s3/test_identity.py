@@ -13,7 +13,7 @@ from engine.backends.s3.backend import S3Backend
 from engine.backends.s3.identity import check_vacant
 from engine.backends.s3.place import S3Place
 from engine.clock import SystemClock, uuid7
-from engine.errors import BackendUnavailable, ForeignBackend
+from engine.errors import BackendTimeout, BackendUnavailable, ForeignBackend
 from tests.support.pieces import payload_of, tail_of
 from tests.support.s3_stores import PenstockStore, RcloneStore, make_s3_backend
 from tests.support.volumes import NAME
@@ -57,9 +57,9 @@ def test_registering_again_and_at_once_leaves_one_identity(place: S3Place, make:
 
     def register(backend: S3Backend) -> None:
         for _ in range(10):
-            with suppress(BackendUnavailable):
+            with suppress(BackendUnavailable, BackendTimeout):
                 return backend.register(created_at_us=NOW_US)
-            # rclone fails reads of an object that is just being replaced; a deployment asks again, too.
+            # rclone fails reads and writes of an object that is just being replaced; a deployment asks again, too.
             time.sleep(0.1)
         raise AssertionError("not registered in ten attempts")
 
