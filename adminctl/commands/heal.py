@@ -81,8 +81,8 @@ def heal_prefix(
 ) -> None:
     """Read every copy of all objects of BUCKET whose keys begin with PREFIX, all of them without one, and heal them.
 
-    Bad copies are made anew where a good one is left, missing ones added, those beyond the scheme removed. Ctrl-C
-    leaves it alone.
+    Bad copies are made anew where a good one is left, missing ones added, those beyond the scheme removed. What was
+    imported in place becomes pieces of ours, and is then removed from where it lay. Ctrl-C leaves it alone.
     """
     request = pb.HealPrefixRequest(
         bucket=bucket, prefix=prefix, dry_run=dry_run, max_bytes_per_second=rate or 0

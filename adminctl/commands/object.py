@@ -130,7 +130,10 @@ def versions(connection: Connection, bucket: str, prefix: str) -> None:
 @click.option("--detach", is_flag=True, help="Print the operation's name and return at once.")
 @click.pass_obj
 def heal(connection: Connection, bucket: str, key: str, version_id: str, detach: bool) -> None:
-    """Read every copy of an object, make bad ones anew, and add what is missing."""
+    """Read every copy of an object, make bad ones anew, and add what is missing.
+
+    What was imported in place becomes pieces of ours, and is then removed from where it lay.
+    """
     request = replication_service_pb2.HealObjectRequest(bucket=bucket, key=key, version_id=version_id)
     with connection.channel() as channel:
         stub = replication_service_pb2_grpc.ReplicationServiceStub(channel)
