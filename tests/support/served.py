@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from launcher.exit_status import ExitStatus
+from launcher.main import main as penstock
 from tests.support.certificates import CertificateFiles
 from tests.support.ports import free_ports
 
@@ -35,6 +37,11 @@ class Credentials:
     metrics_url: str
 
 
+def run_init(*arguments: str) -> None:
+    """`penstock init --yes`, without the second that a Python of its own takes to load it."""
+    assert penstock(["init", "--yes", *arguments]) == ExitStatus.OK
+
+
 class Served:
     """`penstock serve` over one data folder; start, kill and start again as often as a test likes."""
 
@@ -47,18 +54,11 @@ class Served:
         self.ca: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         s3_port, control_port, ui_port, metrics_port = free_ports(4)
-        subprocess.run(
-            [
-                _BIN / "penstock",
-                "init",
-                *("--data", self.data, "--out", self.config, "--yes"),
-                *("--s3-port", str(s3_port), "--control-port", str(control_port)),
-                *("--ui-port", str(ui_port), "--metrics-port", str(metrics_port)),
-                *("--volumes", str(volumes), "--copies", str(copies)),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=60,
+        run_init(
+            *("--data", str(self.data), "--out", str(self.config)),
+            *("--s3-port", str(s3_port), "--control-port", str(control_port)),
+            *("--ui-port", str(ui_port), "--metrics-port", str(metrics_port)),
+            *("--volumes", str(volumes), "--copies", str(copies)),
         )
         if edit_config is not None:
             self.config.write_text(edit_config(self.config.read_text()))

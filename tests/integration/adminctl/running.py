@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.control import as_folder, wait_until
 from tests.support.ports import free_ports
+from tests.support.served import run_init
 
 BIN = Path(sys.executable).parent
 TIMEOUT_S = 30
@@ -39,17 +40,10 @@ def init(folder: Path) -> Path:
     """A deployment as a newcomer makes it; its configuration."""
     config = folder / "penstock.yaml"
     s3_port, control_port, metrics_port = free_ports(3)
-    subprocess.run(
-        [
-            BIN / "penstock",
-            "init",
-            *("--data", folder / "data", "--out", config, "--yes"),
-            *("--s3-port", str(s3_port), "--control-port", str(control_port)),
-            *("--metrics-port", str(metrics_port)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=TIMEOUT_S,
+    run_init(
+        *("--data", str(folder / "data"), "--out", str(config)),
+        *("--s3-port", str(s3_port), "--control-port", str(control_port)),
+        *("--metrics-port", str(metrics_port)),
     )
     return config
 

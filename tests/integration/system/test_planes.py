@@ -107,12 +107,14 @@ def test_metrics_count_what_was_served(served: Served) -> None:
 
 
 def test_it_stops_when_asked_and_leaves_everything_in_order(served: Served) -> None:
+    served.client().put_object(Bucket="system", Key="written", Body=b"written")
+
     assert served.stop() == 0
 
     report = served.fsck()
     assert report["is_clean"], report["findings"]
     served.start()
-    assert served.client().get_object(Bucket="system", Key="kept")["Body"].read() == b"kept"
+    assert served.client().get_object(Bucket="system", Key="written")["Body"].read() == b"written"
 
 
 def test_the_last_use_of_keys_and_tokens_outlives_a_restart(served: Served) -> None:
