@@ -1,5 +1,6 @@
 """Statements live in `.sql` files, one each, named after what they do; each engine has a folder of the same names."""
 
+from functools import cache
 from pathlib import Path
 
 
@@ -10,8 +11,9 @@ class Statements(dict[str, str]):
         raise LookupError(f"no statement is named {name!r}")
 
 
+@cache
 def load_statements(folder: Path) -> Statements:
-    """Read every `.sql` file of a folder; raises ValueError for one without a comment or with two statements."""
+    """Read every `.sql` file of a folder, once in a process; raises ValueError for one without a comment or with two statements."""
     statements = Statements()
     for path in sorted(folder.glob("*.sql")):
         text = path.read_text(encoding="utf-8")

@@ -41,7 +41,8 @@ class EndedConnections(Nemesis):
         with self._database.server.connect() as connection:
             while not over.wait(self._random.uniform(0.01, 0.08)):
                 ended = connection.execute(_END_ONE, (self._database.name,)).fetchall()
-                self.deeds["ended"] += len(ended)
+                if ended:
+                    self.deeds["ended"] += len(ended)
 
 
 class EndedCommits(Nemesis):
@@ -63,7 +64,8 @@ class EndedCommits(Nemesis):
                     self._wait_for_standby(connection, "nobody")
                     over.wait(_COMMIT_WAIT_S)
                     ended = connection.execute(_END_COMMITTING, (self._database.name,)).fetchall()
-                    self.deeds["ended at commit"] += len(ended)
+                    if ended:
+                        self.deeds["ended at commit"] += len(ended)
                     self._wait_for_standby(connection, "")
             finally:
                 self._wait_for_standby(connection, "")

@@ -21,7 +21,7 @@ from tests.support.postgres import shared_server, with_database
 from tests.support.served import Served
 
 LONG = bool(os.environ.get("PENSTOCK_CHAOS_P99"))
-ROUND_COUNT = 9 if LONG else 2
+ROUND_COUNT = 9 if LONG else 1
 TURN_S = 5.0 if LONG else 0.7
 BESIDE_S_MAX = 20.0
 FILLED_BYTES = (160 if LONG else 16) * 2**20

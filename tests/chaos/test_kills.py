@@ -15,7 +15,7 @@ from tests.support.engines import ENGINES
 from tests.support.postgres import shared_server, with_database
 from tests.support.served import Served, kill
 
-KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "4"))
+KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "3"))
 SEED = int(os.environ.get("PENSTOCK_CHAOS_SEED", "1"))
 CLIENT_COUNT = 6
 

@@ -22,7 +22,7 @@ from tests.support.served import Served, kill
 
 WRITES, READS = 400, 700
 KILL_COUNT = 3
-LOAD_S = 12.0
+LOAD_S = 8.0
 LOAD_S_MAX = 100.0
 """On a slow machine, where the limit is not reached sooner."""
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from engine.metadata.statements import load_statements
@@ -41,6 +42,7 @@ class PostgresStatements(dict[str, PostgresStatement]):
         raise LookupError(f"no statement is named {name!r}")
 
 
+@cache
 def load_postgres_statements(folder: Path) -> Mapping[str, PostgresStatement]:
     """Every statement of a folder."""
     return PostgresStatements(
