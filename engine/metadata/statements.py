@@ -13,7 +13,10 @@ class Statements(dict[str, str]):
 
 @cache
 def load_statements(folder: Path) -> Statements:
-    """Read every `.sql` file of a folder, once in a process; raises ValueError for one without a comment or with two statements."""
+    """Read every `.sql` file of a folder, once in a process.
+
+    Raises ValueError for one without a comment or with two statements.
+    """
     statements = Statements()
     for path in sorted(folder.glob("*.sql")):
         text = path.read_text(encoding="utf-8")

@@ -26,6 +26,7 @@ from engine.names import bucket_name, object_key
 from engine.objects.write import PutOrder
 from engine.records import ObjectHeaders, Origin
 from tests.support.bodies import BytesBody
+from tests.support.migrated_sqlite import place_migrated
 
 WAIT_S = 20.0
 TOKENS = {role: f"{role}-token-0123456789abcdef" for role in ("viewer", "operator", "admin")}
@@ -45,6 +46,7 @@ def write_config(
     key_file = folder / "master.key"
     key_file.touch(mode=0o600)
     key_file.write_bytes(base64.b64encode(bytes(range(32))))
+    place_migrated(folder / "metadata.sqlite")
     lines = [
         "node: {name: node-1, state_dir: state}",
         'listen: {s3: "127.0.0.1:0", control: "127.0.0.1:0", metrics: "127.0.0.1:0"}',

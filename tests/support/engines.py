@@ -10,6 +10,7 @@ import pytest
 from engine.clock import Clock
 from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.sqlite.store import SqliteStore
+from tests.support.migrated_sqlite import place_migrated
 from tests.support.postgres import shared_server
 
 ENGINES = ("sqlite", "postgres")
@@ -20,7 +21,7 @@ OpenMetadata = Callable[[Path, Clock], SqliteStore | PostgresStore]
 
 
 def _open_sqlite(folder: Path, clock: Clock) -> SqliteStore:
-    return SqliteStore(folder / "meta.db", clock=clock)
+    return SqliteStore(place_migrated(folder / "meta.db"), clock=clock)
 
 
 _open: OpenMetadata = _open_sqlite

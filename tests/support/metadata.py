@@ -35,6 +35,7 @@ from engine.records import (
     Versioning,
 )
 from engine.streams import Checksum, ChecksumAlgorithm
+from tests.support.migrated_sqlite import place_migrated
 from tests.support.postgres import beside
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class SetClock(SystemClock):
 
 def open_sqlite(folder: Path, *, clock: Clock | None = None) -> SqliteStore:
     """Open the database of a folder, made at the first time. Whoever opens it closes it."""
-    return SqliteStore(folder / DATABASE, clock=clock)
+    return SqliteStore(place_migrated(folder / DATABASE), clock=clock)
 
 
 def make_account(store: Store, name: str = "main") -> int:
