@@ -42,12 +42,12 @@ class InstanceMethods:
     ) -> pb.ReloadDataPlaneResponse:
         wanted = read_id("instance", request.instance, "instances") if request.instance else None
         if request.mode in (system_pb2.RELOAD_MODE_UNSPECIFIED, system_pb2.RELOAD_MODE_GENERATION):
-            asked, is_done = await self._pool.run(self._store.write, partial(_ask_to_look, wanted=wanted))
+            asked, pending = await self._pool.run(self._store.write, partial(_ask_to_look, wanted=wanted))
         elif request.mode == system_pb2.RELOAD_MODE_RESTART_PROCESSES:
-            asked, is_done = await self._pool.run(self._store.write, partial(_ask_to_restart, wanted=wanted))
+            asked, pending = await self._pool.run(self._store.write, partial(_ask_to_restart, wanted=wanted))
         else:
             raise MalformedField("mode", "no mode that is known here")
-        look = partial(_results, asked=asked, is_done=is_done)
+        look = partial(_results, asked=asked, pending=pending)
         deadline_s = _deadline_s(context) if request.wait else 0.0
         results = await self._until(look, lambda each: not any(one.pending_count for one in each), deadline_s)
         return pb.ReloadDataPlaneResponse(results=results)
@@ -87,28 +87,42 @@ class InstanceMethods:
             await asyncio.sleep(POLL_S)
 
 
-IsDone = Callable[[ProcessRow], bool]
+CountPending = Callable[[InstanceRow], int]
+"""How many processes of an instance have not done yet what was asked."""
 
 
-def _ask_to_look(tx: Tx, wanted: bytes | None) -> tuple[Sequence[bytes], IsDone]:
+def _ask_to_look(tx: Tx, wanted: bytes | None) -> tuple[Sequence[bytes], CountPending]:
     """The instances asked, and by what their processes show that they have done it."""
     asked = _live_ids(tx, wanted)
     newest, now_us = generations.newest_number(tx), tx.now_us()
     for each in asked:
         wishes.ask_to_look(tx, each)
 
-    def is_done(row: ProcessRow) -> bool:
+    def has_looked(row: ProcessRow) -> bool:
         has_tried = (row.generation or 0) >= newest or (row.refused_generation or 0) >= newest
         return has_tried and row.heartbeat_at_us > now_us
 
-    return asked, is_done
+    return asked, lambda row: sum(not has_looked(each) for each in row.processes if each.is_alive)
 
 
-def _ask_to_restart(tx: Tx, wanted: bytes | None) -> tuple[Sequence[bytes], IsDone]:
+def _ask_to_restart(tx: Tx, wanted: bytes | None) -> tuple[Sequence[bytes], CountPending]:
+    """Done is it once none of those that served does, and another one for each of them."""
     asked, now_us = _live_ids(tx, wanted), tx.now_us()
+    least = {each: min(1, len(_serving(_live(tx, each)))) for each in asked}
     for each in asked:
         wishes.ask_to_restart(tx, each)
-    return asked, lambda row: row.plane != "dataplane" or row.started_at_us >= now_us
+
+    def pending(row: InstanceRow) -> int:
+        is_new = [each.started_at_us >= now_us for each in _serving(row)]
+        # Of those that were there, some may have been dead without anybody knowing yet.
+        replaced = [
+            each
+            for each in row.processes
+            if each.started_at_us < now_us < each.heartbeat_at_us and _serves(each)
+        ]
+        return max(is_new.count(False), max(least[row.instance_id], len(replaced)) - is_new.count(True))
+
+    return asked, pending
 
 
 def _ask_to_drain(tx: Tx, instance_id: bytes, *, is_wanted: bool) -> InstanceRow:
@@ -125,19 +139,19 @@ def _ask_to_stop(tx: Tx, instance_id: bytes, *, grace_s: float) -> InstanceRow:
     return _live(tx, instance_id)
 
 
-def _results(tx: Tx, *, asked: Sequence[bytes], is_done: IsDone) -> list[system_pb2.InstanceResult]:
+def _results(tx: Tx, *, asked: Sequence[bytes], pending: CountPending) -> list[system_pb2.InstanceResult]:
     found = [find_instance(tx, each) for each in asked]
-    return [_result(row, is_done) for row in found if row is not None]
+    return [_result(row, pending) for row in found if row is not None]
 
 
-def _result(row: InstanceRow, is_done: IsDone) -> system_pb2.InstanceResult:
+def _result(row: InstanceRow, pending: CountPending) -> system_pb2.InstanceResult:
     alive = [each for each in row.processes if each.is_alive]
     refusals = sorted({each.refusal for each in alive if each.refusal})
     return system_pb2.InstanceResult(
         instance=_name(row.instance_id),
         node=row.node,
         process_count=len(alive),
-        pending_count=sum(not is_done(each) for each in alive),
+        pending_count=pending(row),
         problem="; ".join(refusals),
     )
 
@@ -159,8 +173,15 @@ def _live(tx: Tx, instance_id: bytes) -> InstanceRow:
 
 
 def _is_drained(row: InstanceRow) -> bool:
-    serving = [each for each in row.processes if each.is_alive and each.plane == "dataplane"]
-    return row.is_draining and all(each.is_drained for each in serving)
+    return row.is_draining and all(each.is_drained for each in _serving(row))
+
+
+def _serving(row: InstanceRow) -> Sequence[ProcessRow]:
+    return [each for each in row.processes if each.is_alive and _serves(each)]
+
+
+def _serves(process: ProcessRow) -> bool:
+    return process.plane == "dataplane"
 
 
 def _name(instance_id: bytes) -> str:

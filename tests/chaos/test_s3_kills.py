@@ -44,7 +44,7 @@ def edited(stores: list[RcloneStore], engine: str) -> Callable[[str], str]:
                 f"prefix: main, access_key_id: {place.access_key_id}, secret_access_key: {place.secret_access_key}}}\n"
             )
         text = text.replace("backends:\n", backends) + WORKERS
-        quick = "default_scheme: copies(2)\n  read_grace: 1s\n  intent_ttl: 1s"
+        quick = "default_scheme: copies(2)\n  read_grace: 1s\n  intent_ttl: 5s"
         text = text.replace("default_scheme: copies(1)", quick)
         if engine == "postgres":
             server = shared_server()
