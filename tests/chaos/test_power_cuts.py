@@ -22,6 +22,7 @@ from engine.objects.multipart import WrittenPart
 from engine.records import Copies, Sealing
 from engine.units import KIB
 from engine.upkeep.fsck_report import Problem
+from tests.support.metadata import DATABASE
 from tests.support.moving import move_all
 from tests.support.objects import ObjectRig, Shape
 from tests.support.pieces import payload_of
@@ -186,6 +187,9 @@ def test_every_acknowledged_object_survives_and_the_one_under_way_is_old_or_new(
     before = tmp_path / "before"
     shape = SHAPES[run % len(SHAPES)]
     with watched_sqlite(RecordingSqlite(recorder)):
+        # Made here and not copied, as all that is written is to be seen.
+        before.mkdir()
+        SqliteStore(before / DATABASE).close()
         rig = ObjectRig(before, shape, disk=RecordingDisk(recorder))
         first = recorder.position()
         client_count = 1 + run % 2

@@ -28,7 +28,7 @@ from tests.support.instances import Instance, InstanceWish, SharedDatabase, runn
 from tests.support.postgres import shared_server
 from tests.support.served import kill
 
-RELOAD_COUNT = int(os.environ.get("PENSTOCK_CHAOS_RELOADS", "10"))
+RELOAD_COUNT = int(os.environ.get("PENSTOCK_CHAOS_RELOADS", "16"))
 KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "2"))
 SEED = int(os.environ.get("PENSTOCK_CHAOS_SEED", "1"))
 BUCKET = "reloads"

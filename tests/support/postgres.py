@@ -296,7 +296,7 @@ def running_server(*, settings: dict[str, str] | None = None) -> Iterator[Postgr
 def shared_server() -> PostgresServer:
     """The one server of a test run, started when the first test asks; no test stops it."""
     # Nothing here survives the run, and no test of this server crashes it.
-    server = PostgresServer(settings={"fsync": "off"})
+    server = PostgresServer(settings={"fsync": "off", "full_page_writes": "off"})
     atexit.register(server.remove)
     server.start()
     return server
