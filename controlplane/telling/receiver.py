@@ -14,8 +14,6 @@ from engine.telling.datagrams import SOCKET_NAME, Kind
 from engine.telling.lines import plain_line, read_line
 
 RECEIVE_BYTES_MAX = 256 * 1024
-LOOK_S = 0.5
-"""How often the thread looks whether it shall stop while nobody tells anything."""
 
 _REQUEST_FIELDS = {
     **dict.fromkeys(
@@ -37,7 +35,6 @@ class Receiver(threading.Thread):
         self._stopping = threading.Event()
         self._path = state_dir / SOCKET_NAME
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(LOOK_S)
         self._path.unlink(missing_ok=True)
         folder = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -50,10 +47,10 @@ class Receiver(threading.Thread):
         while not self._stopping.is_set():
             try:
                 data = self._socket.recv(RECEIVE_BYTES_MAX)
-            except TimeoutError:
-                continue
             except OSError as error:
                 _log.error("told.receive_failed", extra={"why": str(error)})
+                return
+            if not data and self._stopping.is_set():
                 return
             try:
                 self._take(data)
@@ -63,6 +60,9 @@ class Receiver(threading.Thread):
     def stop(self, timeout_s: float) -> bool:
         """Whether the thread has ended."""
         self._stopping.set()
+        if self.is_alive():
+            # It waits for something to be told, and is woken with nothing.
+            self._socket.shutdown(socket.SHUT_RD)
         if self.ident is not None:
             self.join(timeout_s)
         if self.is_alive():

@@ -88,6 +88,9 @@ def test_lines_of_both_planes_are_shown(served: Served) -> None:
 
 
 def test_lines_for_programs_are_one_message_each(served: Served) -> None:
+    for _ in range(2):
+        adminctl(served, "version")
+
     done = adminctl(served, "-o", "json", "log", "tail", "-n", "2", "--process", "controlplane")
 
     entries = [json.loads(line)["entry"] for line in done.stdout.splitlines()]
