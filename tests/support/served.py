@@ -1,5 +1,7 @@
 """A real Penstock for tests: initialised in a folder, served by the real command, killed with real signals."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -39,7 +41,8 @@ class Credentials:
 
 def run_init(*arguments: str) -> None:
     """`penstock init --yes`, without the second that a Python of its own takes to load it."""
-    assert penstock(["init", "--yes", *arguments]) == ExitStatus.OK
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert penstock(["init", "--yes", *arguments]) == ExitStatus.OK
 
 
 class Served:
