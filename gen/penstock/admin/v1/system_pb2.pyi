@@ -333,7 +333,7 @@ class InstanceResult(_message.Message):
     process_count: _builtins.int
     """Live processes that it concerns."""
     pending_count: _builtins.int
-    """Those of them that are not done."""
+    """Those of them that are not done, or of a restart, that are still to start."""
     problem: _builtins.str
     """What is in the way, for people; empty when nothing is."""
     def __init__(
