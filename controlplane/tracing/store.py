@@ -114,6 +114,12 @@ class TracedTx:
         with self._spanned(statement):
             self._tx.lock(statement, params)
 
+    def try_lock(self, statement: str, params: Params) -> Callable[[], bool]:
+        span = self._statements.begin(statement)
+        is_locked = self._tx.try_lock(statement, params)
+        span.end()
+        return is_locked
+
     def tell(self) -> None:
         self._tx.tell()
 

@@ -9,8 +9,8 @@ from typing import cast
 from engine.errors import InvalidPart, NoSuchUpload
 from engine.metadata import quota
 from engine.metadata.buckets import find_bucket
+from engine.metadata.displacing import Displacing
 from engine.metadata.publish import (
-    Displacing,
     ToldSegment,
     append_image,
     check_conditions,
@@ -104,7 +104,9 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     )
     check_conditions(new, current)
     changes = quota.Changes()
-    displaced = Displacing(tx, bucket, new.key, current, changes)
+    displaced = Displacing(tx, bucket, new.key, current)
+    displaced.look(tx)
+    displaced.displace(tx, changes)
     inserted = insert_version(tx, bucket, new, displaced, blob_id=None)
     # The listed parts hold their room already; only what the others held comes back.
     unlisted_bytes = cast(int, held.row()[1]) - offset

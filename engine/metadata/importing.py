@@ -8,9 +8,9 @@ from engine.clock import Ids
 from engine.imported import ImportedObject, storage_keys_of
 from engine.metadata import quota
 from engine.metadata.bucket_settings import OwnBucket
+from engine.metadata.displacing import Displacing
 from engine.metadata.placements import Placements
 from engine.metadata.publish import (
-    Displacing,
     append_image,
     check_room,
     find_for_write,
@@ -104,12 +104,12 @@ def import_objects(
             continue
         _insert_blob(tx, each, blob_id, backend_id, changes)
         new = _version(each, blob_id, bucket, row.account_id)
-        displaced = Displacing(tx, row, each.key, None, changes)
+        displaced = Displacing(tx, row, each.key, None)
         changes.use(quota.bucket_subject(row.bucket_id), size_bytes=each.size_bytes, objects=1)
         made.append((row, rules, new, blob_id, insert_version(tx, row, new, displaced, blob_id=blob_id)))
     if not made:
         return stands
-    check_room(tx, changes, made[0][0])
+    check_room(tx, changes, [made[0][0]])
     for row, rules, new, blob_id, inserted in made:
         published = inserted()
         append_image(tx, row, new, published, (), blob_id=blob_id)

@@ -14,31 +14,37 @@ class Placements:
     """The places of fresh pieces. Locks and reads are two statements: the second sees what the first waited for."""
 
     def __init__(self, tx: Tx, locations: Sequence[Location]) -> None:
-        for backend_id in sorted({each.backend_id for each in locations}):
+        places = {_place_of(each) for each in locations}
+        for backend_id in sorted({backend_id for backend_id, _ in places}):
             tx.lock("lock_fence", {"backend_id": backend_id})
-        volume_ids = {volume_of(each.storage_key) for each in locations}
-        for volume_id in sorted(each for each in volume_ids if each is not None):
+        for volume_id in sorted({each for _, each in places if each is not None}):
             tx.lock("lock_volume", {"volume_id": volume_id})
-        self._asked = [
-            (
-                each.storage_key,
-                tx.ask(
-                    "find_placement",
-                    {"backend_id": each.backend_id, "volume_id": volume_of(each.storage_key)},
-                ),
+        self._locations = locations
+        self._asked = {
+            (backend_id, volume_id): tx.ask(
+                "find_placement", {"backend_id": backend_id, "volume_id": volume_id}
             )
-            for each in locations
+            for backend_id, volume_id in places
+        }
+
+    def refused(self, locations: Sequence[Location] | None = None) -> list[str]:
+        """Storage keys of the places that no row may come to name, of some of the pieces or of all."""
+        return [
+            each.storage_key
+            for each in (self._locations if locations is None else locations)
+            if not _takes_placement(self._asked[_place_of(each)].row_or_none())
         ]
 
-    def refused(self) -> list[str]:
-        """Storage keys of the places that no row may come to name."""
-        return [key for key, asked in self._asked if not _takes_placement(asked.row_or_none())]
-
-    def check(self) -> None:
-        """Raises PlacementRefused, which names all that may not be named."""
-        refused = self.refused()
+    def check(self, locations: Sequence[Location] | None = None) -> None:
+        """Raises PlacementRefused, which names all of these pieces that may not be named."""
+        refused = self.refused(locations)
         if refused:
             raise PlacementRefused(storage_keys=tuple(refused))
+
+
+def _place_of(location: Location) -> tuple[int, bytes | None]:
+    """Its backend, and its volume if it lies in one."""
+    return location.backend_id, volume_of(location.storage_key)
 
 
 def _takes_placement(row: Row | None) -> bool:

@@ -1,6 +1,6 @@
 """Publishing: a finished upload becomes the key's current version, in one transaction with all it displaces."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from engine.clock import uuid7
@@ -11,16 +11,18 @@ from engine.errors import (
     IntentLost,
     NoSuchBucket,
     NoSuchKey,
+    PlacementRefused,
     PreconditionFailed,
     VersionLocked,
 )
 from engine.metadata import journal, outbox, quota
 from engine.metadata.buckets import BUCKET_COLUMN_COUNT, bucket_of
 from engine.metadata.columns import write_checksums, write_headers
+from engine.metadata.displacing import Displacing
 from engine.metadata.images import STANDARD, VERSION
 from engine.metadata.placements import Placements
 from engine.metadata.repairs import RepairKind, ask_repair
-from engine.metadata.store import Answer, Row, RunAgain, SqlValue, Tx
+from engine.metadata.store import Answer, JointUnit, Params, Row, RunAgain, SqlValue, Tx
 from engine.notifications.messages import ObjectEvent
 from engine.notifications.rules import EventType, NotificationRule, parse_rules
 from engine.records import (
@@ -34,10 +36,32 @@ from engine.records import (
     Versioning,
 )
 
+_REFUSALS = (NoSuchBucket, NoSuchKey, PreconditionFailed, VersionLocked, PlacementRefused, BlobGone)
+
 WRITTEN_BELOW = "written with fewer copies than its scheme asks for"
 
 ToldSegment = tuple[bytes, int, int, int | None, str | None]
 """A segment as images tell it: its blob, where it begins in that, its length, its part, and that one's digest."""
+
+
+class Publication(JointUnit[Published]):
+    """The unit that publishes one version, alone or in one transaction with others."""
+
+    __slots__ = ("new",)
+
+    def __init__(self, new: NewVersion) -> None:
+        self.new = new
+
+    @property
+    def subject(self) -> tuple[str, bytes]:
+        return self.new.bucket, self.new.key
+
+    def __call__(self, tx: Tx) -> Published:
+        return publish(tx, self.new)
+
+    @classmethod
+    def run_together(cls, tx: Tx, units: "Sequence[Publication]") -> list[Published | Exception]:
+        return publish_together(tx, [each.new for each in units])
 
 
 def publish(tx: Tx, new: NewVersion) -> Published:
@@ -51,36 +75,120 @@ def publish(tx: Tx, new: NewVersion) -> Published:
     Three round trips: locks and all that is read under them, the rows, the journal with the commit.
     """
     lock_key(tx, new.bucket, new.key)
-    placements = Placements(tx, locations_of(new.blobs))
-    joined = {each.blob_id: tx.ask("find_blob_size", {"blob_id": each.blob_id}) for each in new.joined}
-    bucket, current, rules = find_for_write(tx, new.bucket, new.key)
-    if bucket.account_id != new.account_id:
-        raise NoSuchBucket(bucket=new.bucket)
-    check_conditions(new, current)
-    placements.check()
-    blob_sizes = {each.blob.blob_id: each.blob.size_bytes for each in new.blobs}
-    for blob_id, asked in joined.items():
-        row = asked.row_or_none()
-        if row is None:
-            raise BlobGone(blob_id=blob_id)
-        blob_sizes[blob_id] = cast(int, row[0])
-    single = new.segments[0].blob_id if len(new.segments) == 1 and _is_whole(new, blob_sizes) else None
+    (outcome,) = _publish(tx, [new], [_is_free])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def publish_together(tx: Tx, news: Sequence[NewVersion]) -> list[Published | Exception]:
+    """Publish versions of different keys in the round trips of one; what came of each, in their order.
+
+    Whoever is refused before anything is written has that in its place, and the others go on: what `publish` raises
+    of it, or RunAgain where somebody else is at the key, whom the others shall not wait for. What is found out later
+    (as a quota without room) is raised, and then nothing of any may be committed.
+    """
+    for bucket in sorted({each.bucket for each in news}):
+        tx.lock("lock_bucket", {"bucket": bucket})
+    named: list[Params] = [{"bucket": each.bucket, "object_key": each.key} for each in news]
+    return _publish(tx, news, [tx.try_lock("lock_key_if_free", each) for each in named])
+
+
+def _publish(
+    tx: Tx, news: Sequence[NewVersion], free: Sequence[Callable[[], bool]]
+) -> list[Published | Exception]:
+    """Step by step for all, so that each step is one round trip. `free` tell whose key is the caller's."""
+    placements = Placements(tx, [each for new in news for each in locations_of(new.blobs)])
+    publishings = [_Publishing(tx, new, placements, is_free) for new, is_free in zip(news, free, strict=True)]
+    refused: dict[_Publishing, Exception] = {}
+    for step in (_Publishing.look, _Publishing.check):
+        for each in publishings:
+            if each not in refused:
+                try:
+                    step(each)
+                except (*_REFUSALS, RunAgain) as error:
+                    refused[each] = error
     changes = quota.Changes()
-    gone = insert_blobs(tx, new.blobs, changes)
-    displaced = Displacing(tx, bucket, new.key, current, changes)
-    subject = quota.bucket_subject(bucket.bucket_id)
-    changes.use(subject, size_bytes=new.size_bytes, objects=1)
-    inserted = insert_version(tx, bucket, new, displaced, blob_id=single)
-    check_room(tx, changes, bucket)
-    published = inserted()
-    displaced.check()
-    gone.check()
-    named = [(each.blob_id, each.blob_offset, each.length, each.part_number, None) for each in new.segments]
-    append_image(tx, bucket, new, published, named, blob_id=single)
-    tell_made(tx, rules, bucket, new, published)
-    if single is None:
-        for segment in new.segments:
-            tx.ask(
+    writing = [each for each in publishings if each not in refused]
+    for each in writing:
+        each.write(changes)
+    check_room(tx, changes, [each.bucket for each in writing])
+    published = {each: each.finish() for each in writing}
+    return [refused[each] if each in refused else published[each] for each in publishings]
+
+
+class _Publishing:
+    """One version on its way. What is refused of it is refused by `look` and `check`, before anything is written."""
+
+    def __init__(self, tx: Tx, new: NewVersion, placements: Placements, is_free: Callable[[], bool]) -> None:
+        self._tx = tx
+        self._new = new
+        self._placements = placements
+        self._is_free = is_free
+        self._joined = {
+            each.blob_id: tx.ask("find_blob_size", {"blob_id": each.blob_id}) for each in new.joined
+        }
+        self._found = ask_for_write(tx, new.bucket, new.key)
+
+    def look(self) -> None:
+        """Raises NoSuchBucket, NoSuchKey, PreconditionFailed, PlacementRefused, BlobGone, RunAgain."""
+        new = self._new
+        if not self._is_free():
+            raise RunAgain
+        self.bucket, current, self._rules = read_for_write(self._found, new.bucket)
+        if self.bucket.account_id != new.account_id:
+            raise NoSuchBucket(bucket=new.bucket)
+        check_conditions(new, current)
+        self._placements.check(locations_of(new.blobs))
+        self._blob_id = self._whole_blob_id()
+        self._displacing = Displacing(self._tx, self.bucket, new.key, current)
+
+    def check(self) -> None:
+        """Raises VersionLocked."""
+        self._displacing.look(self._tx)
+
+    def write(self, changes: quota.Changes) -> None:
+        """Ask for the rows."""
+        tx, new = self._tx, self._new
+        self._intents = insert_blobs(tx, new.blobs, changes)
+        self._displacing.displace(tx, changes)
+        changes.use(quota.bucket_subject(self.bucket.bucket_id), size_bytes=new.size_bytes, objects=1)
+        self._inserted = insert_version(tx, self.bucket, new, self._displacing, blob_id=self._blob_id)
+
+    def finish(self) -> Published:
+        """Raises RunAgain, IntentLost: then nothing may be committed."""
+        tx, new = self._tx, self._new
+        published = self._inserted()
+        self._displacing.check()
+        self._intents.check()
+        named = [
+            (each.blob_id, each.blob_offset, each.length, each.part_number, None) for each in new.segments
+        ]
+        append_image(tx, self.bucket, new, published, named, blob_id=self._blob_id)
+        tell_made(tx, self._rules, self.bucket, new, published)
+        if self._blob_id is None:
+            self._insert_segments(published)
+        return published
+
+    def _whole_blob_id(self) -> bytes | None:
+        """The blob that is all of the version, so that its row can name it without a segment row. Raises BlobGone."""
+        new = self._new
+        sizes = {each.blob.blob_id: each.blob.size_bytes for each in new.blobs}
+        for blob_id, asked in self._joined.items():
+            row = asked.row_or_none()
+            if row is None:
+                raise BlobGone(blob_id=blob_id)
+            sizes[blob_id] = cast(int, row[0])
+        if len(new.segments) != 1:
+            return None
+        (segment,) = new.segments
+        if segment.blob_offset != 0 or segment.part_number is not None:
+            return None
+        return segment.blob_id if sizes[segment.blob_id] == segment.length == new.size_bytes else None
+
+    def _insert_segments(self, published: Published) -> None:
+        for segment in self._new.segments:
+            self._tx.ask(
                 "insert_segment",
                 {
                     "version_seq": published.version_seq,
@@ -93,7 +201,11 @@ def publish(tx: Tx, new: NewVersion) -> Published:
                     "part_digest": None,
                 },
             )
-    return published
+
+
+def _is_free() -> bool:
+    """Whoever waited for the key has it."""
+    return True
 
 
 def lock_key(tx: Tx, bucket: str, key: bytes) -> None:
@@ -107,7 +219,17 @@ def find_for_write(
     tx: Tx, bucket: str, key: bytes
 ) -> tuple[Bucket, Row | None, tuple[NotificationRule, ...]]:
     """The bucket, of the key's current version what a write looks at, and who is to be told; raises NoSuchBucket."""
-    row = tx.row_or_none("find_for_write", {"bucket": bucket, "object_key": key})
+    return read_for_write(ask_for_write(tx, bucket, key), bucket)
+
+
+def ask_for_write(tx: Tx, bucket: str, key: bytes) -> Answer:
+    """What `read_for_write` reads."""
+    return tx.ask("find_for_write", {"bucket": bucket, "object_key": key})
+
+
+def read_for_write(asked: Answer, bucket: str) -> tuple[Bucket, Row | None, tuple[NotificationRule, ...]]:
+    """As `find_for_write`."""
+    row = asked.row_or_none()
     if row is None:
         raise NoSuchBucket(bucket=bucket)
     *found, document = row[BUCKET_COLUMN_COUNT:]
@@ -136,14 +258,15 @@ def tell_made(
     outbox.tell(tx, rules, event)
 
 
-def check_room(tx: Tx, changes: quota.Changes, bucket: Bucket) -> None:
-    """Do what a write does to accounts; raises BucketQuotaExceeded and BackendQuotaExceeded."""
+def check_room(tx: Tx, changes: quota.Changes, buckets: Sequence[Bucket]) -> None:
+    """Do what writes to these do to accounts; raises BucketQuotaExceeded and BackendQuotaExceeded."""
     full = changes.apply(tx)
     if full is None:
         return
     wanted_bytes = changes.wanted_bytes(full)
-    if full == quota.bucket_subject(bucket.bucket_id):
-        raise BucketQuotaExceeded(bucket=bucket.name, wanted_bytes=wanted_bytes)
+    for bucket in buckets:
+        if full == quota.bucket_subject(bucket.bucket_id):
+            raise BucketQuotaExceeded(bucket=bucket.name, wanted_bytes=wanted_bytes)
     raise BackendQuotaExceeded(backend_id=quota.backend_of(full), wanted_bytes=wanted_bytes)
 
 
@@ -222,60 +345,6 @@ def append_image(
     journal.append(tx, VERSION.name, image)
 
 
-class Displacing:
-    """What a new current version displaces, taken out of its way.
-
-    Unversioned: the current version is retired. Suspended: the one null version is retired wherever it stands.
-    Enabled: nothing is, the current version only ceases to be current.
-    """
-
-    def __init__(
-        self, tx: Tx, bucket: Bucket, key: bytes, current: Row | None, changes: quota.Changes
-    ) -> None:
-        """Raises VersionLocked."""
-        named: dict[str, SqlValue] = {"bucket_id": bucket.bucket_id, "object_key": key}
-        self.retired_seq: int | None = None
-        self._asked: list[Answer] = []
-        if current is not None and bucket.versioning is not Versioning.ENABLED:
-            is_null = current[1] == NULL_VERSION_ID
-            displaced = current if is_null else tx.row_or_none("find_null_version", named)
-            if displaced is not None:
-                self._asked.append(retire(tx, bucket, displaced, changes))
-                self.retired_seq = cast(int, displaced[0])
-        if current is not None and current[0] != self.retired_seq:
-            self._asked.append(tx.ask("unset_current", {"version_seq": current[0]}))
-
-    def check(self) -> None:
-        """Raises RunAgain when somebody else was quicker."""
-        for asked in self._asked:
-            if asked.count() != 1:
-                raise RunAgain
-
-
-def retire(tx: Tx, bucket: Bucket, row: Row, changes: quota.Changes) -> Answer:
-    """Take a version out of the bucket, its listings and its quota at once; its bytes wait for the reaper.
-
-    The answer counts one row, or none when somebody else was quicker. Raises VersionLocked.
-    """
-    version_seq, _, _, size_bytes, _, retention_mode, retain_until_us, legal_hold = row
-    if is_locked(tx, retention_mode, retain_until_us, legal_hold):
-        raise VersionLocked
-    asked = tx.ask("retire_version", {"version_seq": version_seq})
-    tx.ask(
-        "insert_retired",
-        {"kind": "version", "target_seq": version_seq, "target_id": None, "now_us": tx.now_us()},
-    )
-    changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=-cast(int, size_bytes), objects=-1)
-    return asked
-
-
-def is_locked(tx: Tx, retention_mode: object, retain_until_us: object, legal_hold: object) -> bool:
-    """Whether object lock keeps a version now, by the database's clock."""
-    if legal_hold:
-        return True
-    return retention_mode is not None and cast(int, retain_until_us) > tx.now_us()
-
-
 def check_conditions(new: NewVersion, current: Row | None) -> None:
     is_there = current is not None and not current[4]
     if new.if_none_match and is_there:
@@ -346,11 +415,3 @@ def insert_blobs(tx: Tx, blobs: Sequence[NewBlob], changes: quota.Changes) -> In
         if len(new.locations) < blob.scheme.count:
             ask_repair(tx, RepairKind.HEAL, blob.blob_id, reason=WRITTEN_BELOW)
     return Intents(tx, [intent_id for new in blobs for intent_id in new.intent_ids])
-
-
-def _is_whole(new: NewVersion, blob_sizes: Mapping[bytes, int]) -> bool:
-    """Whether the one segment is a whole blob, so that the version row can name it without a segment row."""
-    segment = new.segments[0]
-    if segment.blob_offset != 0 or segment.part_number is not None:
-        return False
-    return blob_sizes[segment.blob_id] == segment.length == new.size_bytes

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from engine.metadata import quota
-from engine.metadata.publish import is_locked
+from engine.metadata.displacing import is_locked
 from engine.metadata.references import free_unreferenced
 from engine.metadata.store import SqlValue, Tx
 

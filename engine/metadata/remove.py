@@ -7,8 +7,9 @@ from engine.clock import uuid7
 from engine.errors import NoSuchBucket
 from engine.metadata import journal, outbox, quota
 from engine.metadata.columns import write_headers
+from engine.metadata.displacing import Displacing, retire
 from engine.metadata.images import MARKER, REMOVED
-from engine.metadata.publish import Displacing, find_for_write, lock_key, retire
+from engine.metadata.publish import find_for_write, lock_key
 from engine.metadata.remove_conditions import check_remove_conditions
 from engine.metadata.store import Row, RunAgain, SqlValue, Tx
 from engine.names import BucketName, ObjectKey
@@ -99,7 +100,9 @@ def _cover(
 ) -> Removed:
     """A delete marker becomes the current version."""
     changes = quota.Changes()
-    displaced = Displacing(tx, bucket, key, current, changes)
+    displaced = Displacing(tx, bucket, key, current)
+    displaced.look(tx)
+    displaced.displace(tx, changes)
     version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
     inserted = tx.ask(
         "insert_version",

@@ -92,7 +92,7 @@ def replace_blob(
     if not has_more:
         not_before_us = tx.now_us() + grace_us
         free_unreferenced(tx, [old_blob_id], changes, not_before_us=not_before_us, reason="replaced")
-    check_room(tx, changes, bucket)
+    check_room(tx, changes, [bucket])
     intents.check()
     return has_more
 

@@ -1,9 +1,11 @@
 """The protocols every use case is written against: a unit runs on a `Tx`, a `Store` runs units."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 SqlValue = int | float | str | bytes | None
 Row = tuple[SqlValue, ...]
@@ -54,6 +56,9 @@ class Tx(Protocol):
     def lock(self, statement: str, params: Params) -> None:
         """Lock rows before they are read by a later statement. With one writer at a time there is nothing to do."""
 
+    def try_lock(self, statement: str, params: Params) -> Callable[[], bool]:
+        """Lock what nobody else holds, and wait for nobody; whether it is locked can be asked behind it."""
+
     def tell(self) -> None:
         """Once this is committed, tell all processes to look at what they otherwise look at now and then."""
 
@@ -74,6 +79,31 @@ class Tx(Protocol):
 
     def now_us(self) -> int:
         """The database's clock, read once a transaction."""
+
+
+class JointUnit(ABC, Generic[R]):
+    """A unit that may share its transaction with others of its class, each of another subject.
+
+    It is a unit as any other to a store that has no use for that.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def subject(self) -> Hashable:
+        """What no two units of one transaction may have in common."""
+
+    @abstractmethod
+    def __call__(self, tx: Tx, /) -> R: ...
+
+    @classmethod
+    @abstractmethod
+    def run_together(cls, tx: Tx, units: Sequence[Self], /) -> list[R | Exception]:
+        """What each unit returned, or raised before it changed anything; RunAgain means that it is to run alone.
+
+        What is raised here undoes all of them.
+        """
 
 
 class Barrier(Protocol):

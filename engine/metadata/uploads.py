@@ -86,7 +86,7 @@ def put_part(tx: Tx, new: NewPart) -> Part:
             "now_us": tx.now_us(),
         },
     )
-    check_room(tx, changes, bucket)
+    check_room(tx, changes, [bucket])
     intents.check()
     (part_seq,) = inserted.row()
     for segment in new.segments:

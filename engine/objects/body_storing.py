@@ -27,6 +27,9 @@ class StoredBody:
     segments: Sequence[Segment]
 
 
+MakeUnit = Callable[[StoredBody, Sequence[NewBlob]], Callable[[Tx], T]]
+
+
 class BodyStore:
     """Stores bodies and commits what names them. Safe for many threads."""
 
@@ -39,11 +42,11 @@ class BodyStore:
         self,
         body: BodySource,
         order: BlobOrder,
-        unit: Callable[[Tx, StoredBody, Sequence[NewBlob]], T],
+        make_unit: MakeUnit[T],
         *,
         also: Sequence[ChecksumAlgorithm] = (),
     ) -> tuple[StoredBody, T]:
-        """Read the body once, store it, compare its digests, and run `unit` in one transaction with its blobs.
+        """Read the body once, store it, compare its digests, and run the unit made of it and its blobs.
 
         `also` are checksums to compute beyond the body's own plan.
 
@@ -55,13 +58,13 @@ class BodyStore:
         def parts(pump: BodyPump, announcements: Announcements) -> list[BlobDraft]:
             return self._store_blobs(body.size_bytes, order, pump, announcements)
 
-        return self._store(body, parts, unit, also)
+        return self._store(body, parts, make_unit, also)
 
     def store_open_ended(
         self,
         body: OpenEndedBody,
         order: BlobOrder,
-        unit: Callable[[Tx, StoredBody, Sequence[NewBlob]], T],
+        make_unit: MakeUnit[T],
     ) -> tuple[StoredBody, T]:
         """As `store`: what is certain of the body first, in blobs of its own, and what is left when that is known."""
 
@@ -69,13 +72,13 @@ class BodyStore:
             certain = self._store_blobs(body.certain_bytes, order, pump, announcements)
             return certain + self._store_blobs(body.settle(), order, pump, announcements)
 
-        return self._store(body, parts, unit, ())
+        return self._store(body, parts, make_unit, ())
 
     def _store(
         self,
         body: BodySource,
         parts: Callable[[BodyPump, Announcements], list[BlobDraft]],
-        unit: Callable[[Tx, StoredBody, Sequence[NewBlob]], T],
+        make_unit: MakeUnit[T],
         also: Sequence[ChecksumAlgorithm],
     ) -> tuple[StoredBody, T]:
         announcements = Announcements()
@@ -89,7 +92,7 @@ class BodyStore:
                 checksums=pump.checksums,
                 segments=_segments(drafts),
             )
-            result = self._publisher.commit(drafts, announcements, lambda tx, blobs: unit(tx, stored, blobs))
+            result = self._publisher.commit(drafts, announcements, lambda blobs: make_unit(stored, blobs))
         except BaseException as error:
             self._publisher.abandon(announcements, error)
             raise

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from engine.errors import BlobGone, ConcurrentWrite, ObjectTooLarge
-from engine.metadata.publish import publish
-from engine.metadata.store import Store, Tx
+from engine.metadata.publish import Publication
+from engine.metadata.store import Store
 from engine.metadata.versions import read_slices
 from engine.names import BucketName, ObjectKey
 from engine.objects.blob_writer import BlobOrder
@@ -162,7 +162,7 @@ class Copier:
             if_match_etag=order.if_match_etag,
             made_by=MadeBy.COPY,
         )
-        published = self._store.write(lambda tx: publish(tx, new))
+        published = self._store.write(Publication(new))
         return Copied(
             published=published,
             etag=version.etag,
@@ -186,7 +186,7 @@ class Copier:
             hint=CardHint(bucket=order.bucket, key=order.key),
         )
 
-        def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Published:
+        def make_unit(stored: StoredBody, blobs: Sequence[NewBlob]) -> Publication:
             new = NewVersion(
                 bucket=order.bucket,
                 key=order.key,
@@ -202,10 +202,10 @@ class Copier:
                 if_match_etag=order.if_match_etag,
                 made_by=MadeBy.COPY,
             )
-            return publish(tx, new)
+            return Publication(new)
 
         try:
-            stored, published = self._bodies.store(body, blob_order, unit)
+            stored, published = self._bodies.store(body, blob_order, make_unit)
         finally:
             body.close()
         return Copied(

@@ -49,12 +49,17 @@ class ObjectImporter:
             hint=CardHint(bucket=bucket.name, key=each.key),
         )
 
-        def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Published:
-            fence(tx)
-            bucket.require(tx)
-            if find_for_write(tx, bucket.name, each.key)[1] is not None:
-                raise PreconditionFailed(condition="If-None-Match")
-            return publish(tx, _version(each, bucket, row.account_id, stored, blobs))
+        def make_unit(stored: StoredBody, blobs: Sequence[NewBlob]) -> Callable[[Tx], Published]:
+            new = _version(each, bucket, row.account_id, stored, blobs)
+
+            def unit(tx: Tx) -> Published:
+                fence(tx)
+                bucket.require(tx)
+                if find_for_write(tx, bucket.name, each.key)[1] is not None:
+                    raise PreconditionFailed(condition="If-None-Match")
+                return publish(tx, new)
+
+            return unit
 
         body = open_piece(
             source,
@@ -64,7 +69,7 @@ class ObjectImporter:
             md5=bytes.fromhex(each.source.etag) if each.is_etag_md5 else None,
         )
         try:
-            self._bodies.store(body, order, unit)
+            self._bodies.store(body, order, make_unit)
         except PreconditionFailed:
             return Stand.TAKEN
         finally:

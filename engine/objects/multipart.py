@@ -1,7 +1,8 @@
 """Multipart uploads: parts are blobs that no version points at, until Complete makes them one or Abort ends them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine.clock import Ids
 from engine.errors import MalformedField
@@ -116,7 +117,7 @@ class Multipart:
             hint=CardHint(bucket=bucket, key=key, upload_id=upload_id),
         )
 
-        def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Part:
+        def make_unit(stored: StoredBody, blobs: Sequence[NewBlob]) -> Callable[[Tx], Part]:
             part = NewPart(
                 upload_id=upload_id,
                 bucket=bucket,
@@ -128,11 +129,11 @@ class Multipart:
                 segments=stored.segments,
                 blobs=blobs,
             )
-            return uploads.put_part(tx, part)
+            return partial(uploads.put_part, new=part)
 
         # Complete needs every part's checksum, whether its sender computed one or not.
         also = [] if upload.checksum_algorithm is None else [upload.checksum_algorithm]
-        stored, part = self._bodies.store(body, blob_order, unit, also=also)
+        stored, part = self._bodies.store(body, blob_order, make_unit, also=also)
         return WrittenPart(
             part_number=part_number,
             etag=part.etag,

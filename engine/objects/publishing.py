@@ -26,7 +26,8 @@ T = TypeVar("T")
 COMMIT_ATTEMPT_COUNT_MAX = 4
 """Commits tried for one request; each after the first follows on pieces that were placed anew."""
 
-Unit = Callable[[Tx, Sequence[NewBlob]], T]
+MakeUnit = Callable[[Sequence[NewBlob]], Callable[[Tx], T]]
+"""Makes the unit of a commit from the blobs as they stand by then."""
 
 
 class Publisher:
@@ -47,17 +48,17 @@ class Publisher:
         self._holder = holder
         self._degradations = degradations
 
-    def commit(self, drafts: Sequence[BlobDraft], announcements: Announcements, unit: Unit[T]) -> T:
-        """Run `unit` with the drafts as new blobs, after their barriers; strays go to cleanup behind it.
+    def commit(self, drafts: Sequence[BlobDraft], announcements: Announcements, make_unit: MakeUnit[T]) -> T:
+        """Run the unit made of the drafts as new blobs, after their barriers; strays go to cleanup behind it.
 
         Raises what the unit raises, OutcomeUnknown, DatabaseUnavailable, and what placing again raises.
         """
         for _ in range(COMMIT_ATTEMPT_COUNT_MAX - 1):
             try:
-                return self._commit(drafts, announcements, unit)
+                return self._commit(drafts, announcements, make_unit)
             except (PlacementRefused, BackendQuotaExceeded, BackendError) as error:
                 self._place_again(drafts, error)
-        return self._commit(drafts, announcements, unit)
+        return self._commit(drafts, announcements, make_unit)
 
     def forget(self, announcements: Announcements) -> None:
         """The request is over: its intents are fulfilled, settled, or recovery's."""
@@ -76,11 +77,11 @@ class Publisher:
             self._holder.distrust()
         self._settle(announcements.strays(set()))
 
-    def _commit(self, drafts: Sequence[BlobDraft], announcements: Announcements, unit: Unit[T]) -> T:
+    def _commit(self, drafts: Sequence[BlobDraft], announcements: Announcements, make_unit: MakeUnit[T]) -> T:
         blobs = [draft.new_blob() for draft in drafts]
         strays = announcements.strays({each for blob in blobs for each in blob.intent_ids})
         barriers = [barrier for draft in drafts for barrier in draft.barriers()]
-        result = self._store.write(lambda tx: unit(tx, blobs), after=barriers)
+        result = self._store.write(make_unit(blobs), after=barriers)
         # Not in the same transaction: its unit has locked accounts, and others may not be locked behind those.
         self._settle(strays)
         return result

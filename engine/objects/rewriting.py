@@ -56,17 +56,20 @@ class BlobRewriter:
             hint=CardHint(bucket=first.bucket.name, key=first.key),
         )
 
-        def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> bool:
-            fence(tx)
-            return replace_blob(
-                tx,
-                blob_id,
-                bucket=first.bucket,
-                blobs=blobs,
-                segments=stored.segments,
-                is_sealed=order.is_sealed,
-                grace_us=grace_us,
-            )
+        def make_unit(stored: StoredBody, blobs: Sequence[NewBlob]) -> Callable[[Tx], bool]:
+            def unit(tx: Tx) -> bool:
+                fence(tx)
+                return replace_blob(
+                    tx,
+                    blob_id,
+                    bucket=first.bucket,
+                    blobs=blobs,
+                    segments=stored.segments,
+                    is_sealed=order.is_sealed,
+                    grace_us=grace_us,
+                )
+
+            return unit
 
         try:
             backend = self._backends.get(location.backend_id)
@@ -74,9 +77,9 @@ class BlobRewriter:
             raise SourceFailed(error) from error
         body = open_piece(backend, location.storage_key, blob.stored_bytes, before_bytes=before_bytes)
         try:
-            stored, has_more = self._bodies.store(body, order, unit)
+            stored, has_more = self._bodies.store(body, order, make_unit)
             while has_more:
-                has_more = self._store.write(lambda tx: unit(tx, stored, ()))
+                has_more = self._store.write(make_unit(stored, ()))
         except BlobGone:
             return False
         finally:

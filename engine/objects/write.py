@@ -1,11 +1,12 @@
 """PutObject: the bytes stand, synced and verified, before one transaction makes them the key's current version."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine.errors import BucketQuotaExceeded, NoSuchKey, ObjectTooLarge, PreconditionFailed
 from engine.metadata.buckets import find_bucket, look_up_bucket
-from engine.metadata.publish import publish
+from engine.metadata.publish import Publication
 from engine.metadata.quota import bucket_subject, read_quota
 from engine.metadata.store import Store, Tx
 from engine.metadata.versions import find_current
@@ -64,14 +65,14 @@ class Writer:
         """
         check_size(body.size_bytes)
         blob_order = self._prepare(order, body.size_bytes)
-        stored, published = self._bodies.store(body, blob_order, _unit(order))
+        stored, published = self._bodies.store(body, blob_order, partial(_publication, order))
         return _written(stored, published)
 
     def put_open_ended(self, order: PutOrder, body: OpenEndedBody) -> Written:
         """As `put`. Room is looked for before the first byte for what is certain; the commit decides."""
         check_size(body.certain_bytes)
         blob_order = self._prepare(order, body.certain_bytes)
-        stored, published = self._bodies.store_open_ended(body, blob_order, _unit(order))
+        stored, published = self._bodies.store_open_ended(body, blob_order, partial(_publication, order))
         return _written(stored, published)
 
     def _prepare(self, order: PutOrder, size_bytes: int) -> BlobOrder:
@@ -165,12 +166,9 @@ def _check_conditions(tx: Tx, order: PutOrder) -> None:
         raise PreconditionFailed(condition="If-Match")
 
 
-def _unit(order: PutOrder) -> Callable[[Tx, StoredBody, Sequence[NewBlob]], Published]:
-    def unit(tx: Tx, stored: StoredBody, blobs: Sequence[NewBlob]) -> Published:
-        check_size(stored.size_bytes)
-        return publish(tx, _new_version(order, stored, blobs))
-
-    return unit
+def _publication(order: PutOrder, stored: StoredBody, blobs: Sequence[NewBlob]) -> Publication:
+    check_size(stored.size_bytes)
+    return Publication(_new_version(order, stored, blobs))
 
 
 def _written(stored: StoredBody, published: Published) -> Written:

@@ -332,6 +332,9 @@ class CountingTx:
     def lock(self, statement: str, params: Params) -> None:
         self._tx.lock(statement, params)
 
+    def try_lock(self, statement: str, params: Params) -> Callable[[], bool]:
+        return self._tx.try_lock(statement, params)
+
     def tell(self) -> None:
         self._tx.tell()
 

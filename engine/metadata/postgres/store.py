@@ -4,13 +4,14 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from engine.clock import Clock, uuid7
 from engine.errors import DatabaseFull, DatabaseUnavailable, EngineError, OutcomeUnknown, RowRefused
 from engine.metadata.barriers import BarrierSyncer
 from engine.metadata.postgres.conversation import Conversation
 from engine.metadata.postgres.errors import ConnectionLost, ServerError
+from engine.metadata.postgres.joint_writes import Apart, JointWrites
 from engine.metadata.postgres.lending import Lender
 from engine.metadata.postgres.listening import Listener
 from engine.metadata.postgres.migrating import migrate
@@ -24,7 +25,7 @@ from engine.metadata.postgres.transaction import (
     ROLL_BACK,
     PostgresTx,
 )
-from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, Params, Row, RunAgain, Tx
+from engine.metadata.store import WRITE_TIMEOUT_S, Barrier, JointUnit, Params, Row, RunAgain, Tx
 from engine.parking import Park, Parked, nobody
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class PostgresStore:
         self._statements = load_postgres_statements(FOLDER)
         self._lender = Lender(target)
         self._shared_reads = SharedReads(self._lender, self._leave)
+        self._joint_writes = JointWrites(self._write_together)
         self._syncer = BarrierSyncer()
         self._listeners: list[Listener] = []
         self._is_closed = False
@@ -136,12 +138,32 @@ class PostgresStore:
         parked = None if holds_locks else self._park()
         if after:
             self._syncer.sync(after, parked)
+        if parked is not None and isinstance(unit, JointUnit) and not self._is_away:
+            try:
+                return cast(T, self._joint_writes.write(parked, unit, timeout_s))
+            except Apart:
+                pass
         return self._again(
             parked,
             timeout_s,
             lambda conversation, is_again: self._write(conversation, unit, parked, is_again=is_again),
             is_urgent=holds_locks,
         )
+
+    def _write_together(self, parked: Parked, units: Sequence[JointUnit[Any]], timeout_s: float) -> list[Any]:
+        """As `write`, once: what came of each. Of what `JointWrites` may be told."""
+        begun_s = time.monotonic()
+        unit = units[0] if len(units) == 1 else lambda tx: type(units[0]).run_together(tx, units)
+        conversation = self._lender.take(parked, timeout_s)
+        try:
+            outcome = self._write(conversation, unit, parked, is_again=False)
+        except ConnectionLost as error:
+            if _hangs(error, begun_s):
+                raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
+            raise
+        finally:
+            self._leave(conversation)
+        return [outcome] if len(units) == 1 else outcome
 
     def close(self) -> None:
         """No call may be under way. Repeating it does nothing."""

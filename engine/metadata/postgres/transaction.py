@@ -1,6 +1,6 @@
 """A transaction on PostgreSQL; implements `engine.metadata.store.Tx`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.clock import Clock
 from engine.metadata.postgres.conversation import Conversation, PostgresAnswer
@@ -80,6 +80,10 @@ class PostgresTx:
 
     def lock(self, statement: str, params: Params) -> None:
         self._conversation.ask(self._statements[statement], params)
+
+    def try_lock(self, statement: str, params: Params) -> Callable[[], bool]:
+        asked = self._conversation.ask(self._statements[statement], params)
+        return lambda: bool(asked.row()[0])
 
     def tell(self) -> None:
         self._conversation.ask(TELL, {})

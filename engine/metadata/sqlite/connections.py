@@ -3,7 +3,7 @@
 import ctypes
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -141,6 +141,9 @@ class SqliteTx:
     def lock(self, statement: str, params: Params) -> None:
         """One writes at a time."""
 
+    def try_lock(self, statement: str, params: Params) -> Callable[[], bool]:
+        return _nobody_else_writes
+
     def tell(self) -> None:
         """The processes of one machine look every two seconds."""
 
@@ -172,6 +175,10 @@ class SqliteTx:
         if not self._now_us:
             self._now_us = self._clock.now_us()
         return self._now_us
+
+
+def _nobody_else_writes() -> bool:
+    return True
 
 
 def _file_system_kind(folder: Path) -> int:

@@ -1,0 +1,127 @@
+"""Units that share a transaction: those that wait while others of their process commit go out together when they may.
+
+Each unit alone costs the server a transaction and both sides three round trips. Together they cost that once, and as
+many rows as before.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from engine.errors import DatabaseUnavailable, EngineError, OutcomeUnknown
+from engine.metadata.postgres.errors import ConnectionLost, ServerError
+from engine.metadata.store import JointUnit, R, RunAgain
+from engine.parking import Parked
+
+UNIT_COUNT_MAX = 32
+"""Units of one transaction: each holds what the others have locked until all are committed."""
+
+AT_ONCE_COUNT_MAX = 2
+"""Transactions under way: the more there are, the fewer share one. A second one goes on while the first waits."""
+
+Run = Callable[[Parked, Sequence[JointUnit[Any]], float], list[Any]]
+
+
+class Apart(Exception):
+    """The unit is to run in a transaction of its own."""
+
+
+class JointWrites:
+    """For callers of one thread, so nothing is locked. One who is first runs the transaction of all."""
+
+    def __init__(self, run: Run) -> None:
+        """`run` runs units in one transaction and gives what came of each, in their order. What it raises:
+
+        OutcomeUnknown and DatabaseUnavailable, which are for all; anything else of it undid all of them, and they are
+        run one by one.
+        """
+        self._run = run
+        self._queue: deque[_Joining] = deque()
+        self._under_way_count = 0
+
+    def write(self, parked: Parked, unit: JointUnit[R], timeout_s: float) -> R:
+        """What the unit returned. Raises what it raised, DatabaseUnavailable, OutcomeUnknown, Apart."""
+        own = _Joining(parked, unit)
+        if self._under_way_count < AT_ONCE_COUNT_MAX:
+            self._under_way_count += 1
+            own.is_leader = True
+        else:
+            self._queue.append(own)
+            self._wait(own, timeout_s)
+        if own.is_leader:
+            try:
+                if not self._queue:
+                    parked.let_others_run()
+                self._lead(own, timeout_s)
+            finally:
+                self._hand_on()
+        return cast(R, own.take())
+
+    def _wait(self, own: "_Joining", timeout_s: float) -> None:
+        """Until it is over, or it is its turn to lead."""
+        while not own.is_over and not own.is_leader:
+            if not own.parked.park(timeout_s) and own in self._queue:
+                self._queue.remove(own)
+                raise DatabaseUnavailable(f"no transaction could be begun within {timeout_s} s")
+
+    def _lead(self, own: "_Joining", timeout_s: float) -> None:
+        """Run a transaction for those who wait, and wake them."""
+        group = self._gather(own)
+        outcomes: list[Any] = [OutcomeUnknown("whoever ran the transaction was ended")] * len(group)
+        try:
+            outcomes = self._run(own.parked, [each.unit for each in group], timeout_s)
+        except (OutcomeUnknown, DatabaseUnavailable) as error:
+            outcomes = [error] * len(group)
+        except (EngineError, RunAgain, ServerError, ConnectionLost) as error:
+            is_for_all = isinstance(error, EngineError) and len(group) == 1
+            outcomes = [error if is_for_all else Apart()] * len(group)
+        finally:
+            for each, outcome in zip(group, outcomes, strict=True):
+                each.settle(Apart() if isinstance(outcome, RunAgain) else outcome)
+                if each is not own:
+                    each.parked.wake()
+
+    def _gather(self, own: "_Joining") -> list["_Joining"]:
+        """Those who wait, each of another subject; the others of a subject wait on, in their order."""
+        group, subjects = [own], {own.unit.subject}
+        left: deque[_Joining] = deque()
+        while self._queue and len(group) < UNIT_COUNT_MAX:
+            each = self._queue.popleft()
+            if type(each.unit) is not type(own.unit) or each.unit.subject in subjects:
+                left.append(each)
+            else:
+                group.append(each)
+                subjects.add(each.unit.subject)
+        self._queue.extendleft(reversed(left))
+        return group
+
+    def _hand_on(self) -> None:
+        """The one who waits longest runs the next transaction."""
+        if self._queue:
+            following = self._queue.popleft()
+            following.is_leader = True
+            following.parked.wake()
+        else:
+            self._under_way_count -= 1
+
+
+class _Joining:
+    """A caller who waits, and what came of his unit."""
+
+    __slots__ = ("_outcome", "is_leader", "is_over", "parked", "unit")
+
+    def __init__(self, parked: Parked, unit: JointUnit[Any]) -> None:
+        self.parked = parked
+        self.unit = unit
+        self.is_leader = False
+        self.is_over = False
+        self._outcome: Any = None
+
+    def settle(self, outcome: Any) -> None:
+        self._outcome = outcome
+        self.is_over = True
+
+    def take(self) -> Any:
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
