@@ -139,9 +139,10 @@ class TracedTx:
         with self._spanned(statement):
             return self._tx.run(statement, params)
 
-    def run_many(self, statement: str, params: Sequence[Params]) -> int:
-        with self._spanned(statement):
-            return self._tx.run_many(statement, params)
+    def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
+        """One span for all of them."""
+        span = self._statements.begin(statement)
+        return TracedAnswer(self._tx.ask_many(statement, params), span)
 
     def now_us(self) -> int:
         return self._tx.now_us()

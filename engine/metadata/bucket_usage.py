@@ -68,7 +68,7 @@ def add(
     buckets = sorted(told)
     totals = quota.read_quotas(tx, [quota.bucket_subject(each.bucket_id) for each in buckets])
     now_us = tx.now_us()
-    tx.run_many(
+    tx.ask_many(
         "add_bucket_usage",
         [
             {

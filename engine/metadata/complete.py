@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from engine.errors import InvalidPart, NoSuchUpload
-from engine.metadata import quota
+from engine.metadata import journal, quota
 from engine.metadata.buckets import find_bucket
-from engine.metadata.displacing import Displacing
+from engine.metadata.displacing import Displaced, Displacing
+from engine.metadata.images import VERSION
+from engine.metadata.new_versions import InsertedVersions, ToldSegment, VersionRow, image_of
 from engine.metadata.publish import (
-    ToldSegment,
-    append_image,
     check_conditions,
     find_for_write,
-    insert_version,
     lock_key,
     tell_made,
 )
@@ -104,18 +103,20 @@ def complete(tx: Tx, order: CompleteOrder) -> Published:
     )
     check_conditions(new, current)
     changes = quota.Changes()
-    displaced = Displacing(tx, bucket, new.key, current)
-    displaced.look(tx)
-    displaced.displace(tx, changes)
-    inserted = insert_version(tx, bucket, new, displaced, blob_id=None)
+    displacing = Displacing(tx, bucket, new.key, current)
+    displacing.look(tx)
+    displaced = Displaced(tx, [displacing], changes)
+    version = VersionRow(bucket=bucket, new=new, displacing=displacing)
+    inserted = InsertedVersions(tx, [version])
     # The listed parts hold their room already; only what the others held comes back.
     unlisted_bytes = cast(int, held.row()[1]) - offset
     changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=-unlisted_bytes, objects=1)
-    published = inserted()
+    (published,) = inserted.published()
     displaced.check()
     tx.ask("insert_segments_of_parts", {"version_seq": published.version_seq, "parts": json.dumps(listed)})
     segments = tx.rows("list_version_segments", {"version_seq": published.version_seq})
-    append_image(tx, bucket, new, published, cast("list[ToldSegment]", segments))
+    image = image_of(version, published, cast("list[ToldSegment]", segments))
+    journal.append(tx, VERSION.name, image)
     tell_made(tx, rules, bucket, new, published)
     changes.apply(tx)
     changed = tx.run(

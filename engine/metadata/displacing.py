@@ -1,5 +1,6 @@
 """What gives way to a new current version, or to none: versions are retired, and object lock is asked before."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from engine.errors import VersionLocked
@@ -9,7 +10,7 @@ from engine.records import NULL_VERSION_ID, Bucket, Versioning
 
 
 class Displacing:
-    """What a new current version displaces, taken out of its way.
+    """What a new current version of a key displaces.
 
     Unversioned: the current version is retired. Suspended: the one null version is retired wherever it stands.
     Enabled: nothing is, the current version only ceases to be current.
@@ -17,56 +18,74 @@ class Displacing:
 
     def __init__(self, tx: Tx, bucket: Bucket, key: bytes, current: Row | None) -> None:
         """`current` is the key's current version, null when there is none."""
-        self.retired_seq: int | None = None
-        self._bucket = bucket
+        self.bucket = bucket
+        self.retiring: Row | None = None
         self._current = current
         self._null: Answer | None = None
-        self._retiring: Row | None = None
-        self._asked: list[Answer] = []
         if current is not None and bucket.versioning is not Versioning.ENABLED:
             if current[1] == NULL_VERSION_ID:
-                self._retiring = current
+                self.retiring = current
             else:
                 self._null = tx.ask("find_null_version", {"bucket_id": bucket.bucket_id, "object_key": key})
 
     def look(self, tx: Tx) -> None:
-        """Raises VersionLocked."""
+        """To be called before anything else is asked of it. Raises VersionLocked."""
         if self._null is not None:
-            self._retiring = self._null.row_or_none()
-        if self._retiring is not None:
-            check_lock(tx, self._retiring)
-            self.retired_seq = cast(int, self._retiring[0])
+            self.retiring = self._null.row_or_none()
+        if self.retiring is not None:
+            _check_lock(tx, self.retiring)
 
-    def displace(self, tx: Tx, changes: quota.Changes) -> None:
-        """Ask for it, behind `look`."""
-        if self._retiring is not None:
-            self._asked.append(retire(tx, self._bucket, self._retiring, changes))
-        if self._current is not None and self._current[0] != self.retired_seq:
-            self._asked.append(tx.ask("unset_current", {"version_seq": self._current[0]}))
+    @property
+    def retired_seq(self) -> int | None:
+        """The version that is retired."""
+        return None if self.retiring is None else cast(int, self.retiring[0])
+
+    @property
+    def unset_seq(self) -> int | None:
+        """The version that only ceases to be current."""
+        if self._current is None or self._current[0] == self.retired_seq:
+            return None
+        return cast(int, self._current[0])
+
+
+class Displaced:
+    """All that some new versions displace, taken out of their way."""
+
+    def __init__(self, tx: Tx, displacing: Sequence[Displacing], changes: quota.Changes) -> None:
+        retiring = [(each.bucket, each.retiring) for each in displacing if each.retiring is not None]
+        unset = [each.unset_seq for each in displacing if each.unset_seq is not None]
+        self._asked = [
+            (len(retiring), retire(tx, retiring, changes)),
+            (len(unset), tx.ask_many("unset_current", [{"version_seq": each} for each in unset])),
+        ]
 
     def check(self) -> None:
         """Raises RunAgain when somebody else was quicker."""
-        for asked in self._asked:
-            if asked.count() != 1:
+        for wanted_count, asked in self._asked:
+            if asked.count() != wanted_count:
                 raise RunAgain
 
 
-def retire(tx: Tx, bucket: Bucket, row: Row, changes: quota.Changes) -> Answer:
-    """Take a version out of the bucket, its listings and its quota at once; its bytes wait for the reaper.
+def retire(tx: Tx, retiring: Sequence[tuple[Bucket, Row]], changes: quota.Changes) -> Answer:
+    """Take versions out of buckets, their listings and quotas at once; their bytes wait for the reaper.
 
-    The answer counts one row, or none when somebody else was quicker. Raises VersionLocked.
+    The answer counts a row for each, or fewer when somebody else was quicker. Raises VersionLocked.
     """
-    check_lock(tx, row)
-    asked = tx.ask("retire_version", {"version_seq": row[0]})
-    tx.ask(
-        "insert_retired", {"kind": "version", "target_seq": row[0], "target_id": None, "now_us": tx.now_us()}
+    for bucket, row in retiring:
+        _check_lock(tx, row)
+        changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=-cast(int, row[3]), objects=-1)
+    asked = tx.ask_many("retire_version", [{"version_seq": row[0]} for _, row in retiring])
+    tx.ask_many(
+        "insert_retired",
+        [
+            {"kind": "version", "target_seq": row[0], "target_id": None, "now_us": tx.now_us()}
+            for _, row in retiring
+        ],
     )
-    changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=-cast(int, row[3]), objects=-1)
     return asked
 
 
-def check_lock(tx: Tx, row: Row) -> None:
-    """Raises VersionLocked."""
+def _check_lock(tx: Tx, row: Row) -> None:
     if is_locked(tx, *row[5:8]):
         raise VersionLocked
 

@@ -6,15 +6,15 @@ from enum import Enum
 
 from engine.clock import Ids
 from engine.imported import ImportedObject, storage_keys_of
-from engine.metadata import quota
+from engine.metadata import journal, quota
 from engine.metadata.bucket_settings import OwnBucket
 from engine.metadata.displacing import Displacing
+from engine.metadata.images import VERSION
+from engine.metadata.new_versions import InsertedVersions, VersionRow, image_of
 from engine.metadata.placements import Placements
 from engine.metadata.publish import (
-    append_image,
     check_room,
     find_for_write,
-    insert_version,
     tell_made,
 )
 from engine.metadata.store import SqlValue, Tx
@@ -104,16 +104,18 @@ def import_objects(
             continue
         _insert_blob(tx, each, blob_id, backend_id, changes)
         new = _version(each, blob_id, bucket, row.account_id)
-        displaced = Displacing(tx, row, each.key, None)
+        version = VersionRow(
+            bucket=row, new=new, displacing=Displacing(tx, row, each.key, None), blob_id=blob_id
+        )
         changes.use(quota.bucket_subject(row.bucket_id), size_bytes=each.size_bytes, objects=1)
-        made.append((row, rules, new, blob_id, insert_version(tx, row, new, displaced, blob_id=blob_id)))
+        made.append((version, rules))
     if not made:
         return stands
-    check_room(tx, changes, [made[0][0]])
-    for row, rules, new, blob_id, inserted in made:
-        published = inserted()
-        append_image(tx, row, new, published, (), blob_id=blob_id)
-        tell_made(tx, rules, row, new, published)
+    inserted = InsertedVersions(tx, [version for version, _ in made])
+    check_room(tx, changes, [version.bucket for version, _ in made])
+    for (version, rules), published in zip(made, inserted.published(), strict=True):
+        journal.append(tx, VERSION.name, image_of(version, published, ()))
+        tell_made(tx, rules, version.bucket, version.new, published)
     return stands
 
 

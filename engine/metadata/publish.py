@@ -1,9 +1,8 @@
 """Publishing: a finished upload becomes the key's current version, in one transaction with all it displaces."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from engine.clock import uuid7
 from engine.errors import (
     BackendQuotaExceeded,
     BlobGone,
@@ -17,9 +16,9 @@ from engine.errors import (
 )
 from engine.metadata import journal, outbox, quota
 from engine.metadata.buckets import BUCKET_COLUMN_COUNT, bucket_of
-from engine.metadata.columns import write_checksums, write_headers
-from engine.metadata.displacing import Displacing
-from engine.metadata.images import STANDARD, VERSION
+from engine.metadata.displacing import Displaced, Displacing
+from engine.metadata.images import VERSION
+from engine.metadata.new_versions import InsertedVersions, ToldSegment, VersionRow, image_of
 from engine.metadata.placements import Placements
 from engine.metadata.repairs import RepairKind, ask_repair
 from engine.metadata.store import Answer, JointUnit, Params, Row, RunAgain, SqlValue, Tx
@@ -27,21 +26,16 @@ from engine.notifications.messages import ObjectEvent
 from engine.notifications.rules import EventType, NotificationRule, parse_rules
 from engine.records import (
     ANY_ETAG,
-    NULL_VERSION_ID,
     Bucket,
     Location,
     NewBlob,
     NewVersion,
     Published,
-    Versioning,
 )
 
 _REFUSALS = (NoSuchBucket, NoSuchKey, PreconditionFailed, VersionLocked, PlacementRefused, BlobGone)
 
 WRITTEN_BELOW = "written with fewer copies than its scheme asks for"
-
-ToldSegment = tuple[bytes, int, int, int | None, str | None]
-"""A segment as images tell it: its blob, where it begins in that, its length, its part, and that one's digest."""
 
 
 class Publication(JointUnit[Published]):
@@ -108,21 +102,40 @@ def _publish(
                     step(each)
                 except (*_REFUSALS, RunAgain) as error:
                     refused[each] = error
-    changes = quota.Changes()
     writing = [each for each in publishings if each not in refused]
-    for each in writing:
-        each.write(changes)
-    check_room(tx, changes, [each.bucket for each in writing])
-    published = {each: each.finish() for each in writing}
+    published = dict(zip(writing, _write(tx, writing), strict=True))
     return [refused[each] if each in refused else published[each] for each in publishings]
+
+
+def _write(tx: Tx, publishings: Sequence["_Publishing"]) -> list[Published]:
+    """Raises RunAgain, IntentLost, BucketQuotaExceeded, BackendQuotaExceeded: then nothing may be committed."""
+    changes = quota.Changes()
+    intents = insert_blobs(tx, [each for one in publishings for each in one.new.blobs], changes)
+    rows = [each.row for each in publishings]
+    displaced = Displaced(tx, [each.displacing for each in rows], changes)
+    inserted = InsertedVersions(tx, rows)
+    for each in rows:
+        changes.use(quota.bucket_subject(each.bucket.bucket_id), size_bytes=each.new.size_bytes, objects=1)
+    check_room(tx, changes, [each.bucket for each in rows])
+    made = inserted.published()
+    displaced.check()
+    intents.check()
+    told = list(zip(publishings, made, strict=True))
+    journal.append_all(
+        tx, VERSION.name, [image_of(one.row, published, one.told_segments()) for one, published in told]
+    )
+    for one, published in told:
+        tell_made(tx, one.rules, one.row.bucket, one.new, published)
+    tx.ask_many("insert_segment", [each for one, published in told for each in one.segment_rows(published)])
+    return made
 
 
 class _Publishing:
     """One version on its way. What is refused of it is refused by `look` and `check`, before anything is written."""
 
     def __init__(self, tx: Tx, new: NewVersion, placements: Placements, is_free: Callable[[], bool]) -> None:
+        self.new = new
         self._tx = tx
-        self._new = new
         self._placements = placements
         self._is_free = is_free
         self._joined = {
@@ -132,47 +145,48 @@ class _Publishing:
 
     def look(self) -> None:
         """Raises NoSuchBucket, NoSuchKey, PreconditionFailed, PlacementRefused, BlobGone, RunAgain."""
-        new = self._new
+        new = self.new
         if not self._is_free():
             raise RunAgain
-        self.bucket, current, self._rules = read_for_write(self._found, new.bucket)
-        if self.bucket.account_id != new.account_id:
+        bucket, current, self.rules = read_for_write(self._found, new.bucket)
+        if bucket.account_id != new.account_id:
             raise NoSuchBucket(bucket=new.bucket)
         check_conditions(new, current)
         self._placements.check(locations_of(new.blobs))
-        self._blob_id = self._whole_blob_id()
-        self._displacing = Displacing(self._tx, self.bucket, new.key, current)
+        displacing = Displacing(self._tx, bucket, new.key, current)
+        self.row = VersionRow(bucket=bucket, new=new, displacing=displacing, blob_id=self._whole_blob_id())
 
     def check(self) -> None:
         """Raises VersionLocked."""
-        self._displacing.look(self._tx)
+        self.row.displacing.look(self._tx)
 
-    def write(self, changes: quota.Changes) -> None:
-        """Ask for the rows."""
-        tx, new = self._tx, self._new
-        self._intents = insert_blobs(tx, new.blobs, changes)
-        self._displacing.displace(tx, changes)
-        changes.use(quota.bucket_subject(self.bucket.bucket_id), size_bytes=new.size_bytes, objects=1)
-        self._inserted = insert_version(tx, self.bucket, new, self._displacing, blob_id=self._blob_id)
-
-    def finish(self) -> Published:
-        """Raises RunAgain, IntentLost: then nothing may be committed."""
-        tx, new = self._tx, self._new
-        published = self._inserted()
-        self._displacing.check()
-        self._intents.check()
-        named = [
-            (each.blob_id, each.blob_offset, each.length, each.part_number, None) for each in new.segments
+    def told_segments(self) -> list[ToldSegment]:
+        return [
+            (each.blob_id, each.blob_offset, each.length, each.part_number, None)
+            for each in self.new.segments
         ]
-        append_image(tx, self.bucket, new, published, named, blob_id=self._blob_id)
-        tell_made(tx, self._rules, self.bucket, new, published)
-        if self._blob_id is None:
-            self._insert_segments(published)
-        return published
+
+    def segment_rows(self, published: Published) -> list[Params]:
+        """None where the version's row names its one blob."""
+        if self.row.blob_id is not None:
+            return []
+        return [
+            {
+                "version_seq": published.version_seq,
+                "ordinal": each.ordinal,
+                "start_offset": each.start_offset,
+                "blob_id": each.blob_id,
+                "blob_offset": each.blob_offset,
+                "length": each.length,
+                "part_number": each.part_number,
+                "part_digest": None,
+            }
+            for each in self.new.segments
+        ]
 
     def _whole_blob_id(self) -> bytes | None:
         """The blob that is all of the version, so that its row can name it without a segment row. Raises BlobGone."""
-        new = self._new
+        new = self.new
         sizes = {each.blob.blob_id: each.blob.size_bytes for each in new.blobs}
         for blob_id, asked in self._joined.items():
             row = asked.row_or_none()
@@ -185,22 +199,6 @@ class _Publishing:
         if segment.blob_offset != 0 or segment.part_number is not None:
             return None
         return segment.blob_id if sizes[segment.blob_id] == segment.length == new.size_bytes else None
-
-    def _insert_segments(self, published: Published) -> None:
-        for segment in self._new.segments:
-            self._tx.ask(
-                "insert_segment",
-                {
-                    "version_seq": published.version_seq,
-                    "ordinal": segment.ordinal,
-                    "start_offset": segment.start_offset,
-                    "blob_id": segment.blob_id,
-                    "blob_offset": segment.blob_offset,
-                    "length": segment.length,
-                    "part_number": segment.part_number,
-                    "part_digest": None,
-                },
-            )
 
 
 def _is_free() -> bool:
@@ -270,81 +268,6 @@ def check_room(tx: Tx, changes: quota.Changes, buckets: Sequence[Bucket]) -> Non
     raise BackendQuotaExceeded(backend_id=quota.backend_of(full), wanted_bytes=wanted_bytes)
 
 
-def insert_version(
-    tx: Tx, bucket: Bucket, new: NewVersion, displaced: "Displacing", *, blob_id: bytes | None
-) -> Callable[[], Published]:
-    """Insert the version row; the caller adds segments and the journal image. What it gives reads what came of it."""
-    version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
-    created_at_us = tx.now_us() if new.created_at_us is None else new.created_at_us
-    asked = tx.ask(
-        "insert_version",
-        {
-            "bucket_id": bucket.bucket_id,
-            "object_key": new.key,
-            "version_id": version_id,
-            "is_delete_marker": 0,
-            "size_bytes": new.size_bytes,
-            "etag": new.etag,
-            **write_headers(new.headers),
-            "checksums": write_checksums(new.checksums),
-            "part_count": new.part_count,
-            "sse_kind": new.sse_kind,
-            "account_id": new.account_id,
-            "now_us": created_at_us,
-            "blob_id": blob_id,
-        },
-    )
-
-    def published() -> Published:
-        return Published(
-            version_seq=cast(int, asked.row()[0]),
-            version_id=version_id,
-            versioning=bucket.versioning,
-            created_at_us=created_at_us,
-            replaced_version_seq=displaced.retired_seq,
-        )
-
-    return published
-
-
-def append_image(
-    tx: Tx,
-    bucket: Bucket,
-    new: NewVersion,
-    published: Published,
-    segments: Iterable[ToldSegment],
-    *,
-    blob_id: bytes | None = None,
-) -> None:
-    """The version's after-image: the one blob that it is, or its segments."""
-    image: dict[str, object] = {
-        "seq": published.version_seq,
-        "bucket": bucket.bucket_id,
-        "key": new.key.hex(),
-        "version": published.version_id,
-        "size": new.size_bytes,
-        "etag": new.etag,
-        "account": new.account_id,
-        "at_us": published.created_at_us,
-        **write_headers(new.headers),
-        "checksums": write_checksums(new.checksums),
-        "part_count": new.part_count,
-        "sse_kind": new.sse_kind,
-    }
-    if image["storage_class"] == STANDARD:
-        del image["storage_class"]
-    if blob_id is not None:
-        image["blob"] = blob_id.hex()
-    else:
-        image["segments"] = [
-            (each.hex(), offset, length, part)
-            if digest is None
-            else (each.hex(), offset, length, part, digest)
-            for each, offset, length, part, digest in segments
-        ]
-    journal.append(tx, VERSION.name, image)
-
-
 def check_conditions(new: NewVersion, current: Row | None) -> None:
     is_there = current is not None and not current[4]
     if new.if_none_match and is_there:
@@ -379,10 +302,9 @@ class Intents:
 def insert_blobs(tx: Tx, blobs: Sequence[NewBlob], changes: quota.Changes) -> Intents:
     """Rows of new blobs and their pieces: bytes are used, intents fulfilled."""
     now_us = tx.now_us()
-    for new in blobs:
-        blob = new.blob
-        tx.ask(
-            "insert_blob",
+    tx.ask_many(
+        "insert_blob",
+        [
             {
                 "blob_id": blob.blob_id,
                 "size_bytes": blob.size_bytes,
@@ -395,23 +317,29 @@ def insert_blobs(tx: Tx, blobs: Sequence[NewBlob], changes: quota.Changes) -> In
                 "frame_bytes": blob.frame_bytes,
                 "block_crcs": blob.block_crcs,
                 "now_us": now_us,
-            },
-        )
-        for location in new.locations:
-            tx.ask(
-                "insert_location",
-                {
-                    "blob_id": location.blob_id,
-                    "piece_index": location.piece_index,
-                    "backend_id": location.backend_id,
-                    "storage_key": location.storage_key,
-                    "stored_bytes": location.stored_bytes,
-                    "card_key_id": location.card_key_id,
-                    "now_us": now_us,
-                },
-            )
-            subject = quota.backend_subject(location.backend_id)
-            changes.use(subject, size_bytes=location.stored_bytes, objects=1)
-        if len(new.locations) < blob.scheme.count:
-            ask_repair(tx, RepairKind.HEAL, blob.blob_id, reason=WRITTEN_BELOW)
+            }
+            for blob in (new.blob for new in blobs)
+        ],
+    )
+    locations = locations_of(blobs)
+    tx.ask_many(
+        "insert_location",
+        [
+            {
+                "blob_id": each.blob_id,
+                "piece_index": each.piece_index,
+                "backend_id": each.backend_id,
+                "storage_key": each.storage_key,
+                "stored_bytes": each.stored_bytes,
+                "card_key_id": each.card_key_id,
+                "now_us": now_us,
+            }
+            for each in locations
+        ],
+    )
+    for each in locations:
+        changes.use(quota.backend_subject(each.backend_id), size_bytes=each.stored_bytes, objects=1)
+    for new in blobs:
+        if len(new.locations) < new.blob.scheme.count:
+            ask_repair(tx, RepairKind.HEAL, new.blob.blob_id, reason=WRITTEN_BELOW)
     return Intents(tx, [intent_id for new in blobs for intent_id in new.intent_ids])

@@ -7,7 +7,7 @@ from engine.clock import uuid7
 from engine.errors import NoSuchBucket
 from engine.metadata import journal, outbox, quota
 from engine.metadata.columns import write_headers
-from engine.metadata.displacing import Displacing, retire
+from engine.metadata.displacing import Displaced, Displacing, retire
 from engine.metadata.images import MARKER, REMOVED
 from engine.metadata.publish import find_for_write, lock_key
 from engine.metadata.remove_conditions import check_remove_conditions
@@ -79,7 +79,7 @@ def _nothing(bucket: Bucket) -> Removed:
 
 def _retire(tx: Tx, bucket: Bucket, key: ObjectKey, row: Row, rules: Sequence[NotificationRule]) -> Removed:
     changes = quota.Changes()
-    retired = retire(tx, bucket, row, changes)
+    retired = retire(tx, [(bucket, row)], changes)
     changes.apply(tx)
     if retired.count() != 1:
         raise RunAgain
@@ -100,9 +100,9 @@ def _cover(
 ) -> Removed:
     """A delete marker becomes the current version."""
     changes = quota.Changes()
-    displaced = Displacing(tx, bucket, key, current)
-    displaced.look(tx)
-    displaced.displace(tx, changes)
+    displacing = Displacing(tx, bucket, key, current)
+    displacing.look(tx)
+    displaced = Displaced(tx, [displacing], changes)
     version_id = uuid7().hex() if bucket.versioning is Versioning.ENABLED else NULL_VERSION_ID
     inserted = tx.ask(
         "insert_version",
@@ -126,7 +126,7 @@ def _cover(
     changes.use(quota.bucket_subject(bucket.bucket_id), size_bytes=0, objects=1)
     changes.apply(tx)
     displaced.check()
-    (version_seq,) = inserted.row()
+    version_seq = inserted.row()[0]
     image = {
         "seq": version_seq,
         "bucket": bucket.bucket_id,

@@ -35,6 +35,29 @@ class Answer(Protocol):
         """The count of rows changed."""
 
 
+class Gathered:
+    """Several answers as one; implements `Answer`."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self._answers = answers
+
+    def row(self) -> Row:
+        (row,) = self.rows()
+        return row
+
+    def row_or_none(self) -> Row | None:
+        rows = self.rows()
+        return self.row() if rows else None
+
+    def rows(self) -> list[Row]:
+        return [row for each in self._answers for row in each.rows()]
+
+    def count(self) -> int:
+        return sum(each.count() for each in self._answers)
+
+
 class Tx(Protocol):
     """One transaction. Statements are named after their `.sql` file and bound by name.
 
@@ -74,8 +97,8 @@ class Tx(Protocol):
     def run(self, statement: str, params: Params) -> int:
         """Run for effect; the count of rows changed."""
 
-    def run_many(self, statement: str, params: Sequence[Params]) -> int:
-        """Run once for each entry; the count of rows changed in all."""
+    def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
+        """As `ask` once for each entry, with one answer: all their rows, in no order, and the rows changed in all."""
 
     def now_us(self) -> int:
         """The database's clock, read once a transaction."""

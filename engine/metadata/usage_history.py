@@ -72,7 +72,7 @@ def record_buckets(tx: Tx, *, after: str) -> str | None:
     """Look at the next buckets behind a name, for their day; the name that the rest is behind, null at the end."""
     page = buckets.list_buckets(tx, account_id=None, after=after, count_max=BUCKET_COUNT)
     totals = quota.read_quotas(tx, [quota.bucket_subject(each.bucket_id) for each in page])
-    tx.run_many(
+    tx.ask_many(
         "upsert_usage_step",
         [
             {

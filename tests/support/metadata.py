@@ -15,7 +15,7 @@ from engine.metadata.postgres.store import PostgresStore
 from engine.metadata.publish import publish
 from engine.metadata.sqlite.connections import open_connection
 from engine.metadata.sqlite.store import SqliteStore
-from engine.metadata.store import Answer, Params, Row, SqlValue, Store, Tx
+from engine.metadata.store import Answer, Gathered, Params, Row, SqlValue, Store, Tx
 from engine.names import BackendName, ObjectKey, bucket_name
 from engine.records import (
     Blob,
@@ -357,9 +357,8 @@ class CountingTx:
         self._count([])
         return self._tx.run(statement, params)
 
-    def run_many(self, statement: str, params: Sequence[Params]) -> int:
-        self.statement_count += len(params)
-        return self._tx.run_many(statement, params)
+    def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
+        return Gathered([self.ask(statement, each) for each in params])
 
     def now_us(self) -> int:
         return self._tx.now_us()

@@ -8,6 +8,7 @@ import math
 import select
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, cast
 
 import psycopg
@@ -91,10 +92,10 @@ class PostgresAnswer:
 class _Preparation:
     """Stands where the answer to a Parse is expected."""
 
-    __slots__ = ("name",)
+    __slots__ = ("statement",)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, statement: PostgresStatement) -> None:
+        self.statement = statement
 
 
 _SYNC = object()
@@ -118,7 +119,7 @@ class Conversation:
         self._expected: deque[PostgresAnswer | _Preparation | object] = deque()
         self._is_synced = True
         self._failure: ServerError | None = None
-        self._prepared: set[str] = set()
+        self._prepared: set[bytes] = set()
         self._parked: Parked | None = None
         self._poll = select.poll()
         self.is_lost = False
@@ -161,19 +162,24 @@ class Conversation:
 
     def ask(self, statement: PostgresStatement, params: Params) -> PostgresAnswer:
         """Send a statement; raises ConnectionLost. What the server thinks of it shows when the answer is read."""
+        return self.ask_rows(statement, (params,))
+
+    def ask_rows(self, statement: PostgresStatement, entries: Sequence[Params]) -> PostgresAnswer:
+        """As `ask`, of a statement for as many entries."""
         values: list[bytes | None] = []
         formats: list[int] = []
-        for name in statement.parameters:
-            value = params[name]
-            values.append(_written(value))
-            formats.append(_TEXT if isinstance(value, int | float) else _BINARY)
+        for params in entries:
+            for name in statement.parameters:
+                value = params[name]
+                values.append(_written(value))
+                formats.append(_TEXT if isinstance(value, int | float) else _BINARY)
         pgconn, name = self._pgconn, statement.name
         answer = PostgresAnswer(self, name)
         try:
-            if name not in self._prepared:
+            if statement.prepared_name not in self._prepared:
                 pgconn.send_prepare(statement.prepared_name, statement.text)
-                self._expected.append(_Preparation(name))
-                self._prepared.add(name)
+                self._expected.append(_Preparation(statement))
+                self._prepared.add(statement.prepared_name)
             pgconn.send_query_prepared(statement.prepared_name, values, formats, _BINARY)
         except psycopg.Error as error:
             raise self._lost(str(error)) from error
@@ -253,7 +259,7 @@ class Conversation:
                 self.has_server_moved = self._failure.is_read_only
                 raise self._lost(str(self._failure), refused=self._failure.statement) from self._failure
         if isinstance(head, _Preparation):
-            self._prepared.discard(head.name)
+            self._prepared.discard(head.statement.prepared_name)
         elif isinstance(head, PostgresAnswer):
             head.fail(self._failure)
 
@@ -294,7 +300,7 @@ def _read_error(head: object, result: Any) -> ServerError:
         raw = result.error_field(which)
         return None if raw is None else raw.decode("utf-8", "replace")
 
-    name = head.name if isinstance(head, _Preparation) else getattr(head, "statement", "sync")
+    name = head.statement.name if isinstance(head, _Preparation) else getattr(head, "statement", "sync")
     return ServerError(
         statement=name,
         state=field(pq.DiagnosticField.SQLSTATE) or "XX000",

@@ -8,18 +8,54 @@ from pathlib import Path
 
 from engine.metadata.statements import load_statements
 
+ENTRY_COUNT_MAX = 16
+"""Entries of one statement."""
+
 # A name after a single colon; two colons are a cast.
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+_NUMBER = re.compile(rb"\$(\d+)")
+# The row of an INSERT, or the values of which a column is to have one.
+_LIST = re.compile(rb"(\bVALUES |= ANY \(ARRAY\[)(\([^()]*\)|[^\[\]]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PostgresStatement:
-    """One statement. `parameters` are names in the order of `$1`, `$2`, …"""
+    """One statement, for `entry_count` entries: `parameters` are the names of each in the order of `$1`, `$2`, …"""
 
     name: str
     prepared_name: bytes
     text: bytes
     parameters: tuple[str, ...]
+    entry_count: int = 1
+
+    def widened(self, entry_count: int) -> "PostgresStatement":
+        """One that does for so many entries at once what this one does for each; for fewer where that is none."""
+        return _widened(self, min(entry_count, ENTRY_COUNT_MAX))
+
+
+@cache
+def _widened(statement: PostgresStatement, entry_count: int) -> PostgresStatement:
+    """The list of the statement as often as there are entries, with numbers of their own."""
+    text = statement.text
+    found = _LIST.search(text)
+    if entry_count == 1 or found is None or b"ON CONFLICT" in text:
+        # Where rows may meet others, two of one statement may not meet the same.
+        return statement
+    if b"$" in text[: found.start()] + text[found.end() :]:
+        return statement
+
+    def numbered(index: int) -> bytes:
+        ahead = index * len(statement.parameters)
+        return _NUMBER.sub(lambda each: b"$%d" % (int(each[1]) + ahead), found[2])
+
+    entries = b", ".join(numbered(index) for index in range(entry_count))
+    return PostgresStatement(
+        name=statement.name,
+        prepared_name=b"%s_x%d" % (statement.prepared_name, entry_count),
+        text=text[: found.start(2)] + entries + text[found.end() :],
+        parameters=statement.parameters,
+        entry_count=entry_count,
+    )
 
 
 def read_statement(name: str, text: str) -> PostgresStatement:

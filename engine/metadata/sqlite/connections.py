@@ -12,7 +12,7 @@ import apsw
 from engine.clock import Clock
 from engine.errors import StartRefused
 from engine.metadata.statements import Statements
-from engine.metadata.store import Params, Row
+from engine.metadata.store import Answer, Gathered, Params, Row
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """The first release in which a reset of the write-ahead log cannot lose a commit."""
@@ -168,8 +168,8 @@ class SqliteTx:
         self._execute(self._statements[statement], params).fetchall()
         return self._connection.changes()
 
-    def run_many(self, statement: str, params: Sequence[Params]) -> int:
-        return sum(self.run(statement, each) for each in params)
+    def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
+        return Gathered([self.ask(statement, each) for each in params])
 
     def now_us(self) -> int:
         if not self._now_us:

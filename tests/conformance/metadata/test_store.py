@@ -152,5 +152,5 @@ def test_one_row_means_one_row(store: Store) -> None:
 def test_many_runs_count_together(store: Store) -> None:
     rows: list[Params] = [{"kind": "test", "payload": "{}", "now_us": number} for number in range(5)]
 
-    assert store.write(lambda tx: tx.run_many("insert_journal", rows)) == 5
+    assert store.write(lambda tx: tx.ask_many("insert_journal", rows).count()) == 5
     assert len(journal_of(store)) == 5

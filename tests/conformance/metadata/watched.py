@@ -8,7 +8,7 @@ from typing import TypeVar
 from engine.metadata.images import KINDS, TABLES, Kind
 from engine.metadata.sqlite.store import FOLDER
 from engine.metadata.statements import load_statements
-from engine.metadata.store import WRITE_TIMEOUT_S, Answer, Barrier, Params, Row, Store, Tx
+from engine.metadata.store import WRITE_TIMEOUT_S, Answer, Barrier, Gathered, Params, Row, Store, Tx
 
 T = TypeVar("T")
 
@@ -90,8 +90,8 @@ class RecordingTx:
     def run(self, statement: str, params: Params) -> int:
         return self.ask(statement, params).count()
 
-    def run_many(self, statement: str, params: Sequence[Params]) -> int:
-        return sum(self.run(statement, each) for each in params)
+    def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
+        return Gathered([self.ask(statement, each) for each in params])
 
     def now_us(self) -> int:
         return self._tx.now_us()

@@ -1,13 +1,10 @@
 """Reads asked in one turn of a loop go out together; what befalls one of them is no other's."""
 
-import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import pytest
 
-from dataplane.server.parking import Parking
 from engine.errors import DatabaseUnavailable
 from engine.metadata.postgres.errors import ServerError
 from engine.metadata.postgres.lending import Lender
@@ -18,39 +15,11 @@ from engine.metadata.store import Row
 from engine.metadata.versions import look_up_current
 from tests.support.metadata import make_backend, make_bucket, put
 from tests.support.postgres import running_server, shared_server
+from tests.support.turns import Turns
 
 DIVIDE = read_statement("divide", "SELECT 100 / :by::int")
 WHO = read_statement("who", "SELECT pg_backend_pid()")
 SLOWLY_WHO = read_statement("slowly_who", "SELECT pg_backend_pid(), pg_sleep(0.02)::text")
-
-
-class Turns:
-    """A loop that does nothing but run calls and let them go on."""
-
-    def __init__(self) -> None:
-        self.parking = Parking()
-        self._epoll = select.epoll()
-        self.parking.open(lambda: None, self._epoll)
-
-    def run(self, *calls: Callable[[], object]) -> list[Any]:
-        """What each call returned or raised. All of them begin in one turn."""
-        outcomes: list[Any] = [None] * len(calls)
-
-        def keep(index: int, call: Callable[[], object]) -> None:
-            try:
-                outcomes[index] = call()
-            except Exception as error:
-                outcomes[index] = error
-
-        for index, call in enumerate(calls):
-            self.parking.run(partial(keep, index, call))
-        while len(self.parking):
-            self.parking.resume()
-            self.parking.let_go_on()
-            for fd, _ in self._epoll.poll(0.05):
-                self.parking.ready(fd)
-            self.parking.expire()
-        return outcomes
 
 
 class Shared:

@@ -10,7 +10,12 @@ import pytest
 import engine.metadata.postgres.store as postgres
 import engine.metadata.sqlite.store as sqlite
 from engine.metadata.postgres.lending import connect_arguments
-from engine.metadata.postgres.statements import PostgresStatement, load_postgres_statements
+from engine.metadata.postgres.statements import (
+    ENTRY_COUNT_MAX,
+    PostgresStatement,
+    load_postgres_statements,
+    read_statement,
+)
 from engine.metadata.statements import load_statements
 from tests.support.postgres import shared_server
 from tools.schema_reference import POSTGRES_MIGRATIONS, read_tables
@@ -20,6 +25,16 @@ SQLITE = load_statements(sqlite.FOLDER)
 READABLE_TYPES = {16: "bool", 17: "bytea", 20: "bigint", 23: "integer", 25: "text", 701: "double precision"}
 SUPPLIED = {"insert_journal": {"unit_id"}}
 """Parameters that the transaction gives itself."""
+
+WIDE = (
+    "insert_blob",
+    "insert_journal",
+    "insert_location",
+    "insert_retired",
+    "insert_segment",
+    "insert_version",
+    "retire_version",
+)
 
 HOT = (
     "find_current_version",
@@ -82,10 +97,44 @@ def test_the_server_takes_a_statement_and_gives_types_that_are_read(
     assert types <= READABLE_TYPES.keys()
 
 
-def plan_of(connection: "psycopg.Connection[tuple[object, ...]]", name: str) -> list[dict[str, Any]]:
+@pytest.mark.parametrize("name", WIDE)
+def test_the_server_takes_a_statement_for_many_entries(
+    connection: "psycopg.Connection[tuple[object, ...]]", name: str
+) -> None:
+    for entry_count in (2, ENTRY_COUNT_MAX, 10 * ENTRY_COUNT_MAX):
+        statement = POSTGRES[name].widened(entry_count)
+
+        prepared = connection.pgconn.prepare(b"", statement.text)
+
+        assert prepared.status == psycopg.pq.ExecStatus.COMMAND_OK, prepared.error_message.decode()
+        assert statement.entry_count == min(entry_count, ENTRY_COUNT_MAX)
+        described = connection.pgconn.describe_prepared(b"")
+        assert described.nparams == statement.entry_count * len(statement.parameters)
+        types = [described.param_type(index) for index in range(described.nparams)]
+        assert types == types[: len(statement.parameters)] * statement.entry_count
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UPDATE t SET a = :a WHERE b = :b",
+        "INSERT INTO t (a) VALUES (:a) ON CONFLICT DO NOTHING",
+        "INSERT INTO t (a) VALUES (:a) RETURNING :b::text",
+        "DELETE FROM t WHERE a = ANY (ARRAY[:a]::bigint[]) AND b = :b",
+    ],
+)
+def test_what_binds_more_than_its_list_or_may_meet_itself_is_run_for_each(text: str) -> None:
+    statement = read_statement("narrow", text)
+
+    assert statement.widened(8) is statement
+
+
+def plan_of(
+    connection: "psycopg.Connection[tuple[object, ...]]", name: str, *, entry_count: int = 1
+) -> list[dict[str, Any]]:
     """All nodes of the plan that a connection makes in an empty database, and keeps while it fills."""
-    statement = POSTGRES[name]
-    values = ", ".join("NULL" for _ in statement.parameters)
+    statement = POSTGRES[name].widened(entry_count)
+    values = ", ".join("NULL" for _ in range(len(statement.parameters) * entry_count))
     given = f"({values})" if values else ""
     with connection.transaction():
         connection.execute(f"PREPARE explained AS {statement.text.decode()}".encode())
@@ -114,16 +163,19 @@ def test_a_hot_statement_is_served_by_indexes(
         assert [kind for kind in kinds if "Sort" in kind] == []
 
 
-@pytest.mark.parametrize("name", [*sorted(set(HOT) - WALKS), "insert_segments_of_parts"])
+LOOKS_UP = [(name, 1) for name in [*sorted(set(HOT) - WALKS), "insert_segments_of_parts"]]
+
+
+@pytest.mark.parametrize(("name", "entry_count"), [*LOOKS_UP, ("retire_version", ENTRY_COUNT_MAX)])
 def test_a_hot_statement_looks_rows_up_and_walks_no_index(
-    connection: "psycopg.Connection[tuple[object, ...]]", name: str
+    connection: "psycopg.Connection[tuple[object, ...]]", name: str, entry_count: int
 ) -> None:
     rows = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid, 1, TRUE) FROM pg_index"
     ).fetchall()
     first_columns = {str(index): str(column) for index, column in rows}
 
-    looked_up = [node for node in plan_of(connection, name) if "Index Name" in node]
+    looked_up = [node for node in plan_of(connection, name, entry_count=entry_count) if "Index Name" in node]
 
     assert looked_up != []
     assert [

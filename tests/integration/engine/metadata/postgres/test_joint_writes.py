@@ -1,0 +1,372 @@
+"""Publications that share a transaction: who goes together, who waits, and whom a failure is told to."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dataplane.server.parking import Parking
+from engine.errors import BucketQuotaExceeded, DatabaseUnavailable, OutcomeUnknown, PreconditionFailed
+from engine.metadata.postgres import conversation
+from engine.metadata.postgres.joint_writes import UNIT_COUNT_MAX, Apart, JointWrites
+from engine.metadata.postgres.store import RECONNECT_WITHIN_S, PostgresStore
+from engine.metadata.publish import Publication
+from engine.metadata.store import JointUnit, RunAgain, Tx
+from engine.records import Bucket, NewVersion, Published
+from tests.integration.engine.metadata.postgres.test_store import children_of
+from tests.support.cut_proxy import Cut, CutProxy
+from tests.support.metadata import (
+    assert_consistent,
+    make_backend,
+    make_bucket,
+    new_blob,
+    new_version,
+    run_sql,
+)
+from tests.support.postgres import open_postgres, running_server, shared_server
+from tests.support.turns import Turns
+
+WAIT_S = 20.0
+
+
+class Unit(JointUnit[str]):
+    """Says its name."""
+
+    def __init__(self, name: str, subject: str | None = None) -> None:
+        self.name = name
+        self._subject = subject or name
+
+    @property
+    def subject(self) -> str:
+        return self._subject
+
+    def __call__(self, tx: Tx) -> str:
+        return self.name
+
+    @classmethod
+    def run_together(cls, tx: Tx, units: "Sequence[Unit]") -> list[str | Exception]:
+        raise NotImplementedError
+
+
+class Runs:
+    """Transactions that take a turn each and do what they are told."""
+
+    def __init__(self, parking: Parking) -> None:
+        self.groups: list[list[str]] = []
+        self.pause_s = 0.02
+        self.problem: Exception | None = None
+        self.outcomes: dict[str, Exception] = {}
+        self._parking = parking
+        self.joint = JointWrites(self._run)
+
+    def write(self, unit: Unit, timeout_s: float = 5.0) -> str:
+        parked = self._parking.current()
+        assert parked is not None
+        return self.joint.write(parked, unit, timeout_s)
+
+    def calls(self, *names: str) -> list[Callable[[], str]]:
+        return [partial(self.write, Unit(name)) for name in names]
+
+    def _run(self, parked: Any, units: Sequence[JointUnit[Any]], timeout_s: float) -> list[Any]:
+        names = [str(each.name) for each in units if isinstance(each, Unit)]
+        self.groups.append(names)
+        parked.park(self.pause_s)
+        if self.problem is not None:
+            raise self.problem
+        return [self.outcomes.get(each, each) for each in names]
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+@pytest.fixture
+def runs(turns: Turns) -> Runs:
+    return Runs(turns.parking)
+
+
+def test_who_waits_goes_together_in_the_order_of_arrival(turns: Turns, runs: Runs) -> None:
+    names = [f"unit-{number}" for number in range(3 + UNIT_COUNT_MAX)]
+
+    assert turns.run(*runs.calls(*names)) == names
+
+    # The first two begin at once, and take the others along.
+    assert [each[0] for each in runs.groups] == names[:2]
+    assert [len(each) for each in runs.groups] == [UNIT_COUNT_MAX, 3]
+    assert [name for group in runs.groups for name in group[1:]] == names[2:]
+    assert turns.run(*runs.calls("later")) == ["later"]
+
+
+def test_no_two_of_a_subject_go_together(turns: Turns, runs: Runs) -> None:
+    units = [Unit("a"), Unit("b"), Unit("c1", "c"), Unit("c2", "c"), Unit("c3", "c"), Unit("d")]
+
+    assert turns.run(*[partial(runs.write, each) for each in units]) == ["a", "b", "c1", "c2", "c3", "d"]
+
+    for group in runs.groups:
+        assert len([name for name in group if name.startswith("c")]) <= 1
+    order = [name for group in runs.groups for name in group if name.startswith("c")]
+    assert order == ["c1", "c2", "c3"]
+
+
+def test_what_came_of_one_is_told_to_that_one(turns: Turns, runs: Runs) -> None:
+    runs.outcomes = {"b": PreconditionFailed(condition="If-Match"), "d": RunAgain()}
+
+    outcomes = turns.run(*runs.calls("a", "b", "c", "d"))
+
+    assert [type(each) for each in outcomes] == [str, PreconditionFailed, str, Apart]
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (OutcomeUnknown("lost"), OutcomeUnknown),
+        (DatabaseUnavailable("away"), DatabaseUnavailable),
+        (RunAgain(), Apart),
+        (BucketQuotaExceeded(bucket="photos", wanted_bytes=1), Apart),
+    ],
+)
+def test_what_undoes_the_transaction_is_told_to_all(
+    turns: Turns, runs: Runs, problem: Exception, told: type[Exception]
+) -> None:
+    runs.problem = problem
+
+    outcomes = turns.run(*runs.calls("a", "b", "c", "d"))
+
+    assert [len(each) for each in runs.groups] == [3, 1]
+    alone = type(problem) if isinstance(problem, BucketQuotaExceeded) else told
+    assert [type(each) for each in outcomes] == [told, alone, told, told]
+
+
+def test_a_bug_in_the_leader_is_its_own_and_leaves_no_one_waiting(turns: Turns, runs: Runs) -> None:
+    runs.problem = ZeroDivisionError()
+
+    outcomes = turns.run(*runs.calls("a", "b", "c"))
+
+    assert [type(each) for each in outcomes] == [ZeroDivisionError, ZeroDivisionError, OutcomeUnknown]
+    runs.problem = None
+    assert turns.run(*runs.calls("d", "e", "f")) == ["d", "e", "f"]
+
+
+def test_who_is_not_begun_in_time_is_not_run(turns: Turns, runs: Runs) -> None:
+    runs.pause_s = 1.5
+    late = partial(runs.write, Unit("late", "a"), 0.1)
+
+    outcomes = turns.run(*runs.calls("a"), partial(runs.write, Unit("also a", "a")), late)
+
+    assert [type(each) for each in outcomes] == [str, str, DatabaseUnavailable]
+    assert runs.groups == [["a"], ["also a"]]
+    runs.pause_s = 0.0
+    assert turns.run(*runs.calls("later")) == ["later"]
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    name = shared_server().lend_database()
+    yield name
+    shared_server().take_back_database(name)
+
+
+@pytest.fixture
+def store(turns: Turns, database: str) -> Iterator[PostgresStore]:
+    opened = open_postgres(shared_server(), database, park=turns.parking.current)
+    yield opened
+    opened.close()
+
+
+def publications(store: PostgresStore, *news: NewVersion) -> list[Callable[[], Published]]:
+    return [partial(store.write, Publication(each)) for each in news]
+
+
+def made(bucket: Bucket, backend_id: int, count: int, prefix: str = "key") -> list[NewVersion]:
+    return [
+        new_version(bucket, f"{prefix}-{number}".encode(), new_blob(backend_id)) for number in range(count)
+    ]
+
+
+def keys_of(store: PostgresStore) -> set[str]:
+    rows = run_sql(store, "SELECT object_key FROM object_versions WHERE is_current")
+    return {bytes(key).decode() for (key,) in rows if isinstance(key, bytes)}
+
+
+def test_publications_of_one_turn_share_transactions(turns: Turns, store: PostgresStore) -> None:
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    before = run_sql(store, "SELECT DISTINCT unit_id FROM journal")
+
+    outcomes = turns.run(*publications(store, *made(bucket, backend_id, 20)))
+
+    assert all(isinstance(each, Published) for each in outcomes)
+    assert len({each.version_seq for each in outcomes}) == 20
+    units = run_sql(store, "SELECT DISTINCT unit_id FROM journal")
+    assert len(units) - len(before) == 2
+    assert_consistent(store)
+
+
+def test_a_key_that_somebody_holds_is_waited_for_by_its_own_writer_alone(
+    turns: Turns, store: PostgresStore, database: str
+) -> None:
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    other = open_postgres(shared_server(), database)
+    news = made(bucket, backend_id, 6)
+    order: list[int] = []
+    is_held, is_free = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        tx.lock("lock_key", {"bucket": bucket.name, "object_key": news[3].key})
+        tx.now_us()
+        is_held.set()
+        assert is_free.wait(WAIT_S)
+
+    def then(index: int, call: Callable[[], Published]) -> Published:
+        published = call()
+        order.append(index)
+        if len(order) == 5:
+            is_free.set()
+        return published
+
+    with ThreadPoolExecutor(1) as threads:
+        holding = threads.submit(other.write, hold)
+        assert is_held.wait(WAIT_S)
+        turns.run(*[partial(then, index, each) for index, each in enumerate(publications(store, *news))])
+        holding.result(WAIT_S)
+
+    other.close()
+    assert sorted(order[:5]) == [0, 1, 2, 4, 5]
+    assert order[5:] == [3]
+    assert_consistent(store)
+
+
+def test_a_quota_is_used_up_to_the_last_byte_and_not_beyond(turns: Turns, store: PostgresStore) -> None:
+    bucket = make_bucket(store, quota_bytes=700)
+    backend_id = make_backend(store, kind="memory")
+
+    outcomes = turns.run(*publications(store, *made(bucket, backend_id, 12)))
+
+    assert Counter(type(each) for each in outcomes) == {Published: 7, BucketQuotaExceeded: 5}
+    assert len(keys_of(store)) == 7
+    assert_consistent(store)
+
+
+def test_a_refused_one_is_told_and_the_others_go_on(turns: Turns, store: PostgresStore) -> None:
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    news = made(bucket, backend_id, 6)
+    news[4] = replace(news[4], if_match_etag="*")
+
+    outcomes = turns.run(*publications(store, *news))
+
+    assert [type(each) for each in outcomes] == [*[Published] * 4, PreconditionFailed, Published]
+    assert len(run_sql(store, "SELECT DISTINCT unit_id FROM journal WHERE kind = 'version'")) == 2
+
+
+@pytest.fixture
+def through(turns: Turns, database: str) -> Iterator[tuple[CutProxy, PostgresStore]]:
+    """A store whose way to the server can be cut."""
+    with CutProxy("127.0.0.1", shared_server().port) as proxy:
+        target = replace(shared_server().target(database), port=proxy.port)
+        opened = PostgresStore(target, park=turns.parking.current)
+        yield proxy, opened
+        opened.close()
+
+
+def test_a_commit_whose_answer_was_lost_is_found_for_all(
+    turns: Turns, store: PostgresStore, through: tuple[CutProxy, PostgresStore]
+) -> None:
+    proxy, cut = through
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    turns.run(*publications(cut, *made(bucket, backend_id, 2, "before")))
+    proxy.arm(Cut.BEFORE_THE_ANSWER)
+
+    outcomes = turns.run(*publications(cut, *made(bucket, backend_id, 8)))
+
+    assert proxy.cut_count == 1
+    assert [type(each) for each in outcomes] == [Published] * 8
+    assert_consistent(store)
+
+
+def test_a_commit_the_server_never_heard_of_is_of_unknown_outcome_for_all_of_it(
+    turns: Turns, store: PostgresStore, through: tuple[CutProxy, PostgresStore]
+) -> None:
+    proxy, cut = through
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    turns.run(*publications(cut, *made(bucket, backend_id, 2, "before")))
+    proxy.arm(Cut.BEFORE_THE_COMMIT)
+
+    outcomes = turns.run(*publications(cut, *made(bucket, backend_id, 8)))
+
+    told = {type(each) for each in outcomes}
+    assert told == {Published, OutcomeUnknown}
+    done = {f"key-{index}" for index, each in enumerate(outcomes) if isinstance(each, Published)}
+    assert keys_of(store) == done | {"before-0", "before-1"}
+    assert_consistent(store)
+
+
+@pytest.mark.parametrize("where", list(Cut))
+def test_cut_anywhere_all_is_done_or_nothing_and_nobody_is_told_wrong(
+    turns: Turns, store: PostgresStore, through: tuple[CutProxy, PostgresStore], where: Cut
+) -> None:
+    proxy, cut = through
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    turns.run(*publications(cut, *made(bucket, backend_id, 4, "before")))
+    cut_count, after_count = 0, 0
+    while True:
+        prefix = f"at-{after_count}"
+        proxy.arm(where, after_count=after_count)
+
+        outcomes = turns.run(*publications(cut, *made(bucket, backend_id, 4, prefix)))
+
+        if not proxy.disarm():
+            break
+        cut_count += 1
+        there = keys_of(store)
+        for number, each in enumerate(outcomes):
+            assert isinstance(each, Published | OutcomeUnknown), repr(each)
+            assert not isinstance(each, Published) or f"{prefix}-{number}" in there
+        after_count += 1
+    assert cut_count >= 6
+    assert_consistent(store)
+
+
+def test_a_server_that_is_gone_is_told_to_all(turns: Turns) -> None:
+    with running_server() as server:
+        store = open_postgres(server, server.create_database(), park=turns.parking.current)
+        bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+        news = made(bucket, backend_id, 5)
+        assert all(isinstance(each, Published) for each in turns.run(*publications(store, *news)))
+        server.stop("immediate")
+
+        outcomes = turns.run(*publications(store, *news))
+
+        assert [type(each) for each in outcomes] == [DatabaseUnavailable] * 5
+        store.close()
+
+
+def test_a_server_that_hangs_is_told_to_all_and_not_asked_by_each(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "REPLY_TIMEOUT_S", RECONNECT_WITHIN_S + 0.5)
+    with running_server() as server:
+        store = open_postgres(server, server.create_database(), park=turns.parking.current)
+        bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+        news = made(bucket, backend_id, 4)
+        turns.run(*publications(store, *news))
+        pids = [server.pid, *children_of(server.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        begun_s = time.monotonic()
+        try:
+            outcomes = turns.run(*publications(store, *news))
+            took_s = time.monotonic() - begun_s
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        assert {type(each) for each in outcomes} <= {DatabaseUnavailable, OutcomeUnknown}
+        assert took_s < 2 * RECONNECT_WITHIN_S + 3
+        store.close()
