@@ -1,6 +1,6 @@
 """The cleanup queue: exact storage keys to delete, tried again with growing pauses, buried after the last try."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -35,15 +35,25 @@ def enqueue(
 
     The caller moves the bytes to the backend's orphans.
     """
-    return tx.ask(
+    return enqueue_all(
+        tx, [(backend_id, storage_key, size_bytes)], reason=reason, not_before_us=not_before_us
+    )
+
+
+def enqueue_all(tx: Tx, pieces: Iterable[tuple[int, str, int]], *, reason: str, not_before_us: int) -> Answer:
+    """As `enqueue`, of pieces each told as its backend, storage key and size in bytes."""
+    return tx.ask_many(
         "upsert_cleanup",
-        {
-            "backend_id": backend_id,
-            "storage_key": storage_key,
-            "size_bytes": size_bytes,
-            "reason": reason,
-            "not_before_us": not_before_us,
-        },
+        [
+            {
+                "backend_id": backend_id,
+                "storage_key": storage_key,
+                "size_bytes": size_bytes,
+                "reason": reason,
+                "not_before_us": not_before_us,
+            }
+            for backend_id, storage_key, size_bytes in pieces
+        ],
     )
 
 

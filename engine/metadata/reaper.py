@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import cast
 
 from engine.metadata import quota
 from engine.metadata.displacing import is_locked
 from engine.metadata.references import free_unreferenced
-from engine.metadata.store import SqlValue, Tx
+from engine.metadata.store import Row, SqlValue, Tx
 
 SEGMENT_COUNT_MAX = 500
 """Segments walked in one transaction."""
@@ -15,11 +16,10 @@ SEGMENT_COUNT_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReapStep:
-    """What one step did. `stopped_count` counts rows the reaper refuses to touch: somebody must look at them."""
+    """What one step did. `stopped_at` are rows the reaper refuses to touch: somebody must look at them."""
 
     freed_count: int = 0
-    stopped_count: int = 0
-    stopped_at: str | None = None
+    stopped_at: Sequence[str] = ()
     has_more: bool = False
 
 
@@ -47,14 +47,21 @@ class Reaping:
         """Whether as many blobs wait for `finish` as one transaction should free."""
         return len(self._blob_ids) >= SEGMENT_COUNT_MAX
 
-    def step(self) -> ReapStep:
-        """Take the oldest retired row apart, or a bounded part of it. What it frees is known in the end."""
-        row = self._tx.row_or_none("next_retired", {})
-        if row is None:
+    def step(self, count_max: int = 1) -> ReapStep:
+        """Take the oldest retired rows apart, at most so many, or a bounded part of the first.
+
+        What they free is known in the end.
+        """
+        rows = self._tx.rows("next_retired", {"count_max": count_max})
+        if not rows:
             return ReapStep()
-        retired_id, kind, target_seq, target_id, _ = row
-        if kind == "version":
-            return self._version(cast(int, retired_id), cast(int, target_seq))
+        versions = [
+            (cast(int, retired_id), cast(int, target_seq))
+            for retired_id, _, target_seq, _, _ in takewhile(lambda row: row[1] == "version", rows)
+        ]
+        if versions:
+            return ReapStep(stopped_at=self._versions(versions), has_more=True)
+        retired_id, kind, target_seq, target_id, _ = rows[0]
         is_part = kind == "part"
         is_done = self._part(cast(int, target_seq)) if is_part else self._upload(cast(bytes, target_id))
         if is_done:
@@ -71,34 +78,36 @@ class Reaping:
         changes.apply(self._tx)
         return freed
 
-    def _version(self, retired_id: int, version_seq: int) -> ReapStep:
-        tx, named = self._tx, {"version_seq": version_seq}
-        version = tx.row_or_none("find_retired_version", named)
-        if version is None:
-            tx.ask("delete_retired", {"retired_id": retired_id})
-            return ReapStep(has_more=True)
-        blob_id, retention_mode, retain_until_us, legal_hold, state = version
-        problem = None
-        if state != "retired":
-            problem = "the version is live"
-        elif is_locked(tx, retention_mode, retain_until_us, legal_hold):
-            problem = "a lock still holds"
-        if problem is not None:
-            tx.ask("set_retired_problem", {"retired_id": retired_id, "problem": problem})
-            return ReapStep(stopped_count=1, stopped_at=f"version {version_seq}: {problem}", has_more=True)
+    def _versions(self, retired: Sequence[tuple[int, int]]) -> list[str]:
+        """Take versions apart as long as the transaction is not full; those that it stopped at."""
+        tx, stopped_at = self._tx, []
+        asked = [tx.ask("find_retired_version", {"version_seq": version_seq}) for _, version_seq in retired]
+        done: list[tuple[int, int]] = []
+        for (retired_id, version_seq), answer in zip(retired, asked, strict=True):
+            if self.is_full:
+                break
+            row = answer.row_or_none()
+            problem = None if row is None else _problem_of(tx, row)
+            if problem is not None:
+                tx.ask("set_retired_problem", {"retired_id": retired_id, "problem": problem})
+                stopped_at.append(f"version {version_seq}: {problem}")
+            elif row is None or self._let_go(version_seq, row[0]):
+                done.append((retired_id, version_seq))
+        tx.ask_many("delete_version", [{"version_seq": version_seq} for _, version_seq in done])
+        tx.ask_many("delete_retired", [{"retired_id": retired_id} for retired_id, _ in done])
+        return stopped_at
+
+    def _let_go(self, version_seq: int, blob_id: SqlValue) -> bool:
+        """Whether that was all the version pointed at."""
         if blob_id is not None:
-            tx.ask("unset_version_blob", named)
             self._blob_ids.add(cast(bytes, blob_id))
-        else:
-            segments = tx.rows("list_version_blobs", {**named, "count_max": SEGMENT_COUNT_MAX})
-            if segments:
-                tx.ask("delete_version_segments", {**named, "ordinal": segments[-1][0]})
-                self._blob_ids.update(cast(bytes, each) for _, each in segments)
-            if len(segments) == SEGMENT_COUNT_MAX:
-                return ReapStep(has_more=True)
-        tx.ask("delete_version", named)
-        tx.ask("delete_retired", {"retired_id": retired_id})
-        return ReapStep(has_more=True)
+            return True
+        named: dict[str, SqlValue] = {"version_seq": version_seq}
+        segments = self._tx.rows("list_version_blobs", {**named, "count_max": SEGMENT_COUNT_MAX})
+        if segments:
+            self._tx.ask("delete_version_segments", {**named, "ordinal": segments[-1][0]})
+            self._blob_ids.update(cast(bytes, each) for _, each in segments)
+        return len(segments) < SEGMENT_COUNT_MAX
 
     def _part(self, part_seq: int) -> bool:
         """Whether the part is gone."""
@@ -122,6 +131,16 @@ class Reaping:
             # A part of at most 5 GiB has some eighty segments; counting it as that keeps the step bounded.
             walked += 80 if is_done else SEGMENT_COUNT_MAX
         return False
+
+
+def _problem_of(tx: Tx, row: Row) -> str | None:
+    """What speaks against taking a version apart."""
+    _, retention_mode, retain_until_us, legal_hold, state = row
+    if state != "retired":
+        return "the version is live"
+    if is_locked(tx, retention_mode, retain_until_us, legal_hold):
+        return "a lock still holds"
+    return None
 
 
 def list_released(tx: Tx, *, count_max: int) -> list[int]:

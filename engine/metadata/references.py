@@ -1,6 +1,7 @@
 """What points at a blob: the one list. Liveness is "some row points at it"; there is no counter beside it."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from engine.metadata import cleanup, quota, repairs
 from engine.metadata.store import Answer, Tx
@@ -28,20 +29,9 @@ def free_unreferenced(
         asked.append((blob_id, tx.ask("is_blob_referenced", {"blob_id": blob_id})))
     unreferenced = [blob_id for blob_id, answer in asked if answer.row_or_none() is None]
     located = [tx.ask("delete_blob_locations", {"blob_id": blob_id}) for blob_id in unreferenced]
-    for answer in located:
-        for backend_id, storage_key, stored_bytes in answer.rows():
-            assert isinstance(backend_id, int)
-            assert isinstance(storage_key, str)
-            assert isinstance(stored_bytes, int)
-            changes.orphan(quota.backend_subject(backend_id), size_bytes=stored_bytes, objects=1)
-            cleanup.enqueue(
-                tx,
-                backend_id=backend_id,
-                storage_key=storage_key,
-                size_bytes=stored_bytes,
-                reason=reason,
-                not_before_us=not_before_us,
-            )
+    pieces = [cast("tuple[int, str, int]", row) for answer in located for row in answer.rows()]
+    for backend_id, _, stored_bytes in pieces:
+        changes.orphan(quota.backend_subject(backend_id), size_bytes=stored_bytes, objects=1)
+    cleanup.enqueue_all(tx, pieces, reason=reason, not_before_us=not_before_us)
     repairs.drop_all(tx, unreferenced)
-    deleted = [tx.ask("delete_blob", {"blob_id": blob_id}) for blob_id in unreferenced]
-    return sum(answer.count() for answer in deleted)
+    return tx.ask_many("delete_blob", [{"blob_id": blob_id} for blob_id in unreferenced]).count()

@@ -11,8 +11,11 @@ from engine.metadata.reaper import Reaping
 from engine.metadata.store import Store, Tx
 from engine.records import Progress
 
-STEP_COUNT_MAX = 50
-"""Steps in one transaction: most retired versions have one blob, and a commit for each would cost more than it."""
+ROW_COUNT_MAX = 50
+"""Retired rows in one transaction: most versions have one blob, and a commit for each would cost more than it."""
+
+STEP_ROW_COUNT_MAX = 10
+"""Retired rows of one step, which are asked about together."""
 
 RELEASED_COUNT_MAX = 500
 """Rows taken up again in one run."""
@@ -47,14 +50,14 @@ class Reaper:
         fence: Fence,
         grace_us: int,
         clock: Clock,
-        step_count_max: int = STEP_COUNT_MAX,
+        row_count_max: int = ROW_COUNT_MAX,
     ) -> None:
         """`fence` raises LeaseLost in the transaction of every write; `grace_us` is how long readers may still come."""
         self._store = store
         self._fence = fence
         self._grace_us = grace_us
         self._clock = clock
-        self._step_count_max = step_count_max
+        self._row_count_max = row_count_max
         self._has_looked = False
 
     def work(self) -> Progress:
@@ -87,11 +90,10 @@ class Reaper:
         deadline_s = self._clock.monotonic_s() + WORK_S_MAX
         stopped_at: list[str] = []
         has_more = True
-        for _ in range(self._step_count_max):
-            step = reaping.step()
+        for begun_count in range(0, self._row_count_max, STEP_ROW_COUNT_MAX):
+            step = reaping.step(min(STEP_ROW_COUNT_MAX, self._row_count_max - begun_count))
             has_more = step.has_more
-            if step.stopped_at is not None:
-                stopped_at.append(step.stopped_at)
+            stopped_at += step.stopped_at
             if not has_more or reaping.is_full or self._clock.monotonic_s() > deadline_s:
                 break
         return _Steps(freed_count=reaping.finish(), stopped_at=stopped_at, has_more=has_more)

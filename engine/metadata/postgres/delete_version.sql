@@ -1,2 +1,2 @@
 -- delete_version: a retired version is gone. One row changed.
-DELETE FROM object_versions WHERE version_seq = :version_seq AND state = 'retired'
+DELETE FROM object_versions WHERE version_seq = ANY (ARRAY[:version_seq]::bigint[]) AND state = 'retired'

@@ -38,7 +38,7 @@ def _widened(statement: PostgresStatement, entry_count: int) -> PostgresStatemen
     """The list of the statement as often as there are entries, with numbers of their own."""
     text = statement.text
     found = _LIST.search(text)
-    if entry_count == 1 or found is None or b"ON CONFLICT" in text:
+    if entry_count == 1 or found is None or b"DO UPDATE" in text:
         # Where rows may meet others, two of one statement may not meet the same.
         return statement
     if b"$" in text[: found.start()] + text[found.end() :]:

@@ -9,9 +9,9 @@ import pytest
 from engine.errors import BlobGone
 from engine.metadata import quota, reaper, references, uploads, versions
 from engine.metadata.publish import publish
-from engine.metadata.reaper import SEGMENT_COUNT_MAX, ReapStep
+from engine.metadata.reaper import SEGMENT_COUNT_MAX, Reaping, ReapStep
 from engine.metadata.remove import remove
-from engine.metadata.store import Store
+from engine.metadata.store import Store, Tx
 from engine.names import ObjectKey
 from engine.records import Bucket, Segment
 from tests.support.metadata import (
@@ -59,7 +59,7 @@ def delete(store: Store, bucket: Bucket, key: bytes = KEY) -> None:
 
 
 def test_nothing_retired_nothing_done(store: Store) -> None:
-    assert step(store) == ReapStep(freed_count=0, stopped_count=0, has_more=False)
+    assert step(store) == ReapStep()
 
 
 def test_a_freed_blob_goes_to_the_cleanup_queue_with_its_bytes_as_orphans(
@@ -214,7 +214,7 @@ def test_the_reaper_stops_at_a_row_whose_lock_still_holds(
     delete(store, bucket, b"other")
     run_sql(store, f"UPDATE object_versions SET {lock} WHERE object_key = :key", {"key": KEY})
 
-    stopped = sum(each.stopped_count for each in steps(store))
+    stopped = sum(len(each.stopped_at) for each in steps(store))
 
     assert stopped == 1
     assert store.read(reaper.waiting) == (0, 1)
@@ -239,7 +239,7 @@ def test_a_row_is_taken_up_again_once_its_lock_has_ended(
         put(store, bucket, key, backend)
         delete(store, bucket, key)
         run_sql(store, f"UPDATE object_versions SET {lock} WHERE object_key = :key", {"key": key})
-    assert sum(each.stopped_count for each in steps(store)) == 3
+    assert sum(len(each.stopped_at) for each in steps(store)) == 3
     assert released(store) == []
 
     run_sql(store, "UPDATE object_versions SET legal_hold = FALSE WHERE object_key = :key", {"key": b"held"})
@@ -263,7 +263,7 @@ def test_a_live_version_among_the_retired_is_taken_up_once_it_is_none(
         "INSERT INTO retired (kind, target_seq, created_at_us) VALUES ('version', :seq, 1)",
         {"seq": published.version_seq},
     )
-    assert step(store).stopped_count == 1
+    assert len(step(store).stopped_at) == 1
     assert released(store) == []
 
     delete(store, bucket)
@@ -282,9 +282,41 @@ def test_the_reaper_stops_at_a_live_version(store: Store, bucket: Bucket, backen
         {"seq": published.version_seq},
     )
 
-    assert step(store).stopped_count == 1
+    assert len(step(store).stopped_at) == 1
 
     assert store.read(partial(versions.find_current, bucket=bucket.name, key=KEY)).slices[0].locations
+    assert_consistent(store)
+
+
+def test_a_step_takes_several_versions_and_stops_only_at_what_it_may_not_touch(
+    store: Store, bucket: Bucket, backend: int
+) -> None:
+    keys = [b"key-%d" % number for number in range(6)]
+    for key in keys:
+        put(store, bucket, key, backend)
+    upload_id = make_upload(store, bucket)
+    store.write(partial(uploads.abort, upload_id=upload_id, bucket=bucket.name, key=ObjectKey(b"big")))
+    for key in keys:
+        delete(store, bucket, key)
+    shared = run_sql(store, "SELECT blob_id FROM object_versions WHERE object_key = :key", {"key": keys[4]})
+    run_sql(store, "UPDATE object_versions SET legal_hold = TRUE WHERE object_key = :key", {"key": keys[1]})
+    walked = []
+
+    def unit(tx: Tx, count_max: int) -> None:
+        reaping = Reaping(tx, grace_us=GRACE_US)
+        done = reaping.step(count_max)
+        walked.append((reaping.finish(), len(done.stopped_at), done.has_more))
+
+    for count_max in (10, 4, 10, 10):
+        store.write(partial(unit, count_max=count_max))
+
+    # The upload was retired first: it is walked alone, and the versions behind it together.
+    assert walked == [(0, 0, True), (3, 1, True), (2, 0, True), (0, 0, False)]
+    assert store.read(reaper.waiting) == (0, 1)
+    assert run_sql(store, "SELECT object_key FROM object_versions") == [(keys[1],)]
+    assert run_sql(store, "SELECT 1 FROM blobs WHERE blob_id = :id", {"id": shared[0][0]}) == []
+    ((queued,),) = run_sql(store, "SELECT COUNT(*) FROM cleanup_queue")
+    assert queued == 5
     assert_consistent(store)
 
 

@@ -17,7 +17,6 @@ _WRITES = re.compile(r"\b(?:INSERT (?:OR REPLACE )?INTO|UPDATE|DELETE FROM)\s+([
 UNTOLD = {
     "delete_version": "the version was told to be gone when it was retired",
     "delete_version_segments": "as its version",
-    "unset_version_blob": "as its version",
     "unset_all_current": "only a replay runs it",
     "restore_version_blob": "only a replay runs it",
     "note_time": "the time of the newest image is what was seen",

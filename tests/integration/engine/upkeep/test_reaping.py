@@ -14,7 +14,7 @@ from engine.objects.multipart import UploadOrder
 from engine.records import ObjectHeaders, Progress, StoredVersion
 from engine.units import MIB
 from engine.upkeep import reaping
-from engine.upkeep.reaping import WORK_S_MAX, Reaper
+from engine.upkeep.reaping import STEP_ROW_COUNT_MAX, WORK_S_MAX, Reaper
 from tests.conformance.metadata.watched import RecordingTx
 from tests.integration.engine.upkeep.conftest import MakeRig
 from tests.support.bodies import BytesBody
@@ -129,7 +129,7 @@ def test_accounts_are_changed_once_and_last_however_many_steps_there_are(
 def test_a_version_of_many_segments_is_walked_in_steps(make_rig: MakeRig) -> None:
     rig, _ = segmented(make_rig, 1200)
     rig.delete("k")
-    unit = make_reaper(rig, step_count_max=1)
+    unit = make_reaper(rig, row_count_max=1)
 
     steps = []
     for expected in (500, 1000, 1200):
@@ -164,7 +164,7 @@ def test_a_copy_that_joins_while_the_reaper_walks_is_whole_or_refused(
     rig, data = segmented(make_rig, 1200)
     source = rig.find("k")
     rig.delete("k")
-    unit = make_reaper(rig, step_count_max=1)
+    unit = make_reaper(rig, row_count_max=1)
     for _ in range(step_count):
         unit.work()
 
@@ -226,7 +226,7 @@ def test_an_interruption_at_any_write_is_made_up_for(make_rig: MakeRig, at: int,
     store = InterruptedStore(rig.store, at=at, is_committed=is_committed)
 
     with pytest.raises((DatabaseUnavailable, OutcomeUnknown)):
-        run(make_reaper(rig, store=store, step_count_max=1))
+        run(make_reaper(rig, store=store, row_count_max=1))
     assert rig.fsck().is_clean
 
     run(make_reaper(rig))
@@ -238,7 +238,7 @@ def test_an_interruption_at_any_write_is_made_up_for(make_rig: MakeRig, at: int,
 def test_a_reaper_that_lost_its_lease_frees_nothing(make_rig: MakeRig) -> None:
     rig, _ = segmented(make_rig, 1200)
     rig.delete("k")
-    first = make_reaper(rig, fence=fence_of(lead(rig.store, "reaper")), step_count_max=1)
+    first = make_reaper(rig, fence=fence_of(lead(rig.store, "reaper")), row_count_max=1)
     first.work()
     second = take_over(rig.store, "reaper", rig.clock)
 
@@ -264,12 +264,12 @@ class HurriedClock(TestClock):
 
 def test_a_transaction_ends_after_the_step_that_used_up_its_time(make_rig: MakeRig) -> None:
     rig = make_rig(volume_count=1)
-    for number in range(3):
+    for number in range(2 * STEP_ROW_COUNT_MAX + 5):
         rig.put(f"k{number}", payload_of(100, seed=number))
         rig.delete(f"k{number}")
     unit = make_reaper(rig, clock=HurriedClock())
 
     steps = [unit.work() for _ in range(4)]
 
-    assert [step.done_count for step in steps] == [1, 1, 1, 0]
+    assert [step.done_count for step in steps] == [STEP_ROW_COUNT_MAX, STEP_ROW_COUNT_MAX, 5, 0]
     assert [step.has_more for step in steps] == [True, True, True, False]

@@ -27,6 +27,9 @@ SUPPLIED = {"insert_journal": {"unit_id"}}
 """Parameters that the transaction gives itself."""
 
 WIDE = (
+    "delete_blob",
+    "delete_retired",
+    "delete_version",
     "insert_blob",
     "insert_journal",
     "insert_location",
@@ -34,7 +37,10 @@ WIDE = (
     "insert_segment",
     "insert_version",
     "retire_version",
+    "upsert_cleanup",
 )
+
+WIDE_LOOKUPS = ("delete_blob", "delete_retired", "delete_version", "retire_version")
 
 HOT = (
     "find_current_version",
@@ -118,7 +124,7 @@ def test_the_server_takes_a_statement_for_many_entries(
     "text",
     [
         "UPDATE t SET a = :a WHERE b = :b",
-        "INSERT INTO t (a) VALUES (:a) ON CONFLICT DO NOTHING",
+        "INSERT INTO t (a) VALUES (:a) ON CONFLICT (a) DO UPDATE SET a = 1",
         "INSERT INTO t (a) VALUES (:a) RETURNING :b::text",
         "DELETE FROM t WHERE a = ANY (ARRAY[:a]::bigint[]) AND b = :b",
     ],
@@ -166,7 +172,9 @@ def test_a_hot_statement_is_served_by_indexes(
 LOOKS_UP = [(name, 1) for name in [*sorted(set(HOT) - WALKS), "insert_segments_of_parts"]]
 
 
-@pytest.mark.parametrize(("name", "entry_count"), [*LOOKS_UP, ("retire_version", ENTRY_COUNT_MAX)])
+@pytest.mark.parametrize(
+    ("name", "entry_count"), [*LOOKS_UP, *((name, ENTRY_COUNT_MAX) for name in WIDE_LOOKUPS)]
+)
 def test_a_hot_statement_looks_rows_up_and_walks_no_index(
     connection: "psycopg.Connection[tuple[object, ...]]", name: str, entry_count: int
 ) -> None:
