@@ -21,11 +21,15 @@ from dataplane.wire.post_form import PostForm
 from dataplane.wire.target import Target
 from dataplane.wire.xml_in import DOCUMENT_BYTES_MAX
 from engine.names import BucketName, ObjectKey
+from engine.records import Bucket
 
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """Handlers read it. `bucket` and `key` are only asked for where the route has them."""
+    """Handlers read it. `bucket` and `key` are only asked for where the route has them.
+
+    `own_bucket` is the bucket as it was read for this request, where its owner was asked about before the handler.
+    """
 
     environ: dict[str, Any]
     request_id: str
@@ -34,6 +38,7 @@ class Exchange:
     caller: Authenticated
     form: PostForm | None = None
     policy: PostPolicy | None = None
+    own_bucket: Bucket | None = None
 
     @property
     def identity(self) -> Identity:

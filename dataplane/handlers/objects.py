@@ -104,6 +104,7 @@ class ObjectHandlers:
             bucket=exchange.bucket,
             key=exchange.key,
             account_id=exchange.identity.account_id,
+            found=exchange.own_bucket,
             headers=read_object_headers(headers),
             if_none_match=conditions.if_none_match,
             if_match_etag=conditions.if_match_etag,

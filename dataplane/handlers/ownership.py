@@ -13,9 +13,11 @@ class Ownership:
     def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
 
-    def require(self, exchange: Exchange, bucket: BucketName) -> None:
-        """Raises NoSuchBucket, and AccessDenied for a bucket of another account."""
-        require_own(exchange, self._buckets.get(bucket))
+    def require(self, exchange: Exchange, bucket: BucketName) -> Bucket:
+        """The caller's own bucket. Raises NoSuchBucket, and AccessDenied for one of another account."""
+        found = self._buckets.get(bucket)
+        require_own(exchange, found)
+        return found
 
 
 def require_own(exchange: Exchange, bucket: Bucket) -> None:

@@ -32,6 +32,7 @@ class PostHandlers:
             bucket=exchange.bucket,
             key=key,
             account_id=exchange.identity.account_id,
+            found=exchange.own_bucket,
             headers=replace(read_object_headers(exchange.headers), tags=_tags(form)),
             made_by=MadeBy.POST,
         )

@@ -108,7 +108,7 @@ def _document_handlers(use: UseCases) -> Mapping[str, Handler]:
 
 def _behind(ownership: Ownership, handler: Handler) -> Handler:
     def handle(exchange: Exchange, resp: Response) -> None:
-        ownership.require(exchange, exchange.bucket)
+        exchange.own_bucket = ownership.require(exchange, exchange.bucket)
         handler(exchange, resp)
 
     return handle

@@ -24,7 +24,10 @@ from engine.units import PUT_SIZE_MAX_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutOrder:
-    """An object to write. The conditions are those of `engine.records.NewVersion`."""
+    """An object to write. The conditions are those of `engine.records.NewVersion`.
+
+    `found` is its bucket, where the caller has just read it and this shall not be done again.
+    """
 
     bucket: BucketName
     key: ObjectKey
@@ -33,6 +36,7 @@ class PutOrder:
     if_none_match: bool = False
     if_match_etag: str | None = None
     made_by: MadeBy = MadeBy.PUT
+    found: Bucket | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ class Writer:
     def _check_before(self, order: PutOrder, size_bytes: int) -> Bucket:
         """What can be refused before the body is read; `publish` asks again."""
         if not order.if_none_match and order.if_match_etag is None:
-            bucket = look_up_bucket(self._store, order.bucket)
+            bucket = order.found or look_up_bucket(self._store, order.bucket)
             if bucket.quota_bytes is None:
                 return bucket
         return self._store.read(lambda tx: _check_before(tx, order, size_bytes))

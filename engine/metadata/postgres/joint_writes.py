@@ -4,6 +4,8 @@ Each unit alone costs the server a transaction and both sides three round trips.
 many rows as before.
 """
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -16,8 +18,13 @@ from engine.parking import Parked
 UNIT_COUNT_MAX = 32
 """Units of one transaction: each holds what the others have locked until all are committed."""
 
-AT_ONCE_COUNT_MAX = 2
-"""Transactions under way: the more there are, the fewer share one. A second one goes on while the first waits."""
+AT_ONCE_COUNT_MAX = 4
+"""Transactions under way."""
+
+PATIENCE_S = 0.01
+"""While the last transaction is younger than this no other is begun: the more there are, the fewer share one. An older
+one waits for a lock or is far away, and nobody shall wait with it.
+"""
 
 Run = Callable[[Parked, Sequence[JointUnit[Any]], float], list[Any]]
 
@@ -38,13 +45,13 @@ class JointWrites:
         self._run = run
         self._queue: deque[_Joining] = deque()
         self._under_way_count = 0
+        self._last_begun_s = -math.inf
 
     def write(self, parked: Parked, unit: JointUnit[R], timeout_s: float) -> R:
         """What the unit returned. Raises what it raised, DatabaseUnavailable, OutcomeUnknown, Apart."""
         own = _Joining(parked, unit)
-        if self._under_way_count < AT_ONCE_COUNT_MAX:
-            self._under_way_count += 1
-            own.is_leader = True
+        if self._can_begin:
+            self._begin(own)
         else:
             self._queue.append(own)
             self._wait(own, timeout_s)
@@ -54,13 +61,41 @@ class JointWrites:
                     parked.let_others_run()
                 self._lead(own, timeout_s)
             finally:
-                self._hand_on()
+                self._end()
         return cast(R, own.take())
+
+    @property
+    def _can_begin(self) -> bool:
+        """Whether another transaction may be under way."""
+        if self._under_way_count == 0:
+            return True
+        is_last_young = time.monotonic() - self._last_begun_s < PATIENCE_S
+        return not is_last_young and self._under_way_count < AT_ONCE_COUNT_MAX
+
+    def _begin(self, leader: "_Joining") -> None:
+        """The caller runs the next transaction."""
+        self._under_way_count += 1
+        self._last_begun_s = time.monotonic()
+        leader.is_leader = True
+
+    def _end(self) -> None:
+        """Whoever waits longest runs the next one, unless another is under way that those who wait may wait for."""
+        self._under_way_count -= 1
+        if self._queue and self._can_begin:
+            following = self._queue.popleft()
+            self._begin(following)
+            following.parked.wake()
 
     def _wait(self, own: "_Joining", timeout_s: float) -> None:
         """Until it is over, or it is its turn to lead."""
+        deadline_s = time.monotonic() + timeout_s
         while not own.is_over and not own.is_leader:
-            if not own.parked.park(timeout_s) and own in self._queue:
+            if own.parked.park(PATIENCE_S) or own not in self._queue:
+                continue
+            if self._can_begin:
+                self._queue.remove(own)
+                self._begin(own)
+            elif time.monotonic() >= deadline_s:
                 self._queue.remove(own)
                 raise DatabaseUnavailable(f"no transaction could be begun within {timeout_s} s")
 
@@ -94,15 +129,6 @@ class JointWrites:
                 subjects.add(each.unit.subject)
         self._queue.extendleft(reversed(left))
         return group
-
-    def _hand_on(self) -> None:
-        """The one who waits longest runs the next transaction."""
-        if self._queue:
-            following = self._queue.popleft()
-            following.is_leader = True
-            following.parked.wake()
-        else:
-            self._under_way_count -= 1
 
 
 class _Joining:

@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 
 from dataplane.wire.times import amz_date
 from engine.clock import SystemClock
+from engine.metadata.store import Params, Row
 from tests.integration.dataplane.in_process import ACCESS_KEY_ID, SECRET, InProcess, refused
+from tests.support.objects import ObjectRig
 from tests.support.sigv4_signer import Signer
 
 BUCKET = "photos"
@@ -246,3 +248,21 @@ def test_a34_a_body_that_is_not_the_signed_one_is_not_stored(endpoint: InProcess
 
     assert (status, b"<Code>XAmzContentSHA256Mismatch</Code>" in content) == (400, True)
     assert client.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"right"
+
+
+def test_an_object_is_put_with_one_look_at_its_bucket(
+    rig: ObjectRig, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look is a way to the database and back."""
+    looked: list[str] = []
+    look = rig.store.look
+
+    def counted(statement: str, params: Params) -> list[Row]:
+        looked.append(statement)
+        return look(statement, params)
+
+    monkeypatch.setattr(rig.store, "look", counted)
+
+    client.put_object(Bucket=BUCKET, Key="one", Body=DATA)
+
+    assert looked == ["find_bucket"]

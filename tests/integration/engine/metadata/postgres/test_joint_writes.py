@@ -16,7 +16,7 @@ import pytest
 from dataplane.server.parking import Parking
 from engine.errors import BucketQuotaExceeded, DatabaseUnavailable, OutcomeUnknown, PreconditionFailed
 from engine.metadata.postgres import conversation
-from engine.metadata.postgres.joint_writes import UNIT_COUNT_MAX, Apart, JointWrites
+from engine.metadata.postgres.joint_writes import AT_ONCE_COUNT_MAX, UNIT_COUNT_MAX, Apart, JointWrites
 from engine.metadata.postgres.store import RECONNECT_WITHIN_S, PostgresStore
 from engine.metadata.publish import Publication
 from engine.metadata.store import JointUnit, RunAgain, Tx
@@ -61,7 +61,7 @@ class Runs:
 
     def __init__(self, parking: Parking) -> None:
         self.groups: list[list[str]] = []
-        self.pause_s = 0.02
+        self.pauses_s: dict[str, float] = {}
         self.problem: Exception | None = None
         self.outcomes: dict[str, Exception] = {}
         self._parking = parking
@@ -78,7 +78,7 @@ class Runs:
     def _run(self, parked: Any, units: Sequence[JointUnit[Any]], timeout_s: float) -> list[Any]:
         names = [str(each.name) for each in units if isinstance(each, Unit)]
         self.groups.append(names)
-        parked.park(self.pause_s)
+        parked.park(self.pauses_s.get(names[0], 0.02))
         if self.problem is not None:
             raise self.problem
         return [self.outcomes.get(each, each) for each in names]
@@ -99,10 +99,7 @@ def test_who_waits_goes_together_in_the_order_of_arrival(turns: Turns, runs: Run
 
     assert turns.run(*runs.calls(*names)) == names
 
-    # The first two begin at once, and take the others along.
-    assert [each[0] for each in runs.groups] == names[:2]
-    assert [len(each) for each in runs.groups] == [UNIT_COUNT_MAX, 3]
-    assert [name for group in runs.groups for name in group[1:]] == names[2:]
+    assert runs.groups == [names[:UNIT_COUNT_MAX], names[UNIT_COUNT_MAX:]]
     assert turns.run(*runs.calls("later")) == ["later"]
 
 
@@ -111,10 +108,22 @@ def test_no_two_of_a_subject_go_together(turns: Turns, runs: Runs) -> None:
 
     assert turns.run(*[partial(runs.write, each) for each in units]) == ["a", "b", "c1", "c2", "c3", "d"]
 
-    for group in runs.groups:
-        assert len([name for name in group if name.startswith("c")]) <= 1
-    order = [name for group in runs.groups for name in group if name.startswith("c")]
-    assert order == ["c1", "c2", "c3"]
+    assert runs.groups == [["a", "b", "c1", "d"], ["c2"], ["c3"]]
+
+
+def test_nobody_waits_long_with_a_transaction_that_waits(turns: Turns, runs: Runs) -> None:
+    runs.pauses_s = {"slow": 2.0}
+    order: list[str] = []
+
+    def then(name: str) -> None:
+        order.append(runs.write(Unit(name, "one subject")))
+
+    turns.run(partial(then, "slow"), partial(then, "quick"), partial(then, "also quick"))
+
+    assert order == ["quick", "also quick", "slow"]
+    runs.groups.clear()
+    turns.run(*runs.calls("a", "b", "c"))
+    assert runs.groups == [["a", "b", "c"]]
 
 
 def test_what_came_of_one_is_told_to_that_one(turns: Turns, runs: Runs) -> None:
@@ -141,9 +150,14 @@ def test_what_undoes_the_transaction_is_told_to_all(
 
     outcomes = turns.run(*runs.calls("a", "b", "c", "d"))
 
-    assert [len(each) for each in runs.groups] == [3, 1]
-    alone = type(problem) if isinstance(problem, BucketQuotaExceeded) else told
-    assert [type(each) for each in outcomes] == [told, alone, told, told]
+    assert [len(each) for each in runs.groups] == [4]
+    assert [type(each) for each in outcomes] == [told] * 4
+
+
+def test_what_is_raised_of_one_alone_is_what_came_of_it(turns: Turns, runs: Runs) -> None:
+    runs.problem = BucketQuotaExceeded(bucket="photos", wanted_bytes=1)
+
+    assert turns.run(*runs.calls("a")) == [runs.problem]
 
 
 def test_a_bug_in_the_leader_is_its_own_and_leaves_no_one_waiting(turns: Turns, runs: Runs) -> None:
@@ -151,20 +165,20 @@ def test_a_bug_in_the_leader_is_its_own_and_leaves_no_one_waiting(turns: Turns, 
 
     outcomes = turns.run(*runs.calls("a", "b", "c"))
 
-    assert [type(each) for each in outcomes] == [ZeroDivisionError, ZeroDivisionError, OutcomeUnknown]
+    assert [type(each) for each in outcomes] == [ZeroDivisionError, OutcomeUnknown, OutcomeUnknown]
     runs.problem = None
     assert turns.run(*runs.calls("d", "e", "f")) == ["d", "e", "f"]
 
 
 def test_who_is_not_begun_in_time_is_not_run(turns: Turns, runs: Runs) -> None:
-    runs.pause_s = 1.5
-    late = partial(runs.write, Unit("late", "a"), 0.1)
+    names = [f"unit-{number}" for number in range(AT_ONCE_COUNT_MAX)]
+    runs.pauses_s = dict.fromkeys(names, 2.0)
+    late = partial(runs.write, Unit("late", "one subject"), 0.5)
 
-    outcomes = turns.run(*runs.calls("a"), partial(runs.write, Unit("also a", "a")), late)
+    outcomes = turns.run(*[partial(runs.write, Unit(each, "one subject")) for each in names], late)
 
-    assert [type(each) for each in outcomes] == [str, str, DatabaseUnavailable]
-    assert runs.groups == [["a"], ["also a"]]
-    runs.pause_s = 0.0
+    assert [type(each) for each in outcomes] == [str] * AT_ONCE_COUNT_MAX + [DatabaseUnavailable]
+    assert runs.groups == [[each] for each in names]
     assert turns.run(*runs.calls("later")) == ["later"]
 
 
@@ -206,7 +220,7 @@ def test_publications_of_one_turn_share_transactions(turns: Turns, store: Postgr
     assert all(isinstance(each, Published) for each in outcomes)
     assert len({each.version_seq for each in outcomes}) == 20
     units = run_sql(store, "SELECT DISTINCT unit_id FROM journal")
-    assert len(units) - len(before) == 2
+    assert len(units) - len(before) == 1
     assert_consistent(store)
 
 
@@ -263,7 +277,7 @@ def test_a_refused_one_is_told_and_the_others_go_on(turns: Turns, store: Postgre
     outcomes = turns.run(*publications(store, *news))
 
     assert [type(each) for each in outcomes] == [*[Published] * 4, PreconditionFailed, Published]
-    assert len(run_sql(store, "SELECT DISTINCT unit_id FROM journal WHERE kind = 'version'")) == 2
+    assert len(run_sql(store, "SELECT DISTINCT unit_id FROM journal WHERE kind = 'version'")) == 1
 
 
 @pytest.fixture
@@ -301,10 +315,8 @@ def test_a_commit_the_server_never_heard_of_is_of_unknown_outcome_for_all_of_it(
 
     outcomes = turns.run(*publications(cut, *made(bucket, backend_id, 8)))
 
-    told = {type(each) for each in outcomes}
-    assert told == {Published, OutcomeUnknown}
-    done = {f"key-{index}" for index, each in enumerate(outcomes) if isinstance(each, Published)}
-    assert keys_of(store) == done | {"before-0", "before-1"}
+    assert [type(each) for each in outcomes] == [OutcomeUnknown] * 8
+    assert keys_of(store) == {"before-0", "before-1"}
     assert_consistent(store)
 
 
@@ -330,7 +342,8 @@ def test_cut_anywhere_all_is_done_or_nothing_and_nobody_is_told_wrong(
             assert isinstance(each, Published | OutcomeUnknown), repr(each)
             assert not isinstance(each, Published) or f"{prefix}-{number}" in there
         after_count += 1
-    assert cut_count >= 6
+    # Three round trips, whoever goes along.
+    assert cut_count == 3
     assert_consistent(store)
 
 
