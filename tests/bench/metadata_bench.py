@@ -28,12 +28,13 @@ from engine.records import Blob, Bucket, Copies, Location, NewBlob, NewVersion, 
 from engine.units import KIB
 from tests.support.engines import ENGINES, metadata_on, open_metadata
 from tests.support.metadata import make_backend, make_bucket, open_sqlite, run_sql
-from tests.support.postgres import open_postgres, running_server
+from tests.support.postgres import PostgresServer, open_postgres, running_server
 
 BUCKET = bucket_name("photos")
 READ_COUNT = 20_000
 UNIT_COUNT = 5000
 UNITS_PER_COMMIT = 500
+COMMIT_THREAD_COUNT = 7
 
 
 class Appends:
@@ -94,34 +95,40 @@ def main() -> None:
 
 
 def _commits(seconds: float) -> None:
-    """Transactions of a PUT alone, on a PostgreSQL that syncs: the limit of durable PUTs over it."""
     with running_server() as server:
-        store = open_postgres(server, server.create_database(), park=nobody)
-        bucket = make_bucket(store)
-        backend_id = make_backend(store, kind="memory")
-        for thread_count in (1, 7):
-            until_s = time.perf_counter() + seconds
-            counts = [0] * thread_count
-
-            def call(number: int, until_s: float = until_s, counts: list[int] = counts) -> None:
-                while time.perf_counter() < until_s:
-                    name = f"t{number}-{counts[number]}"
-                    version = _version(bucket.account_id, backend_id, name)
-                    store.write(partial(publish.publish, new=version))
-                    counts[number] += 1
-
-            threads = [threading.Thread(target=call, args=(number,)) for number in range(thread_count)]
+        for thread_count in (1, COMMIT_THREAD_COUNT):
             begun_cpu_s = time.process_time()
-            for each in threads:
-                each.start()
-            for each in threads:
-                each.join()
-            cpu_us = (time.process_time() - begun_cpu_s) / sum(counts) * 1e6
+            per_s = commits_per_s(server, seconds=seconds, thread_count=thread_count)
+            cpu_us = (time.process_time() - begun_cpu_s) / (per_s * seconds) * 1e6
             print(
-                f"publish on PostgreSQL, {thread_count} threads: {sum(counts) / seconds:.0f}/s, "
+                f"publish on PostgreSQL, {thread_count} threads: {per_s:.0f}/s, "
                 f"{cpu_us:.0f} us of the client's processor"
             )
-        store.close()
+
+
+def commits_per_s(
+    server: PostgresServer, *, seconds: float, thread_count: int = COMMIT_THREAD_COUNT
+) -> float:
+    """Transactions of a PUT alone, each of one publish: the limit that PUTs over PostgreSQL are held against."""
+    store = open_postgres(server, server.create_database(), park=nobody)
+    bucket = make_bucket(store)
+    backend_id = make_backend(store, kind="memory")
+    until_s = time.perf_counter() + seconds
+    counts = [0] * thread_count
+
+    def call(number: int) -> None:
+        while time.perf_counter() < until_s:
+            version = _version(bucket.account_id, backend_id, f"t{number}-{counts[number]}")
+            store.write(partial(publish.publish, new=version))
+            counts[number] += 1
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(thread_count)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    store.close()
+    return sum(counts) / seconds
 
 
 def _writes(folder: Path, kind: str, process_count: int, thread_count: int, seconds: float) -> None:

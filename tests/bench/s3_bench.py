@@ -7,13 +7,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from tests.bench.load import Request, bodiless, nginx, wrk
+from tests.bench.metadata_bench import commits_per_s
 from tests.bench.report import Report, load, signed
 from tests.bench.tls import over_tls
 from tests.support.engines import ENGINES
-from tests.support.postgres import running_server, with_database
+from tests.support.postgres import PostgresServer, running_server, with_database
 from tests.support.served import Served
 
 KIB, MIB = 1024, 1024 * 1024
@@ -31,12 +33,22 @@ def main() -> None:
     report = Report()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        server = None
+        if options.database == "postgres":
+            server = stack.enter_context(running_server(settings={"shared_buffers": "256MB"}))
         served = stack.enter_context(
-            Served(Path(folder), volumes=1, edit_config=_edit(options.database, stack))
+            Served(Path(folder), volumes=1, edit_config=partial(_edited, server=server))
         )
         served.client().create_bucket(Bucket=BUCKET)
         _small_reads(report, served, options.seconds)
-        _small_writes(report, served, options.seconds, Path(folder))
+        if server is None:
+            limit_per_s, limit = _sync_pairs_per_s(Path(folder), seconds=3), "one fsync pair a request"
+        else:
+            limit_per_s, limit = (
+                commits_per_s(server, seconds=options.seconds),
+                "transactions alone, one a publish",
+            )
+        _small_writes(report, served, options.seconds, limit, limit_per_s)
         _large(report, served, options.seconds, Path(folder))
         _listing(report, served, options.seconds, options.listed)
     over_tls(report, options.seconds)
@@ -44,13 +56,11 @@ def main() -> None:
         options.out.write_text("\n".join(report.lines) + "\n")
 
 
-def _edit(database: str, stack: ExitStack) -> Callable[[str], str]:
-    """Puts a server of its own into the configuration, which runs as long as the stack."""
-    if database == "sqlite":
-        return lambda text: text
-    server = stack.enter_context(running_server(settings={"shared_buffers": "256MB"}))
-    name = server.create_empty_database()
-    return lambda text: with_database(text, server, name, max_conns=50)
+def _edited(text: str, *, server: PostgresServer | None) -> str:
+    """The configuration over a server, where there is one."""
+    if server is None:
+        return text
+    return with_database(text, server, server.create_empty_database(), max_conns=50)
 
 
 def _small_reads(report: Report, served: Served, seconds: int) -> None:
@@ -87,15 +97,14 @@ def _small_reads(report: Report, served: Served, seconds: int) -> None:
     )
 
 
-def _small_writes(report: Report, served: Served, seconds: int, folder: Path) -> None:
-    pairs_per_s = _sync_pairs_per_s(folder, seconds=3)
+def _small_writes(report: Report, served: Served, seconds: int, limit: str, limit_per_s: float) -> None:
     requests = [signed(served, "PUT", f"/{BUCKET}/put/{index}", 4 * KIB) for index in range(512)]
     figure = load(served, requests, connections=32, seconds=seconds)
     report.row(
         "durable PUT 4 KiB, 32 connections",
         f"{figure.cpu_us:.0f} µs CPU, {figure.requests_per_s:.0f}/s, p99 {figure.p99_ms:.1f} ms",
-        f"one fsync pair a request {pairs_per_s:.0f}/s",
-        f"{figure.requests_per_s / pairs_per_s:.1f} × a pair each",
+        f"{limit} {limit_per_s:.0f}/s",
+        f"{figure.requests_per_s / limit_per_s:.1f} × that",
     )
 
 
