@@ -152,18 +152,25 @@ class PostgresStore:
 
     def _write_together(self, parked: Parked, units: Sequence[JointUnit[Any]], timeout_s: float) -> list[Any]:
         """As `write`, once: what came of each. Of what `JointWrites` may be told."""
+
+        def unit(tx: Tx) -> list[Any]:
+            outcomes = type(units[0]).run_together(tx, units)
+            if all(isinstance(each, Exception) for each in outcomes):
+                raise _NothingToCommit(outcomes)
+            return outcomes
+
         begun_s = time.monotonic()
-        unit = units[0] if len(units) == 1 else lambda tx: type(units[0]).run_together(tx, units)
         conversation = self._lender.take(parked, timeout_s)
         try:
-            outcome = self._write(conversation, unit, parked, is_again=False)
+            return self._write(conversation, unit, parked, is_again=False)
+        except _NothingToCommit as refused:
+            return refused.outcomes
         except ConnectionLost as error:
             if _hangs(error, begun_s):
                 raise DatabaseUnavailable(f"the connection to the database broke: {error}") from error
             raise
         finally:
             self._leave(conversation)
-        return [outcome] if len(units) == 1 else outcome
 
     def close(self) -> None:
         """No call may be under way. Repeating it does nothing."""
@@ -288,6 +295,14 @@ class PostgresStore:
             count += 1
             _pause(parked, count)
         return False
+
+
+class _NothingToCommit(Exception):
+    """All units of a transaction were refused."""
+
+    def __init__(self, outcomes: list[Any]) -> None:
+        super().__init__("every unit was refused")
+        self.outcomes = outcomes
 
 
 def _hangs(error: ConnectionLost, begun_s: float) -> bool:

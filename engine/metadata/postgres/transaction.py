@@ -102,6 +102,8 @@ class PostgresTx:
 
     def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
         """As few statements as can be: each costs the server what several rows cost it."""
+        if len(params) == 1:
+            return self.ask(statement, params[0])
         if statement == _JOURNAL:
             self.is_journalled = True
             params = [{**each, "unit_id": self.unit_id} for each in params]

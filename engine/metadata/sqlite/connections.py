@@ -169,6 +169,8 @@ class SqliteTx:
         return self._connection.changes()
 
     def ask_many(self, statement: str, params: Sequence[Params]) -> Answer:
+        if len(params) == 1:
+            return self.ask(statement, params[0])
         return Gathered([self.ask(statement, each) for each in params])
 
     def now_us(self) -> int:

@@ -282,6 +282,44 @@ def test_a_key_that_somebody_holds_is_waited_for_by_its_own_writer_alone(
     assert_consistent(store)
 
 
+def test_one_alone_does_not_hold_up_others_with_a_key_that_somebody_holds(
+    turns: Turns, store: PostgresStore, database: str
+) -> None:
+    bucket, backend_id = make_bucket(store), make_backend(store, kind="memory")
+    other = open_postgres(shared_server(), database)
+    held, *news = made(bucket, backend_id, 4)
+    order: list[str] = []
+    is_held, is_free = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        tx.lock("lock_key", {"bucket": bucket.name, "object_key": held.key})
+        tx.now_us()
+        is_held.set()
+        assert is_free.wait(WAIT_S)
+
+    def waits() -> None:
+        store.write(Publication(held))
+        order.append("held")
+
+    def comes_later() -> None:
+        # The first one's transaction is under way, and it is not old.
+        turns.parking.current().park(0.05)  # type: ignore[union-attr]
+        for each in news:
+            store.write(Publication(each))
+            order.append("free")
+        is_free.set()
+
+    with ThreadPoolExecutor(1) as threads:
+        holding = threads.submit(other.write, hold)
+        assert is_held.wait(WAIT_S)
+        turns.run(waits, comes_later)
+        holding.result(WAIT_S)
+
+    other.close()
+    assert order == ["free", "free", "free", "held"]
+    assert_consistent(store)
+
+
 def test_a_quota_is_used_up_to_the_last_byte_and_not_beyond(turns: Turns, store: PostgresStore) -> None:
     bucket = make_bucket(store, quota_bytes=700)
     backend_id = make_backend(store, kind="memory")
