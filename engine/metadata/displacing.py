@@ -29,7 +29,7 @@ class Displacing:
                 self._null = tx.ask("find_null_version", {"bucket_id": bucket.bucket_id, "object_key": key})
 
     def look(self, tx: Tx) -> None:
-        """To be called before anything else is asked of it. Raises VersionLocked."""
+        """Find out what gives way, before it is asked about. Raises VersionLocked."""
         if self._null is not None:
             self.retiring = self._null.row_or_none()
         if self.retiring is not None:
@@ -52,8 +52,12 @@ class Displaced:
     """All that some new versions displace, taken out of their way."""
 
     def __init__(self, tx: Tx, displacing: Sequence[Displacing], changes: quota.Changes) -> None:
-        retiring = [(each.bucket, each.retiring) for each in displacing if each.retiring is not None]
-        unset = [each.unset_seq for each in displacing if each.unset_seq is not None]
+        # In the order in which whoever else changes several versions locks them.
+        retiring = sorted(
+            ((each.bucket, each.retiring) for each in displacing if each.retiring is not None),
+            key=lambda each: cast(int, each[1][0]),
+        )
+        unset = sorted(each.unset_seq for each in displacing if each.unset_seq is not None)
         self._asked = [
             (len(retiring), retire(tx, retiring, changes)),
             (len(unset), tx.ask_many("unset_current", [{"version_seq": each} for each in unset])),

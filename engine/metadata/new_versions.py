@@ -37,7 +37,9 @@ class InsertedVersions:
             )
             for row in rows
         ]
-        self._asked = tx.ask_many("insert_version", [_columns(*each) for each in self._made])
+        # A row keeps its blob from being freed: in the order in which the reaper locks them.
+        in_order = sorted(self._made, key=lambda each: each[0].blob_id or b"")
+        self._asked = tx.ask_many("insert_version", [_columns(*each) for each in in_order])
 
     def published(self) -> list[Published]:
         """What came of each, in their order."""

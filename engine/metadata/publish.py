@@ -1,6 +1,7 @@
 """Publishing: a finished upload becomes the key's current version, in one transaction with all it displaces."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from engine.errors import (
@@ -34,6 +35,7 @@ from engine.records import (
 )
 
 _REFUSALS = (NoSuchBucket, NoSuchKey, PreconditionFailed, VersionLocked, PlacementRefused, BlobGone)
+"""What a publish is refused for before it writes a row."""
 
 WRITTEN_BELOW = "written with fewer copies than its scheme asks for"
 
@@ -79,13 +81,21 @@ def publish_together(tx: Tx, news: Sequence[NewVersion]) -> list[Published | Exc
     """Publish versions of different keys in the round trips of one; what came of each, in their order.
 
     Whoever is refused before anything is written has that in its place, and the others go on: what `publish` raises
-    of it, or RunAgain where somebody else is at the key, whom the others shall not wait for. What is found out later
-    (as a quota without room) is raised, and then nothing of any may be committed.
+    of it, or RunAgain where somebody else is at the key or the bucket, whom the others shall not wait for. What is
+    found out later (as a quota without room) is raised, and then nothing of any may be committed.
     """
-    for bucket in sorted({each.bucket for each in news}):
-        tx.lock("lock_bucket", {"bucket": bucket})
-    named: list[Params] = [{"bucket": each.bucket, "object_key": each.key} for each in news]
-    return _publish(tx, news, [tx.try_lock("lock_key_if_free", each) for each in named])
+    buckets = {
+        each: tx.try_lock("lock_bucket_if_free", {"bucket": each}) for each in {new.bucket for new in news}
+    }
+    keys = [tx.try_lock("lock_key_if_free", {"bucket": each.bucket, "object_key": each.key}) for each in news]
+    return _publish(
+        tx,
+        news,
+        [
+            partial(_are_free, buckets[new.bucket], is_key_free)
+            for new, is_key_free in zip(news, keys, strict=True)
+        ],
+    )
 
 
 def _publish(
@@ -204,6 +214,10 @@ class _Publishing:
 def _is_free() -> bool:
     """Whoever waited for the key has it."""
     return True
+
+
+def _are_free(is_bucket_free: Callable[[], bool], is_key_free: Callable[[], bool]) -> bool:
+    return is_bucket_free() and is_key_free()
 
 
 def lock_key(tx: Tx, bucket: str, key: bytes) -> None:

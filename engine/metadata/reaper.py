@@ -16,8 +16,12 @@ SEGMENT_COUNT_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReapStep:
-    """What one step did. `stopped_at` are rows the reaper refuses to touch: somebody must look at them."""
+    """What one step did with so many retired rows.
 
+    `stopped_at` are those that the reaper refuses to touch: somebody must look at them.
+    """
+
+    row_count: int = 0
     freed_count: int = 0
     stopped_at: Sequence[str] = ()
     has_more: bool = False
@@ -41,11 +45,12 @@ class Reaping:
         self._tx = tx
         self._grace_us = grace_us
         self._blob_ids: set[bytes] = set()
+        self._segment_count = 0
 
     @property
     def is_full(self) -> bool:
-        """Whether as many blobs wait for `finish` as one transaction should free."""
-        return len(self._blob_ids) >= SEGMENT_COUNT_MAX
+        """Whether one transaction should walk no more segments, and free no more blobs in `finish`."""
+        return max(len(self._blob_ids), self._segment_count) >= SEGMENT_COUNT_MAX
 
     def step(self, count_max: int = 1) -> ReapStep:
         """Take the oldest retired rows apart, at most so many, or a bounded part of the first.
@@ -60,13 +65,13 @@ class Reaping:
             for retired_id, _, target_seq, _, _ in takewhile(lambda row: row[1] == "version", rows)
         ]
         if versions:
-            return ReapStep(stopped_at=self._versions(versions), has_more=True)
+            return ReapStep(row_count=len(versions), stopped_at=self._versions(versions), has_more=True)
         retired_id, kind, target_seq, target_id, _ = rows[0]
         is_part = kind == "part"
         is_done = self._part(cast(int, target_seq)) if is_part else self._upload(cast(bytes, target_id))
         if is_done:
             self._tx.ask("delete_retired", {"retired_id": retired_id})
-        return ReapStep(has_more=True)
+        return ReapStep(row_count=1, has_more=True)
 
     def finish(self) -> int:
         """Free what nothing points at any more; how many blobs that were."""
@@ -104,6 +109,7 @@ class Reaping:
             return True
         named: dict[str, SqlValue] = {"version_seq": version_seq}
         segments = self._tx.rows("list_version_blobs", {**named, "count_max": SEGMENT_COUNT_MAX})
+        self._segment_count += len(segments)
         if segments:
             self._tx.ask("delete_version_segments", {**named, "ordinal": segments[-1][0]})
             self._blob_ids.update(cast(bytes, each) for _, each in segments)

@@ -44,8 +44,10 @@ class Gathered:
         self._answers = answers
 
     def row(self) -> Row:
-        (row,) = self.rows()
-        return row
+        rows = self.rows()
+        if len(rows) != 1:
+            raise LookupError(f"{len(self._answers)} statements gave {len(rows)} rows instead of one")
+        return rows[0]
 
     def row_or_none(self) -> Row | None:
         rows = self.rows()

@@ -90,8 +90,10 @@ class Reaper:
         deadline_s = self._clock.monotonic_s() + WORK_S_MAX
         stopped_at: list[str] = []
         has_more = True
-        for begun_count in range(0, self._row_count_max, STEP_ROW_COUNT_MAX):
-            step = reaping.step(min(STEP_ROW_COUNT_MAX, self._row_count_max - begun_count))
+        left_count = self._row_count_max
+        while left_count > 0:
+            step = reaping.step(min(STEP_ROW_COUNT_MAX, left_count))
+            left_count -= step.row_count
             has_more = step.has_more
             stopped_at += step.stopped_at
             if not has_more or reaping.is_full or self._clock.monotonic_s() > deadline_s:

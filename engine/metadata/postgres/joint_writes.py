@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from engine.errors import DatabaseUnavailable, EngineError, OutcomeUnknown
+from engine.errors import DatabaseUnavailable, EngineError, OutcomeUnknown, Overloaded
 from engine.metadata.postgres.errors import ConnectionLost, ServerError
 from engine.metadata.store import JointUnit, R, RunAgain
 from engine.parking import Parked
@@ -22,8 +22,10 @@ AT_ONCE_COUNT_MAX = 4
 """Transactions under way."""
 
 PATIENCE_S = 0.01
-"""While the last transaction is younger than this no other is begun: the more there are, the fewer share one. An older
-one waits for a lock or is far away, and nobody shall wait with it.
+"""While the last transaction is younger than this no other is begun: the more there are, the fewer share one.
+
+An older one waits for a lock or is far away, and nobody shall wait with it: whoever comes then begins another, and so
+does, within half a second, one of those who wait.
 """
 
 Run = Callable[[Parked, Sequence[JointUnit[Any]], float], list[Any]]
@@ -39,8 +41,8 @@ class JointWrites:
     def __init__(self, run: Run) -> None:
         """`run` runs units in one transaction and gives what came of each, in their order. What it raises:
 
-        OutcomeUnknown and DatabaseUnavailable, which are for all; anything else of it undid all of them, and they are
-        run one by one.
+        OutcomeUnknown, DatabaseUnavailable and Overloaded, which are for all. Anything else undid all of them, and they
+        are run one by one.
         """
         self._run = run
         self._queue: deque[_Joining] = deque()
@@ -75,7 +77,7 @@ class JointWrites:
     def _begin(self, leader: "_Joining") -> None:
         """The caller runs the next transaction."""
         self._under_way_count += 1
-        self._last_begun_s = time.monotonic()
+        self._last_begun_s = math.inf
         leader.is_leader = True
 
     def _end(self) -> None:
@@ -102,10 +104,11 @@ class JointWrites:
     def _lead(self, own: "_Joining", timeout_s: float) -> None:
         """Run a transaction for those who wait, and wake them."""
         group = self._gather(own)
+        self._last_begun_s = time.monotonic()
         outcomes: list[Any] = [OutcomeUnknown("whoever ran the transaction was ended")] * len(group)
         try:
             outcomes = self._run(own.parked, [each.unit for each in group], timeout_s)
-        except (OutcomeUnknown, DatabaseUnavailable) as error:
+        except (OutcomeUnknown, DatabaseUnavailable, Overloaded) as error:
             outcomes = [error] * len(group)
         except (EngineError, RunAgain, ServerError, ConnectionLost) as error:
             is_for_all = isinstance(error, EngineError) and len(group) == 1

@@ -15,7 +15,7 @@ ENTRY_COUNT_MAX = 16
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 _NUMBER = re.compile(rb"\$(\d+)")
 # The row of an INSERT, or the values of which a column is to have one.
-_LIST = re.compile(rb"(\bVALUES |= ANY \(ARRAY\[)(\([^()]*\)|[^\[\]]+)")
+_LIST = re.compile(rb"\bVALUES (\([^()]*\))|= ANY \(ARRAY\[([^\[\]]+)\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,15 +44,17 @@ def _widened(statement: PostgresStatement, entry_count: int) -> PostgresStatemen
     if b"$" in text[: found.start()] + text[found.end() :]:
         return statement
 
+    entry, (start, stop) = found[found.lastindex or 0], found.span(found.lastindex or 0)
+
     def numbered(index: int) -> bytes:
         ahead = index * len(statement.parameters)
-        return _NUMBER.sub(lambda each: b"$%d" % (int(each[1]) + ahead), found[2])
+        return _NUMBER.sub(lambda each: b"$%d" % (int(each[1]) + ahead), entry)
 
     entries = b", ".join(numbered(index) for index in range(entry_count))
     return PostgresStatement(
         name=statement.name,
         prepared_name=b"%s_x%d" % (statement.prepared_name, entry_count),
-        text=text[: found.start(2)] + entries + text[found.end() :],
+        text=text[:start] + entries + text[stop:],
         parameters=statement.parameters,
         entry_count=entry_count,
     )

@@ -1,4 +1,4 @@
-"""The store on PostgreSQL: each unit a transaction of its own, run again when others were quicker."""
+"""The store on PostgreSQL: a transaction for each unit or for several, run again when others were quicker."""
 
 import random
 import time
@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from engine.clock import Clock, uuid7
-from engine.errors import DatabaseFull, DatabaseUnavailable, EngineError, OutcomeUnknown, RowRefused
+from engine.errors import (
+    DatabaseFull,
+    DatabaseUnavailable,
+    EngineError,
+    OutcomeUnknown,
+    Overloaded,
+    RowRefused,
+)
 from engine.metadata.barriers import BarrierSyncer
 from engine.metadata.postgres.conversation import Conversation
 from engine.metadata.postgres.errors import ConnectionLost, ServerError
@@ -151,7 +158,7 @@ class PostgresStore:
         )
 
     def _write_together(self, parked: Parked, units: Sequence[JointUnit[Any]], timeout_s: float) -> list[Any]:
-        """As `write`, once: what came of each. Of what `JointWrites` may be told."""
+        """Run units in one transaction, once; what came of each. What it raises is what `JointWrites` sorts."""
 
         def unit(tx: Tx) -> list[Any]:
             outcomes = type(units[0]).run_together(tx, units)
@@ -290,7 +297,7 @@ class PostgresStore:
                         return True
                 finally:
                     self._leave(conversation)
-            except (ConnectionLost, ServerError, DatabaseUnavailable):
+            except (ConnectionLost, ServerError, DatabaseUnavailable, Overloaded):
                 pass
             count += 1
             _pause(parked, count)

@@ -83,7 +83,12 @@ class PostgresTx:
 
     def try_lock(self, statement: str, params: Params) -> Callable[[], bool]:
         asked = self._conversation.ask(self._statements[statement], params)
-        return lambda: bool(asked.row()[0])
+
+        def is_locked() -> bool:
+            row = asked.row_or_none()
+            return row is not None and bool(row[0])
+
+        return is_locked
 
     def tell(self) -> None:
         self._conversation.ask(TELL, {})

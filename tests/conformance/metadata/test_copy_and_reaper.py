@@ -305,18 +305,50 @@ def test_a_step_takes_several_versions_and_stops_only_at_what_it_may_not_touch(
     def unit(tx: Tx, count_max: int) -> None:
         reaping = Reaping(tx, grace_us=GRACE_US)
         done = reaping.step(count_max)
-        walked.append((reaping.finish(), len(done.stopped_at), done.has_more))
+        walked.append((done.row_count, reaping.finish(), len(done.stopped_at), done.has_more))
 
     for count_max in (10, 4, 10, 10):
         store.write(partial(unit, count_max=count_max))
 
     # The upload was retired first: it is walked alone, and the versions behind it together.
-    assert walked == [(0, 0, True), (3, 1, True), (2, 0, True), (0, 0, False)]
+    assert walked == [(1, 0, 0, True), (4, 3, 1, True), (2, 2, 0, True), (0, 0, 0, False)]
     assert store.read(reaper.waiting) == (0, 1)
     assert run_sql(store, "SELECT object_key FROM object_versions") == [(keys[1],)]
     assert run_sql(store, "SELECT 1 FROM blobs WHERE blob_id = :id", {"id": shared[0][0]}) == []
     ((queued,),) = run_sql(store, "SELECT COUNT(*) FROM cleanup_queue")
     assert queued == 5
+    assert_consistent(store)
+
+
+def test_a_long_version_ends_the_step_of_those_behind_it(
+    store: Store, bucket: Bucket, backend: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaper, "SEGMENT_COUNT_MAX", 3)
+    put(store, bucket, b"first", backend)
+    long = new_version(bucket, b"long", *(new_blob(backend) for _ in range(7)))
+    store.write(partial(publish, new=long))
+    put(store, bucket, b"last", backend)
+    for key in (b"first", b"long", b"last"):
+        delete(store, bucket, key)
+    # A version that is named twice is taken apart once.
+    run_sql(
+        store,
+        "INSERT INTO retired (kind, target_seq, created_at_us)"
+        " SELECT kind, target_seq, 1 FROM retired WHERE retired_id = 1",
+    )
+    freed = []
+
+    def unit(tx: Tx) -> bool:
+        reaping = Reaping(tx, grace_us=GRACE_US)
+        has_more = reaping.step(10).has_more
+        freed.append(reaping.finish())
+        return has_more
+
+    while store.write(unit):
+        assert_consistent(store)
+
+    assert freed == [4, 3, 2, 0]
+    assert store.read(reaper.waiting) == (0, 0)
     assert_consistent(store)
 
 

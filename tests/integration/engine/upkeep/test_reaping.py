@@ -273,3 +273,27 @@ def test_a_transaction_ends_after_the_step_that_used_up_its_time(make_rig: MakeR
 
     assert [step.done_count for step in steps] == [STEP_ROW_COUNT_MAX, STEP_ROW_COUNT_MAX, 5, 0]
     assert [step.has_more for step in steps] == [True, True, True, False]
+
+
+class StoppedClock(TestClock):
+    """Monotonic time that does not pass."""
+
+    def monotonic_s(self) -> float:
+        return 1.0
+
+
+def test_parts_and_uploads_among_versions_take_no_more_transactions(make_rig: MakeRig) -> None:
+    rig = make_rig(volume_count=1)
+    for number in range(12):
+        rig.put(f"k{number}", payload_of(100, seed=number))
+        rig.delete(f"k{number}")
+        upload_id = rig.objects.multipart.create(
+            UploadOrder(
+                bucket=BUCKET, key=key_of("parts"), account_id=rig.account_id, headers=ObjectHeaders()
+            )
+        )
+        rig.objects.multipart.abort(upload_id, BUCKET, key_of("parts"))
+
+    step = make_reaper(rig, clock=StoppedClock()).work()
+
+    assert (step.done_count, step.has_more) == (12, False)

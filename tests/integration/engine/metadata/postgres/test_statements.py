@@ -37,10 +37,11 @@ WIDE = (
     "insert_segment",
     "insert_version",
     "retire_version",
+    "unset_current",
     "upsert_cleanup",
 )
 
-WIDE_LOOKUPS = ("delete_blob", "delete_retired", "delete_version", "retire_version")
+WIDE_LOOKUPS = ("delete_blob", "delete_retired", "delete_version", "retire_version", "unset_current")
 
 HOT = (
     "find_current_version",
@@ -126,6 +127,7 @@ def test_the_server_takes_a_statement_for_many_entries(
         "UPDATE t SET a = :a WHERE b = :b",
         "INSERT INTO t (a) VALUES (:a) ON CONFLICT (a) DO UPDATE SET a = 1",
         "INSERT INTO t (a) VALUES (:a) RETURNING :b::text",
+        "INSERT INTO t (a) VALUES (lower(:a)) RETURNING a",
         "DELETE FROM t WHERE a = ANY (ARRAY[:a]::bigint[]) AND b = :b",
     ],
 )
