@@ -20,6 +20,7 @@ from engine.settings import quantities as q
 from engine.settings.secret import Secret
 from engine.settings.section import Section
 from engine.units import GIB, HOUR_S, KIB, MIB, MINUTE_S
+from tools.field_docstrings import field_docstrings
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 
@@ -80,29 +81,30 @@ def page() -> str:
 
 def _sections(model: type[Section], prefix: str) -> Iterator[str]:
     """The plain fields of a model as one table, then each of its sections."""
-    plain: list[tuple[str, FieldInfo]] = []
-    inner: list[tuple[str, list[type[Section]], FieldInfo]] = []
+    plain: list[tuple[str, FieldInfo, str]] = []
+    inner: list[tuple[str, list[type[Section]], FieldInfo, str]] = []
     absent: list[str] = []
+    said = field_docstrings(model)
     for name, field in model.model_fields.items():
         key = field.alias or name
         models = list(_models(field.annotation))
         if _validator(field.metadata) is _ABSENT:
             absent.append(f"`{prefix}{key}`")
         elif models:
-            inner.append((key, models, field))
+            inner.append((key, models, field, said[name]))
         else:
-            plain.append((key, field))
+            plain.append((key, field, said[name]))
     if plain:
         yield "| key | form | default | meaning |\n|---|---|---|---|"
-        for key, field in plain:
-            yield f"| `{prefix}{key}` | {_form(field)} | {_default(field)} | {_one_line(field.description)} |"
+        for key, field, meaning in plain:
+            yield f"| `{prefix}{key}` | {_form(field)} | {_default(field)} | {_one_line(meaning)} |"
         yield ""
     if absent:
         yield f"Not built yet: {', '.join(absent)}.\n"
-    for key, models, field in inner:
+    for key, models, field, meaning in inner:
         is_list = typing.get_origin(field.annotation) is tuple
         path = f"{prefix}{key}{'[]' if is_list else ''}"
-        yield f"## {path}\n\n{_one_line(field.description)}\n"
+        yield f"## {path}\n\n{_one_line(meaning)}\n"
         for each in models:
             if len(models) > 1:
                 yield f"{_one_line(each.__doc__)}\n"

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from engine.settings import LiveSettings, NodeSettings
 from engine.settings.section import Section
 from tools.configuration_reference import PAGE, page
+from tools.field_docstrings import field_docstrings
 
 
 def undocumented(model: type[Section]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if not field.description:
+        if not field_docstrings(model).get(name):
             yield f"{model.__name__}.{name}"
         for inner in re.findall(r"engine\.settings\.\w+\.(\w+)", str(field.annotation)):
             found = next((each for each in Section.__subclasses__() if each.__name__ == inner), None)
