@@ -33,11 +33,11 @@ IS_LONG = "PENSTOCK_BACKGROUND_KILLS" in os.environ
 
 STANDING, LOADED = "standing", "loaded"
 SIZES_BYTES = (0, 700, 70_000, 400_000, 1_500_000)
-OBJECT_COUNT = 100 if IS_LONG else 50
+OBJECT_COUNT = 100 if IS_LONG else 30
 PACE = ("--rate", "3MiB")
 """Such that there is time to kill somebody."""
 
-PACKED = "24MiB" if IS_LONG else "12MiB"
+PACKED = "24MiB" if IS_LONG else "8MiB"
 
 REST_S = 2.0
 """More than the read grace."""

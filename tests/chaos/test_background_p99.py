@@ -34,7 +34,7 @@ PACK, SPREAD = pb.REBALANCE_STRATEGY_PACK, pb.REBALANCE_STRATEGY_SPREAD
 pytestmark = pytest.mark.timeout(900 if LONG else 180)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES if LONG else ENGINES[:1])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BackgroundRig]:
     server = shared_server() if request.param == "postgres" else None
     name = None if server is None else server.create_empty_database()

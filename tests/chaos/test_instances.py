@@ -28,8 +28,8 @@ from tests.support.register_client import Place, RegisterClient
 IS_LONG = "PENSTOCK_LINEAR_OPERATIONS" in os.environ
 SEED = int(os.environ.get("PENSTOCK_LINEAR_SEED", "1"))
 WRITER_COUNT = 8
-RACE_COUNT = 500
-OVERWRITE_COUNT = 8000 if IS_LONG else 800
+RACE_COUNT = 500 if IS_LONG else 200
+OVERWRITE_COUNT = 8000 if IS_LONG else 500
 WAIT_TIMEOUT_S = 60.0
 LIMITED = "limited"
 QUOTA_BYTES = 3_000_001

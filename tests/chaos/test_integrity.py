@@ -18,7 +18,7 @@ from tests.support.engines import ENGINES
 from tests.support.postgres import shared_server, with_database
 from tests.support.served import ADMINCTL, Served, kill
 
-ROUND_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "2"))
+ROUND_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "1"))
 SEED = int(os.environ.get("PENSTOCK_CHAOS_SEED", "1"))
 CLIENT_COUNT = 4
 STATIC = "static"

@@ -30,7 +30,7 @@ from tests.support.linearizability import check_all
 from tests.support.register_client import Place
 from tests.support.wrong_clocks import HAS_WRONG_CLOCKS
 
-OPERATION_COUNT = int(os.environ.get("PENSTOCK_LINEAR_OPERATIONS", "800"))
+OPERATION_COUNT = int(os.environ.get("PENSTOCK_LINEAR_OPERATIONS", "500"))
 SEED = int(os.environ.get("PENSTOCK_LINEAR_SEED", "1"))
 TIMEOUT_S = 120 + OPERATION_COUNT // 20
 

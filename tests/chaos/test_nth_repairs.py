@@ -97,7 +97,7 @@ class Repairing:
 @pytest.mark.parametrize("is_committed", [False, True], ids=["before", "behind"])
 def test_the_process_dies_at_the_nth_commit(tmp_path: Path, engine: str, is_committed: bool) -> None:
     repairing = Repairing(tmp_path / "rig")
-    for number in numbers(engine, COUNT_MAX, start=1, stride=4):
+    for number in numbers(engine, COUNT_MAX, start=1, stride=8):
         repairing.prepare(number)
         store = InterruptedStore(repairing.rig.store, at=number, is_committed=is_committed)
         has_died = False
@@ -121,7 +121,7 @@ def test_the_process_dies_at_the_nth_commit(tmp_path: Path, engine: str, is_comm
 def test_the_nth_call_to_a_remote_store_fails(tmp_path: Path, engine: str, call: Call, fault: Fault) -> None:
     repairing = Repairing(tmp_path / "rig")
     other = repairing.rig.memories[1]
-    for number in numbers(engine, COUNT_MAX, stride=4):
+    for number in numbers(engine, COUNT_MAX, stride=8):
         repairing.prepare(number)
         other.faults.add(call, fault, after_count=number)
         error: EngineError | None = None

@@ -29,7 +29,7 @@ from tests.support.served import ADMINCTL, kill
 SEED = int(os.environ.get("PENSTOCK_CHAOS_SEED", "1"))
 BUCKET = "operated"
 FILLED = "filled"
-OBJECT_COUNT = 110 if "PENSTOCK_CHAOS_KILLS" in os.environ else 50
+OBJECT_COUNT = 110 if "PENSTOCK_CHAOS_KILLS" in os.environ else 30
 OBJECT_BYTES = 400_000
 EMPTIED = "v1"
 SETTINGS = """\

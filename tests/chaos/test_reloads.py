@@ -29,7 +29,7 @@ from tests.support.postgres import shared_server
 from tests.support.served import kill
 
 RELOAD_COUNT = int(os.environ.get("PENSTOCK_CHAOS_RELOADS", "16"))
-KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "2"))
+KILL_COUNT = int(os.environ.get("PENSTOCK_CHAOS_KILLS", "1"))
 SEED = int(os.environ.get("PENSTOCK_CHAOS_SEED", "1"))
 BUCKET = "reloads"
 EXTRA_VOLUME_COUNT = 3

@@ -19,6 +19,7 @@ class Language:
 
     tools: Sequence[str]
     build: Callable[[Path], list[str]]
+    takes_long: bool = False
 
 
 def _build_go(folder: Path) -> list[str]:
@@ -52,8 +53,8 @@ def _build_java(folder: Path) -> list[str]:
 
 
 LANGUAGES: Mapping[str, Language] = {
-    "go": Language(tools=("go",), build=_build_go),
-    "java": Language(tools=("java", "javac", "mvn"), build=_build_java),
+    "go": Language(tools=("go",), build=_build_go, takes_long=True),
+    "java": Language(tools=("java", "javac", "mvn"), build=_build_java, takes_long=True),
     "node": Language(tools=("node", "npm"), build=_build_node),
 }
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.clients.conftest import missing
+from tests.clients.conftest import IS_LONG, missing
 from tests.clients.sdk_building import LANGUAGES, build
 from tests.support.served import Served
 
@@ -34,6 +34,8 @@ def client(request: pytest.FixtureRequest, built: BuildClient) -> list[str]:
     for tool in LANGUAGES[name].tools:
         if shutil.which(tool) is None:
             missing(f"{tool} is not installed on this machine")
+    if LANGUAGES[name].takes_long and not IS_LONG:
+        pytest.skip(f"{name}'s stubs take a minute to compile: make test-clients")
     return built(name)
 
 

@@ -9,7 +9,7 @@ FIRST_COUNT = 2
 """So many are always among them, as some calls are made no more often."""
 
 
-def numbers(engine: str, end: int, *, start: int = 0, stride: int = 6) -> Iterator[int]:
+def numbers(engine: str, end: int, *, start: int = 0, stride: int = 12) -> Iterator[int]:
     """Ascending from `start` to below `end`. Without `PENSTOCK_NTH` the first ones and then one in `stride`."""
     offset = 0 if engine == "sqlite" else 1
     for number in range(start, end):

@@ -25,7 +25,7 @@ from tests.support.instances import SharedDatabase
 from tests.support.postgres import shared_server, with_database
 from tests.support.served import Served
 
-OBJECT_COUNT = 3000
+OBJECT_COUNT = 1500
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

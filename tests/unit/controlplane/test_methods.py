@@ -1,6 +1,7 @@
 """Every method of the API has a role, an implementation, a command of adminctl and its place in the reference."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def name_of(method: MethodDescriptor) -> str:
     return f"{method.containing_service.name}/{method.name}"
 
 
+@cache
 def methods_called_by_adminctl() -> set[str]:
     """`XService/Method` for every `XServiceStub` in a file of adminctl and every attribute called there."""
     called = set()

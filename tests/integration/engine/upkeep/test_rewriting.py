@@ -129,7 +129,7 @@ def test_the_nth_call_to_a_store_fails(
 ) -> None:
     far = Far(tmp_path / "rig")
     struck_at = far.rig.memories[store]
-    for number in numbers(engine, COUNT_MAX, stride=6):
+    for number in numbers(engine, COUNT_MAX):
         far.prepare(number)
         struck_at.faults.add(call, fault, after_count=number)
 
