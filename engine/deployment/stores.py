@@ -13,13 +13,13 @@ from engine.backends.layers.metering import MeteredBackend
 from engine.backends.registry import Backends, MemoryPlace, Place, VolumePlace, make_backend
 from engine.backends.s3.backend import S3Backend
 from engine.backends.volume.descriptors import DescriptorCache
-from engine.backends.volume.identity import Identity, init_identity
 from engine.clock import Clock
 from engine.deployment.allowances import Allowances
-from engine.deployment.places import occupied_message, s3_place
+from engine.deployment.places import s3_place
+from engine.deployment.registering import TURN_WAIT_S, Registrar
 from engine.errors import BackendError, ForeignBackend, StartRefused
 from engine.metadata import backends
-from engine.metadata.store import Store, Tx
+from engine.metadata.store import Store
 from engine.names import BackendName
 from engine.placement.health import HealthBoard
 from engine.records import BackendRow, BackendState
@@ -68,10 +68,10 @@ class BackendOpener:
         self._store = store
         self._health = health
         self._allowances = allowances
+        self._registrar = Registrar(store, deployment_id=deployment_id, process_id=process_id, clock=clock)
         self._deployment_id = deployment_id
         self._process_id = process_id
         self._mac = trailer_mac(ring)
-        self._clock = clock
         self.descriptors = DescriptorCache()
 
     def open_first(self, live: LiveSettings, *, rows: Sequence[BackendRow] | None = None) -> OpenBackends:
@@ -153,7 +153,7 @@ class BackendOpener:
             # Without a breaker: one that is open would only say so.
             fresh = self._make(row, _place(settings, live))
             try:
-                self._prove(fresh, row, settings)
+                self._prove(fresh, row, settings, wait_s=0.0)
             except (BackendError, StartRefused) as error:
                 return str(error)
             finally:
@@ -194,35 +194,12 @@ class BackendOpener:
             before_request=self._allowances.meter_of(row.backend_id, row.name).before_request,
         )
 
-    def _prove(self, backend: Backend, row: BackendRow, settings: BackendSettings) -> None:
+    def _prove(
+        self, backend: Backend, row: BackendRow, settings: BackendSettings, *, wait_s: float = TURN_WAIT_S
+    ) -> None:
         if not row.is_registered:
-            self._register(innermost(backend), row, settings)
+            self._registrar.register(innermost(backend), row, settings, wait_s=wait_s)
         backend.check_identity()
-
-    def _register(self, bare: Backend, row: BackendRow, settings: BackendSettings) -> None:
-        """Create-only, so processes that do it at once and starts that repeat it end with one identity.
-
-        Raises StartRefused, BackendUnavailable.
-        """
-        try:
-            if settings.kind == "volume":
-                identity = Identity(
-                    backend=row.name,
-                    deployment_id=self._deployment_id,
-                    identity_id=row.identity_id,
-                    node=row.node,
-                )
-                init_identity(settings.folder, identity, created_at_us=self._clock.now_us())
-            elif isinstance(bare, S3Backend):
-                bare.register(created_at_us=self._clock.now_us())
-        except ForeignBackend as error:
-            raise StartRefused(occupied_message(row.name, error)) from error
-
-        def unit(tx: Tx) -> None:
-            backends.mark_registered(tx, row.backend_id)
-
-        self._store.write(unit)
-        _log.info("backend.registered", extra={"backend": row.name})
 
 
 def _at_same_place(before: OpenBackends, backend_id: int, place: Place) -> Backend | None:

@@ -24,7 +24,7 @@ STEPS = (
     "engine.backends.volume.identity.init_identity",
     "engine.backends.volume.identity._create",
     "engine.metadata.backends.mark_registered",
-    "engine.deployment.stores.BackendOpener._register",
+    "engine.deployment.registering.Registrar.register",
     "engine.metadata.processes.register",
     "engine.deployment.use_cases.build_use_cases",
     "engine.metadata.processes.stop",

@@ -1,19 +1,28 @@
 """S3 backends of a deployment: registered in empty prefixes, failed when they are not what they were, opened anew."""
 
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from engine.backends.s3.identity import IDENTITY_NAME
 from engine.clock import uuid7
 from engine.deployment.process import OpenDeployment
+from engine.deployment.registering import TURN_S
 from engine.deployment.reloading import Reloading
 from engine.errors import BackendsUnavailable, InvalidConfig, StartRefused
+from engine.metadata import leases
 from engine.metadata.backends import list_backends
 from engine.placement.health import PROBE_EVERY_S, Health
+from engine.units import HOUR_S
 from tests.integration.engine.deployment.conftest import CONFIG, ENVIRON, AheadClock, Open, Site
+from tests.integration.engine.deployment.starts import Starter
 from tests.integration.engine.deployment.test_stores import get, id_of, problems_of, put
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Latency, Request
 from tests.support.s3_stores import BUCKET, RcloneStore
 
 V2 = next(line for line in CONFIG.splitlines() if "name: v2" in line) + "\n"
@@ -55,6 +64,76 @@ def test_a_copy_lies_in_the_store_and_outlives_a_restart(
     ]
     assert [each.read_bytes()[:5] for each in pieces] == [b"hello"]
     assert problems_of(deployment, "far") == []
+
+
+def test_processes_that_start_at_once_write_one_identity(
+    any_site: Site, opened: Open, rclone: RcloneStore
+) -> None:
+    def is_identity(request: Request) -> bool:
+        return request.method == "PUT" and IDENTITY_NAME in request.target
+
+    address = urlsplit(rclone.place.endpoint)
+    with FaultProxy(str(address.hostname), int(address.port or 0)) as proxy:
+        any_site.edit(V2, far(rclone).replace(rclone.place.endpoint, proxy.endpoint))
+        proxy.add(Latency(seconds=0.5), which=is_identity)
+
+        with ThreadPoolExecutor(3) as threads:
+            deployments = list(threads.map(lambda _: opened(), range(3)))
+
+        assert len([each for each in proxy.seen if is_identity(each)]) == 1
+        assert [problems_of(each, "far") for each in deployments] == [[], [], []]
+        for each in deployments:
+            each.close()
+
+
+def test_a_store_that_another_process_is_registering_is_left_to_it(
+    any_site: Site, opened: Open, rclone: RcloneStore
+) -> None:
+    rclone.kill()
+    any_site.edit(V2, far(rclone))
+    clock = AheadClock()
+    deployment = opened(clock=clock)
+    name = f"register:{id_of(deployment, 'far')}"
+    rclone.start()
+    turn = deployment.store.write(lambda tx: leases.acquire(tx, worker=name, holder=uuid7(), ttl_s=HOUR_S))
+    assert turn is not None
+
+    look_twice(deployment, clock)
+
+    assert "another process is registering it" in problems_of(deployment, "far")[0]
+    assert not is_registered(deployment, "far")
+    deployment.store.write(lambda tx: leases.release(tx, turn))
+
+    look_twice(deployment, clock)
+
+    assert problems_of(deployment, "far") == []
+    assert is_registered(deployment, "far")
+    deployment.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "engine.metadata.leases.acquire",
+        "engine.backends.s3.identity.IdentityObject._create",
+        "engine.metadata.backends.mark_registered",
+        "engine.metadata.leases.release",
+    ],
+)
+def test_a_registration_that_was_killed_is_completed_by_the_next_start(
+    site: Site, opened: Open, starter: Starter, rclone: RcloneStore, when: str, function: str
+) -> None:
+    two_copies(site, rclone)
+    assert starter.start_until(site.config, f"{when} {function}").status == -signal.SIGKILL
+    clock = AheadClock()
+    clock.move(TURN_S)
+
+    deployment = opened(clock=clock)
+
+    assert is_registered(deployment, "far")
+    assert problems_of(deployment, "far") == []
+    put(deployment, b"k", b"hello")
 
 
 def test_a_prefix_that_holds_something_refuses_the_first_start(
