@@ -127,5 +127,20 @@ def test_one_that_stops_before_it_shows_itself_again_is_waited_for_all_the_same(
     assert asked.result(timeout=5).results[0].pending_count == 0
 
 
+def test_each_that_stops_before_it_shows_itself_again_is_waited_for(
+    data_plane: DataPlane, restart: Any
+) -> None:
+    first, second = data_plane.start(), data_plane.start()
+
+    asked = restart()
+    data_plane.stop(first)
+    data_plane.start()
+    data_plane.stop(second)
+    assert is_going_on(asked)
+    data_plane.start()
+
+    assert asked.result(timeout=5).results[0].pending_count == 0
+
+
 def test_nobody_is_waited_for_where_no_data_plane_serves(restart: Any) -> None:
     assert restart().result(timeout=5).results[0].pending_count == 0
